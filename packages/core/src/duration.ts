@@ -1,0 +1,27 @@
+import { ConfigurationError } from './errors.ts';
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds, or a number with a unit. */
+export type Duration = number | `${number}${keyof typeof unitMs}`;
+
+/**
+ * Milliseconds of a duration.
+ *
+ * @param name - What the duration is for, named in the error.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is negative, not finite, or has no known unit.
+ * @example
+ * durationMs('5m', 'ttl'); // 300_000
+ */
+export function durationMs(duration: Duration, name: string): number {
+  const ms = typeof duration === 'number' ? duration : parse(duration);
+  if (Number.isFinite(ms) && ms >= 0) return ms;
+  throw new ConfigurationError(
+    `${name}: ${JSON.stringify(duration) ?? String(duration)} is no duration; give milliseconds >= 0 or a number with ${Object.keys(unitMs).join(', ')}, such as "30s"`,
+  );
+}
+
+function parse(text: unknown): number {
+  const match = typeof text === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) : null;
+  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+}

@@ -1,0 +1,52 @@
+export { type Duration, durationMs } from './duration.ts';
+export {
+  ArgumentError,
+  assertKnownOptions,
+  CacheKitError,
+  type CacheKitErrorCode,
+  ConfigurationError,
+  isCacheKitError,
+} from './errors.ts';
+export type {
+  ChangeBatch,
+  ChangedRow,
+  ChangeEvent,
+  ChangeOperation,
+  ChangeSink,
+  ChangeSource,
+  GapReason,
+  SourceLag,
+} from './ports/change-source.ts';
+export { type Clock, systemClock, type Timer } from './ports/clock.ts';
+export type { Codec } from './ports/codec.ts';
+export type { Coherence, CoherenceMode, CoherenceSink } from './ports/coherence.ts';
+export type { Lease, LockProvider } from './ports/lock.ts';
+export type {
+  ConnectionState,
+  RedisArgument,
+  RedisCapabilities,
+  RedisExecutor,
+  RedisScript,
+  RedisSubscriber,
+} from './ports/redis.ts';
+export type {
+  Acquisition,
+  CommitRequest,
+  EntryKind,
+  RemoteEntry,
+  RemoteRead,
+  RemoteTier,
+  RemoteTierCapabilities,
+  TierClock,
+} from './ports/remote-tier.ts';
+export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
+export {
+  assertNamespace,
+  defaultNamespace,
+  escapePart,
+  escapeTenant,
+  globalPrefix,
+  type KeyKind,
+  maxTenantLength,
+  tenantPrefix,
+} from './wire-key.ts';

@@ -1,0 +1,27 @@
+/** How the memory tiers of other processes hear of a change. */
+export type CoherenceMode = 'tracking' | 'pubsub' | 'log' | 'ttl';
+
+/** The memory tier, as a coherence sees it. Keys are wire keys of entries and of tags alike. */
+export interface CoherenceSink {
+  /** Somebody (possibly this process) changed these keys. */
+  changed(keys: readonly string[]): void;
+  /** Somebody dropped everything. */
+  changedAll(): void;
+  /** From now on changes may be missed: nothing in memory is fresh until `armed`. */
+  lost(): void;
+  /** From now on every change is heard; what memory held before must be checked against the remote tier by version. */
+  armed(): void;
+}
+
+/**
+ * Tells the memory tier what others changed, and when it can no longer know.
+ *
+ * An implementer promises: `lost` before the first unheard change could be served, `armed` only once every later
+ * change will be heard. Before the first `armed` nothing in memory is trusted.
+ */
+export interface Coherence {
+  readonly mode: CoherenceMode;
+  /** Connects lazily: called with the first use of the cache, never at construction. */
+  start(sink: CoherenceSink): void;
+  close(): Promise<void>;
+}

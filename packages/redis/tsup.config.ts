@@ -1,0 +1,3 @@
+import { packageBuild } from '@cachekit/build';
+
+export default packageBuild();
