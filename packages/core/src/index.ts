@@ -1,5 +1,22 @@
 export { type Duration, durationMs } from './duration.ts';
 export {
+  decodeRead,
+  type EntryField,
+  encodeEntry,
+  encodeLease,
+  entryFields,
+  entryHeaderLength,
+  entryKinds,
+  entryMagic,
+  fieldNumber,
+  fieldText,
+  newToken,
+  noToken,
+  tagSeparator,
+  tokenLength,
+  withField,
+} from './entry.ts';
+export {
   ArgumentError,
   assertKnownOptions,
   CacheKitError,

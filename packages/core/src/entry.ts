@@ -1,0 +1,216 @@
+import { ArgumentError } from './errors.ts';
+import type { EntryKind, RemoteEntry, RemoteRead, TierClock } from './ports/remote-tier.ts';
+
+/** First two characters of everything that is written in this format; another format starts otherwise. */
+export const entryMagic = 'C1';
+
+/** Length of a version and of a token, in characters `A-Z a-z 0-9 - _`: 60 random bits. */
+export const tokenLength = 10;
+
+/** A field of the header: zero-based start and length, in bytes (the header is ASCII). */
+export interface EntryField {
+  readonly start: number;
+  readonly length: number;
+}
+
+/**
+ * Where the fields of the header are, so that a script on the server reads and changes them by offset.
+ *
+ * Numbers are decimal with leading zeros. After the header come the tags, joined by {@link tagSeparator}, and after
+ * them the payload. A lease is a header alone: `kind` is {@link entryKinds}`.lease`, `version` the token of the
+ * loader, `freshUntil` when the lease runs out.
+ *
+ * | field          | holds                                                              |
+ * | -------------- | ------------------------------------------------------------------ |
+ * | `magic`        | {@link entryMagic}                                                 |
+ * | `kind`         | one letter of {@link entryKinds}                                   |
+ * | `codec`        | id of the codec of the payload                                     |
+ * | `clock`        | when the load began, microseconds                                  |
+ * | `freshUntil`   | milliseconds; 0 for an entry that was made stale on purpose        |
+ * | `version`      | differs for every write of the key                                 |
+ * | `refreshToken` | who refreshes the entry while it stays readable, or {@link noToken} |
+ * | `refreshUntil` | until when, milliseconds                                           |
+ * | `loadMs`       | how long the load took                                             |
+ * | `tagBytes`     | length of the tags that follow the header                          |
+ */
+export const entryFields = {
+  magic: { start: 0, length: 2 },
+  kind: { start: 2, length: 1 },
+  codec: { start: 3, length: 1 },
+  clock: { start: 4, length: 16 },
+  freshUntil: { start: 20, length: 13 },
+  version: { start: 33, length: tokenLength },
+  refreshToken: { start: 43, length: tokenLength },
+  refreshUntil: { start: 53, length: 13 },
+  loadMs: { start: 66, length: 5 },
+  tagBytes: { start: 71, length: 5 },
+} as const satisfies Record<string, EntryField>;
+
+/** Length of the header in bytes; the tags begin here. */
+export const entryHeaderLength = 76;
+
+/** The letter of each kind in the header. */
+export const entryKinds = { value: 'V', negative: 'N', error: 'E', lease: 'L' } as const;
+
+/** Stands in `refreshToken` while nobody refreshes. */
+export const noToken: string = '.'.repeat(tokenLength);
+
+/** Between two tags. No tag contains it, because tags are wire keys. */
+export const tagSeparator = '\x1f';
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const token = /^[A-Za-z0-9_-]{10}$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the separator is the one character that tags must not have
+const tagText = /^[^\x1f]+$/;
+
+/**
+ * A new version or token.
+ *
+ * @param random - Gives numbers in `[0, 1)`, such as `Math.random`. Tokens need to differ, not to be secret.
+ */
+export function newToken(random: () => number): string {
+  let text = '';
+  // Two draws of 30 bits each: one draw of 60 would ask for more bits than a double has.
+  for (let half = 0; half < 2; half++) {
+    let bits = Math.floor(random() * 0x4000_0000);
+    for (let index = 0; index < tokenLength / 2; index++) {
+      text += alphabet[bits & 63];
+      bits >>>= 6;
+    }
+  }
+  return text;
+}
+
+/**
+ * The entry as one string: a header of fixed width in ASCII, then the tags, then the payload.
+ *
+ * Times are cut to whole numbers and to what their field can hold.
+ *
+ * @throws ArgumentError `INVALID_ARGUMENT` if version, codec id or tags have not the shape the header needs.
+ */
+export function encodeEntry(entry: RemoteEntry): string {
+  const tags = entry.tags.join(tagSeparator);
+  if (!token.test(entry.version)) {
+    throw new ArgumentError(
+      `A version has ${tokenLength} characters of A-Z a-z 0-9 - _; got ${JSON.stringify(entry.version)}`,
+    );
+  }
+  if (!/^[A-Za-z]$/.test(entry.codec)) {
+    throw new ArgumentError(`A codec id is one ASCII letter; got ${JSON.stringify(entry.codec)}`);
+  }
+  for (const tag of entry.tags) {
+    if (!tagText.test(tag)) throw new ArgumentError(`Not the wire key of a tag: ${JSON.stringify(tag)}`);
+  }
+  const tagBytes = byteLength(tags);
+  if (tagBytes > 99_999) {
+    throw new ArgumentError(`The tags of one entry take at most 99,999 bytes; got ${tagBytes}`);
+  }
+  return (
+    entryMagic +
+    entryKinds[entry.kind] +
+    entry.codec +
+    digits(entry.clock, entryFields.clock) +
+    digits(entry.freshUntil, entryFields.freshUntil) +
+    entry.version +
+    noToken +
+    digits(0, entryFields.refreshUntil) +
+    digits(entry.loadMs, entryFields.loadMs) +
+    digits(tagBytes, entryFields.tagBytes) +
+    tags +
+    entry.payload
+  );
+}
+
+/** The lease of a load as it stands in the value key. */
+export function encodeLease(lease: { token: string; clock: TierClock; until: number }): string {
+  if (!token.test(lease.token)) {
+    throw new ArgumentError(
+      `A token has ${tokenLength} characters of A-Z a-z 0-9 - _; got ${JSON.stringify(lease.token)}`,
+    );
+  }
+  return (
+    entryMagic +
+    entryKinds.lease +
+    '-' +
+    digits(lease.clock, entryFields.clock) +
+    digits(lease.until, entryFields.freshUntil) +
+    lease.token +
+    noToken +
+    digits(0, entryFields.refreshUntil) +
+    digits(0, entryFields.loadMs) +
+    digits(0, entryFields.tagBytes)
+  );
+}
+
+/**
+ * What a stored string says. Never throws: nothing is absent, and what is no entry of this format is absent and
+ * `damaged`.
+ */
+export function decodeRead(text: string | null | undefined): RemoteRead {
+  if (text === null || text === undefined) return absent;
+  if (!text.startsWith(entryMagic) || text.length < entryHeaderLength) return damaged;
+  const letter = text[entryFields.kind.start];
+  const version = fieldText(text, entryFields.version);
+  if (!token.test(version)) return damaged;
+  if (letter === entryKinds.lease) return leased;
+  const kind = kindOf(letter);
+  const clock = fieldNumber(text, entryFields.clock);
+  const freshUntil = fieldNumber(text, entryFields.freshUntil);
+  const loadMs = fieldNumber(text, entryFields.loadMs);
+  const tagBytes = fieldNumber(text, entryFields.tagBytes);
+  const codec = fieldText(text, entryFields.codec);
+  if (kind === undefined || !/^[A-Za-z]$/.test(codec) || !(clock + freshUntil + loadMs + tagBytes >= 0)) {
+    return damaged;
+  }
+  // Tags are ASCII as wire keys are, so bytes are characters; a length that is not theirs is damage.
+  const payloadStart = entryHeaderLength + tagBytes;
+  if (text.length < payloadStart) return damaged;
+  const tags = tagBytes === 0 ? noTags : text.slice(entryHeaderLength, payloadStart).split(tagSeparator);
+  return {
+    state: 'entry',
+    entry: { kind, clock, freshUntil, version, loadMs, tags, codec, payload: text.slice(payloadStart) },
+  };
+}
+
+/** The text of one field of a stored string. */
+export function fieldText(text: string, field: EntryField): string {
+  return text.slice(field.start, field.start + field.length);
+}
+
+/** The number in one field of a stored string; `NaN` if it is none. */
+export function fieldNumber(text: string, field: EntryField): number {
+  const part = fieldText(text, field);
+  return /^\d+$/.test(part) ? Number(part) : Number.NaN;
+}
+
+/** The stored string with one field changed. */
+export function withField(text: string, field: EntryField, value: number | string): string {
+  const part = typeof value === 'number' ? digits(value, field) : value;
+  return text.slice(0, field.start) + part + text.slice(field.start + field.length);
+}
+
+const absent: RemoteRead = { state: 'absent' };
+const damaged: RemoteRead = { state: 'absent', damaged: true };
+const leased: RemoteRead = { state: 'leased' };
+const noTags: readonly string[] = [];
+
+function kindOf(letter: string | undefined): EntryKind | undefined {
+  if (letter === entryKinds.value) return 'value';
+  if (letter === entryKinds.negative) return 'negative';
+  return letter === entryKinds.error ? 'error' : undefined;
+}
+
+function digits(value: number, field: EntryField): string {
+  const most = 10 ** field.length - 1;
+  const whole = Math.min(Math.max(Math.floor(value), 0), Math.min(most, Number.MAX_SAFE_INTEGER));
+  return String(whole).padStart(field.length, '0');
+}
+
+function byteLength(ascii: string): number {
+  for (let index = 0; index < ascii.length; index++) {
+    if (ascii.charCodeAt(index) > 126) {
+      throw new ArgumentError(`Wire keys of tags are ASCII; got ${JSON.stringify(ascii)}`);
+    }
+  }
+  return ascii.length;
+}
