@@ -1,0 +1,48 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findOnPath } from './find-executable.ts';
+import { LinkUnavailable } from './link.ts';
+import { run } from './run.ts';
+
+/**
+ * Unpacks Debian packages, and what they need beyond the machine's own libraries, into `folder/root`.
+ *
+ * Nothing is installed and no root is needed: apt works on lists and a cache of its own, only downloads, and checks
+ * its signatures as always.
+ *
+ * @throws LinkUnavailable when this is no Debian or Ubuntu, or the packages cannot be had.
+ */
+export async function aptUnpack(folder: string, packages: readonly string[]): Promise<string> {
+  if (findOnPath('apt-get') === undefined || findOnPath('dpkg-deb') === undefined) {
+    throw new LinkUnavailable('apt-get and dpkg-deb are not there: this way is for Debian and Ubuntu only');
+  }
+  const lists = join(folder, 'apt-lists');
+  const cache = join(folder, 'apt-cache');
+  const root = join(folder, 'root');
+  await mkdir(join(lists, 'partial'), { recursive: true });
+  await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
+  await mkdir(root);
+  const settings = [
+    `Dir::State::Lists=${lists}`,
+    `Dir::Cache=${cache}`,
+    'Debug::NoLocking=1',
+    'APT::Sandbox::User=',
+    'Acquire::Languages=none',
+  ].flatMap((setting) => ['-o', setting]);
+  const timeout = 120_000;
+  // One unreachable source of several is no obstacle, so only the download itself is judged.
+  const updated = await run('apt-get', [...settings, '-q', 'update'], { timeout });
+  const download = ['-q', '-y', '--no-install-recommends', '--reinstall', '--download-only', 'install'];
+  const got = await run('apt-get', [...settings, ...download, ...packages], { timeout });
+  if (!got.ok) {
+    const lines = `${updated.ok ? '' : updated.output}\n${got.output}`.trim().split('\n');
+    throw new LinkUnavailable(`apt-get download of ${packages.join(', ')}: ${lines.slice(-4).join('\n')}`);
+  }
+  const archives = join(cache, 'archives');
+  for (const file of await readdir(archives)) {
+    if (!file.endsWith('.deb')) continue;
+    const unpacked = await run('dpkg-deb', ['-x', join(archives, file), root]);
+    if (!unpacked.ok) throw new LinkUnavailable(`dpkg-deb -x ${file}: ${unpacked.output}`);
+  }
+  return root;
+}

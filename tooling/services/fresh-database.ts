@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+
+/** A database of its own on a shared server. */
+export interface FreshDatabase {
+  readonly url: string;
+  readonly name: string;
+  /** Ends the sessions in it and drops it. */
+  drop(): Promise<void>;
+}
+
+/** Options of {@link createDatabase}. */
+export interface CreateDatabaseOptions {
+  /** The database that is copied; empty (`template1`) unless told. Nobody may be connected to it. */
+  readonly template?: string;
+}
+
+/**
+ * Creates a database with a name of its own on the server of `postgresUrl`, which must be of a user that may.
+ *
+ * @example
+ * const seeded = await createDatabase(postgresUrl, { template: 'pbx_seeded' });
+ */
+export async function createDatabase(
+  postgresUrl: string,
+  options: CreateDatabaseOptions = {},
+): Promise<FreshDatabase> {
+  const name = `cachekit_${randomBytes(6).toString('hex')}`;
+  const url = new URL(postgresUrl);
+  url.pathname = `/${name}`;
+  const template = pg.escapeIdentifier(options.template ?? 'template1');
+  await administrate(postgresUrl, `create database ${name} template ${template}`);
+  return {
+    url: url.href,
+    name,
+    drop: () => administrate(postgresUrl, `drop database if exists ${name} with (force)`),
+  };
+}
+
+/** `object_in_use`: a session of the template's last user is still closing. */
+const inUse = '55006';
+
+async function administrate(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const deadline = performance.now() + 10_000;
+    for (;;) {
+      try {
+        await client.query(statement);
+        return;
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== inUse || performance.now() > deadline) throw error;
+        await sleep(50);
+      }
+    }
+  } finally {
+    await client.end();
+  }
+}
