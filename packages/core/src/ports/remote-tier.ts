@@ -76,11 +76,15 @@ export interface RemoteTier {
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence?: Coherence;
 
+  /** The tier's present clock; asked once, so that a process whose own clock is wrong still reads times rightly. */
+  time(): Promise<TierClock>;
+
   getMany(keys: readonly string[]): Promise<readonly RemoteRead[]>;
 
   /**
    * Asks to load `key`. Succeeds if the key is absent or damaged, if it holds an entry whose version is `replaces`
-   * (a refresh: the old entry stays readable), or if the lease there has run out.
+   * (a refresh: the old entry stays readable), or if the lease there has run out. For the token that holds the lease
+   * already, the lease begins anew: so a long load keeps it, and an attempt whose answer got lost can be repeated.
    */
   acquire(request: { key: string; token: string; leaseMs: number; replaces?: string }): Promise<Acquisition>;
 
