@@ -1,18 +1,30 @@
+import { join } from 'node:path';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 const source = '@cachekit/source';
 const services = './tooling/services/vitest-setup.ts';
 
+/** Set by `.ci/run` and `verify`, which count the tests of every run. */
+const reports = process.env.CACHEKIT_REPORTS;
+
 export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
   test: {
+    reporters: reports
+      ? ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]]
+      : ['default'],
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['packages/*/test/*.test.ts', 'tooling/*/test/*.test.ts'],
+          include: [
+            'packages/*/test/*.test.ts',
+            'tooling/*/test/*.test.ts',
+            'docs/test/*.test.ts',
+            'bench/test/*.test.ts',
+          ],
         },
       },
       {
@@ -31,6 +43,32 @@ export default defineConfig({
           globalSetup: services,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'doctest',
+          include: ['tooling/doctest/doctest.test.ts'],
+          globalSetup: services,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['examples/*/test/browser/*.test.ts'],
+          globalSetup: services,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          name: 'containers',
+          include: ['tooling/*/test/containers/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
         },
       },
     ],

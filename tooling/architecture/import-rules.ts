@@ -2,7 +2,7 @@ import type { IRegularForbiddenRuleType } from 'dependency-cruiser';
 
 const source = '^packages/[^/]+/src/';
 const adapters = '/(tier|tiers|store|stores|executors|sources|sinks|memory|coherence)/';
-const facade = `${source}(cache|pipeline|limiter|key-space|index)\\.ts$`;
+const facade = `${source}(cache|pipeline|limiter|key-space)\\.ts$`;
 
 function forbid(
   name: string,

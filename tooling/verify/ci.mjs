@@ -1,0 +1,33 @@
+// What a fresh machine does, in its order. Runs on Node 20: keep it free of dependencies.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { count, reportsVariable, settle } from './reports.mjs';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'cachekit-reports-'));
+process.env[reportsVariable] = folder;
+const times = [];
+
+for (const [part, ...args] of [
+  ['demo', 'run', 'demo', '--', '--once'],
+  ['test', 'test'],
+  ['verify', 'run', 'verify'],
+]) {
+  console.log(`\n=== npm ${args.join(' ')}`);
+  const before = count(folder);
+  const begin = performance.now();
+  const { status } = spawnSync('npm', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  settle(folder, part, status ?? 1, before);
+  times.push(
+    `${part.padEnd(8)} ${status === 0 ? 'ok    ' : 'FAILED'} ${((performance.now() - begin) / 1000).toFixed(1).padStart(6)} s`,
+  );
+}
+
+console.log(`\n${times.join('\n')}`);
+const { passed, failed, skipped } = count(folder);
+if (skipped > 0) console.log(`${skipped} skipped`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+console.log(`${passed} passed, ${failed} failed`);

@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { count, report, reportsVariable, settle } from '../reports.mjs';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'reports-'));
+  vi.stubEnv(reportsVariable, folder);
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function write(name: string, json: object): void {
+  writeFileSync(join(folder, `${name}.json`), JSON.stringify(json));
+}
+
+test('counts the tests of every report', () => {
+  write('unit', { success: true, numPassedTests: 7, numFailedTests: 0, numPendingTests: 1, testResults: [] });
+  write('browser', { success: false, numPassedTests: 2, numFailedTests: 1, testResults: [] });
+  expect(count(folder)).toMatchObject({ passed: 9, failed: 1, skipped: 1 });
+});
+
+test('a test file that does not load is a failure', () => {
+  const testResults = [{ status: 'failed', assertionResults: [] }];
+  write('unit', { success: false, numPassedTests: 7, numFailedTests: 0, testResults });
+  expect(count(folder)).toMatchObject({ passed: 7, failed: 1 });
+});
+
+test('a run that failed outside of its tests is a failure', () => {
+  write('unit', { success: false, numPassedTests: 7, numFailedTests: 0, testResults: [] });
+  expect(count(folder)).toMatchObject({ passed: 7, failed: 1 });
+});
+
+test('a part that ended badly without a report is one failure', () => {
+  settle(folder, 'docs:build', 1, count(folder));
+  expect(count(folder)).toMatchObject({ passed: 0, failed: 1 });
+});
+
+test('a part that ended badly with passed tests only is one failure more', () => {
+  const before = count(folder);
+  report('unit', 5, 0);
+  settle(folder, 'test', 137, before);
+  expect(count(folder)).toMatchObject({ passed: 5, failed: 1 });
+});
+
+test('a part that ended well counts its own tests, or once when it has none', () => {
+  const before = count(folder);
+  report('unit', 5, 0);
+  settle(folder, 'test', 0, before);
+  settle(folder, 'lint', 0, count(folder));
+  expect(count(folder)).toMatchObject({ passed: 6, failed: 0 });
+});
+
+test('nothing ran is no success', () => {
+  expect(count(folder)).toMatchObject({ passed: 0, failed: 0 });
+});
