@@ -24,6 +24,22 @@ export {
   ConfigurationError,
   isCacheKitError,
 } from './errors.ts';
+export {
+  type CacheKey,
+  type CacheTag,
+  defineKeys,
+  type GlobalKeySpace,
+  type KeyResource,
+  type KeySpaceOptions,
+  maxKeyLength,
+  type NoParams,
+  namespaceTag,
+  type Resource,
+  type ResourceOptions,
+  resource,
+  type TenantKeySpace,
+} from './key-space.ts';
+export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
 export type {
   ChangeBatch,
   ChangedRow,
@@ -57,6 +73,7 @@ export type {
   TierClock,
 } from './ports/remote-tier.ts';
 export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
+export { stableHash } from './stable-hash.ts';
 export {
   assertNamespace,
   defaultNamespace,

@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isCacheKitError } from '../src/errors.ts';
+import { defineKeys, namespaceTag, resource } from '../src/key-space.ts';
+
+const keys = defineKeys({
+  scope: 'tenant',
+  resources: {
+    devices: resource<string[]>({ ttl: '5m', tags: ['devices'] }),
+    recentCalls: resource<string[], { limit?: number; text?: string }>({ ttl: '1m', tags: ['calls'] }),
+    call: resource<string, { id: string }>({ tags: ({ id }) => ['calls', `call:${id}`] }),
+    constructor: resource<string>(),
+  },
+});
+const argument = expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_ARGUMENT'));
+const configuration = expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_CONFIGURATION'));
+
+describe('defineKeys()', () => {
+  test('RC-3 makes keys of a tenant, with its tags', () => {
+    expect(keys.devices({ tenant: 'acme' })).toMatchObject({
+      wire: 'ck:c:tenant:{acme}:devices',
+      tags: ['ck:c:tenant:{acme}:#devices'],
+      resource: { name: 'devices', namespace: 'ck', policy: { ttl: '5m' } },
+    });
+    expect(keys.call({ tenant: 'acme', id: '7' }).tags).toEqual([
+      'ck:c:tenant:{acme}:#calls',
+      'ck:c:tenant:{acme}:#call%3A7',
+    ]);
+    expect(keys.tag('acme', 'calls').wire).toBe('ck:c:tenant:{acme}:#calls');
+    expect(keys.constructor({ tenant: 'acme' }).wire).toBe('ck:c:tenant:{acme}:constructor');
+  });
+
+  test('PBX-7 gives one key per set of parameters, in any order', () => {
+    const key = keys.recentCalls({ tenant: 'acme', limit: 20, text: 'x' });
+    expect(keys.recentCalls({ text: 'x', limit: 20, tenant: 'acme' }).wire).toBe(key.wire);
+    expect(keys.recentCalls({ tenant: 'acme', limit: 21, text: 'x' }).wire).not.toBe(key.wire);
+    expect(keys.recentCalls({ tenant: 'acme' }).wire).toBe('ck:c:tenant:{acme}:recentCalls');
+  });
+
+  test('makes global keys', () => {
+    const shared = defineKeys({
+      namespace: 'app',
+      scope: 'global',
+      resources: { rates: resource<number>(), page: resource<string, { path: string }>({ tags: ['pages'] }) },
+    });
+    expect(shared.rates().wire).toBe('app:c:global:rates');
+    expect(shared.page({ path: '/' }).wire).toMatch(/^app:c:global:page:[A-Za-z0-9_-]{22}$/);
+    expect(shared.page({ path: '/' }).tags).toEqual([shared.tag('pages').wire]);
+    expect(shared.tag('*').wire).not.toBe(namespaceTag('app'));
+  });
+
+  test('RC-3 lets no tenant id, tag or parameter reach a key of another tenant', () => {
+    const wild = fc.oneof(
+      fc.string({ minLength: 1, maxLength: 40 }),
+      fc.string({
+        unit: fc.constantFrom('a', ':', '{', '}', '*', '#', '\n', '%', 'tenant'),
+        minLength: 1,
+        maxLength: 12,
+      }),
+    );
+    fc.assert(
+      fc.property(wild, wild, wild, (one, other, text) => {
+        fc.pre(one !== other);
+        const prefix = keys.devices({ tenant: one }).wire.slice(0, -'devices'.length);
+        expect(prefix.match(/[{}]/g)).toEqual(['{', '}']);
+        expect(prefix).toMatch(/^[!-~]+$/);
+        for (const wire of [
+          keys.devices({ tenant: other }).wire,
+          keys.recentCalls({ tenant: other, text }).wire,
+          keys.tag(other, text).wire,
+          keys.call({ tenant: other, id: text }).tags[1],
+        ]) {
+          expect(wire?.startsWith(prefix)).toBe(false);
+        }
+        expect(keys.tag(one, text).wire).not.toBe(keys.recentCalls({ tenant: one, text }).wire);
+      }),
+    );
+  });
+
+  test('refuses a tenant id that is none, a key over 1 KB and parameters that cannot be part of one', () => {
+    const any = keys as unknown as Record<'devices' | 'recentCalls', (params?: unknown) => unknown>;
+    for (const params of [
+      undefined,
+      null,
+      'acme',
+      {},
+      { tenant: '' },
+      { tenant: 7 },
+      { tenant: 'x'.repeat(129) },
+    ]) {
+      expect(() => any.devices(params)).toThrow(argument);
+    }
+    expect(() => any.recentCalls({ tenant: 'a', limit: () => 1 })).toThrow(argument);
+    expect(() => keys.devices({ tenant: '漢'.repeat(128) })).toThrow(argument);
+    expect(() => keys.tag('a', 'x'.repeat(1_024))).toThrow(argument);
+    expect(() => keys.tag('a', '')).toThrow(argument);
+  });
+
+  test('refuses what no key space can be made of', () => {
+    const define = defineKeys as unknown as (options: unknown) => unknown;
+    const wrong = [
+      { scope: 'user', resources: {} },
+      { scope: 'tenant', resources: {}, nmespace: 'x' },
+      { scope: 'tenant', resources: {}, namespace: 'a:b' },
+      { scope: 'tenant', resources: { tag: resource() } },
+      { scope: 'tenant', resources: { overall: resource() } },
+      { scope: 'tenant', resources: { a: {} } },
+      { scope: 'tenant', resources: { a: { options: { ttl: '5 minutes' } } } },
+      { scope: 'tenant', resources: { a: { options: { ttl: 0 } } } },
+      { scope: 'tenant', resources: { a: { options: { ttl: -1 } } } },
+      { scope: 'tenant', resources: { a: { options: { tll: 1 } } } },
+      { scope: 'tenant', resources: { a: { options: { tags: 'calls' } } } },
+      { scope: 'tenant', resources: { a: { options: { timeout: { hard: 0 } } } } },
+      { scope: 'tenant', resources: { a: { options: { timeout: { hrad: 1 } } } } },
+    ];
+    for (const options of wrong) expect(() => define(options)).toThrow(configuration);
+  });
+});
