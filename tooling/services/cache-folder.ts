@@ -1,17 +1,37 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { forgetFolder, watchFolder } from './guard.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 /** Changes whenever what is kept in the cache changes its form, so that an old cache is never misread. */
 const layout = 'services-1';
 
-/** The user's cache folder of these services: `$XDG_CACHE_HOME/cachekit/…`, else `~/.cache/cachekit/…`. */
+let root: string | undefined;
+
+/**
+ * The user's cache folder of these services: `$XDG_CACHE_HOME/cachekit/…`, else `~/.cache/cachekit/…`; where neither
+ * can be written, a folder that lasts as long as this process.
+ */
 export function cacheRoot(): string {
-  const base = process.env.XDG_CACHE_HOME;
-  return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'cachekit', layout);
+  if (root === undefined) {
+    const base = process.env.XDG_CACHE_HOME;
+    const wanted = join(
+      base === undefined || base === '' ? join(homedir(), '.cache') : base,
+      'cachekit',
+      layout,
+    );
+    try {
+      mkdirSync(wanted, { recursive: true, mode: 0o700 });
+      accessSync(wanted, constants.W_OK);
+      root = wanted;
+    } catch {
+      root = temporaryFolder('cache').path;
+    }
+  }
+  return root;
 }
 
 /**
@@ -24,7 +44,6 @@ export async function cachedFolder(name: string, fill: (folder: string) => Promi
   const target = join(cacheRoot(), name);
   if (existsSync(target)) return target;
   const draft = join(cacheRoot(), `.draft-${randomUUID()}`);
-  await mkdir(dirname(draft), { recursive: true });
   watchFolder(draft);
   try {
     await mkdir(draft, { mode: 0o700 });

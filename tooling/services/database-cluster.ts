@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedFolder } from './cache-folder.ts';
 import { LinkUnavailable } from './link.ts';
 import type { PostgresBinary } from './postgres-binary.ts';
 import type { PostgresUser } from './postgres-user.ts';
 import { run } from './run.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 /**
  * Makes a fresh data folder at `path`. initdb takes more than a second, so its result is kept in the user's cache
@@ -23,38 +24,46 @@ export async function makeDatabaseCluster(
     .digest('hex')
     .slice(0, 12);
   const name = `cluster-${binary.name.replace(/\W+/g, '-').toLowerCase()}-${identity}`;
-  let whole: string;
-  try {
-    whole = await cachedFolder(name, (folder) => initialise(binary, user, join(folder, 'data')));
-  } catch (error) {
-    if (error instanceof LinkUnavailable) throw error;
-    // The cache folder cannot be written: slower, but no reason to fail.
-    return initialise(binary, user, path);
-  }
-  const copied = await run('cp', ['-pR', join(whole, 'data'), path]);
-  if (!copied.ok) throw new Error(`The database cluster could not be copied: ${copied.output}`);
-  await own(path, user);
+  const kept = await cachedFolder(name, (draft) => initialise(binary, user, join(draft, 'data')));
+  await copy(join(kept, 'data'), path);
+  await give(path, user);
 }
 
-async function initialise(binary: PostgresBinary, user: PostgresUser, path: string): Promise<void> {
-  await mkdir(path, { mode: 0o700 });
-  await own(path, user);
-  const common = ['--no-sync', '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '-D', path];
+/** Runs initdb in the temporary folder, where another user can reach it, and brings the result to `target`. */
+async function initialise(binary: PostgresBinary, user: PostgresUser, target: string): Promise<void> {
+  const folder = temporaryFolder('initdb');
+  try {
+    await chmod(folder.path, 0o711);
+    const data = join(folder.path, 'data');
+    await mkdir(data, { mode: 0o700 });
+    await give(data, user);
+    await initdb(binary, user, data);
+    await copy(data, target);
+  } finally {
+    await folder.remove();
+  }
+}
+
+async function initdb(binary: PostgresBinary, user: PostgresUser, data: string): Promise<void> {
+  const common = ['--no-sync', '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '-D', data];
   let output = '';
   // Not every system knows C.UTF-8; C sorts alike and only lacks upper and lower case beyond ASCII.
   for (const locale of ['C.UTF-8', 'C']) {
-    const [command, ...args] = [...user.prefix, binary.initdb, ...common, `--locale=${locale}`] as [string];
-    const { uid, gid } = user;
-    const identity = uid !== undefined && gid !== undefined ? { uid, gid } : {};
-    const ran = await run(command, args, { cwd: '/', timeout: 120_000, ...identity });
+    const [command = '', ...args] = [...user.prefix, binary.initdb, ...common, `--locale=${locale}`];
+    const ran = await run(command, args, { cwd: '/', timeout: 120_000, ...user.identity });
     if (ran.ok) return;
     output = ran.output;
   }
   throw new LinkUnavailable(`${binary.initdb}: ${output.split('\n').slice(-4).join('\n')}`);
 }
 
-async function own(path: string, user: PostgresUser): Promise<void> {
-  if (user.uid === undefined) return;
-  const owned = await run('chown', ['-R', `${user.uid}:${user.gid}`, path]);
-  if (!owned.ok) throw new Error(`chown of ${path}: ${owned.output}`);
+async function copy(from: string, to: string): Promise<void> {
+  const copied = await run('cp', ['-pR', from, to]);
+  if (!copied.ok) throw new Error(`The data folder could not be copied: ${copied.output}`);
+}
+
+async function give(path: string, user: PostgresUser): Promise<void> {
+  if (user.identity === undefined) return;
+  const given = await run('chown', ['-R', `${user.identity.uid}:${user.identity.gid}`, path]);
+  if (!given.ok) throw new Error(`chown of ${path}: ${given.output}`);
 }

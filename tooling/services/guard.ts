@@ -29,7 +29,7 @@ for entry in $watched; do
   kill -s "\${entry%%:*}" "\${entry#*:}"
   kill -s CONT "\${entry#*:}"
 done
-left=60
+left=200
 while [ "$left" -gt 0 ]; do
   alive=''
   for entry in $watched; do kill -0 "\${entry#*:}" && alive=yes; done

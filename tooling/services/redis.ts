@@ -4,7 +4,7 @@ import type { Found } from './link.ts';
 import { downloadedRedis, installedRedis, type RedisBinary } from './redis-binary.ts';
 import { startRedisContainer } from './redis-container.ts';
 import { redisFromEnvironment } from './redis-from-environment.ts';
-import { startRedisProcess } from './redis-process.ts';
+import { startRedisProcess, withoutPersistence } from './redis-process.ts';
 import type { RedisServer } from './redis-server.ts';
 
 /** Options of {@link startRedis}. */
@@ -15,7 +15,7 @@ export interface StartRedisOptions {
   readonly own?: boolean;
 }
 
-export const redisAdvice: readonly string[] = [
+const advice: readonly string[] = [
   'install Redis 7 or newer, or Valkey (Debian, Ubuntu: apt install redis-server; macOS: brew install redis)',
   'start Docker or Podman',
   'set REDIS_URL to a Redis that this run may write to',
@@ -37,7 +37,7 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
       docker: () => startRedisContainer(args),
       download: async () => spawned('download', await downloadedRedis(), args),
     },
-    advice: redisAdvice,
+    advice,
   });
   announce('Redis', server.origin);
   return server;
@@ -48,7 +48,7 @@ async function spawned(
   binary: RedisBinary,
   args: readonly string[],
 ): Promise<Found<RedisServer>> {
-  const server = await startRedisProcess(binary, { args });
+  const server = await startRedisProcess(binary, (place) => [...place.args, ...withoutPersistence, ...args]);
   return {
     url: `redis://127.0.0.1:${server.port}`,
     port: server.port,

@@ -24,7 +24,7 @@ export interface Spawned {
   readonly gone: boolean;
   /** Sends one signal; waits for the end of the process unless the signal only freezes or wakes it. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Ends the process by its stop signal, or by SIGKILL when it has not gone within 5 s. */
+  /** Ends the process by its stop signal, or by SIGKILL when it has not gone within 10 s. */
   stop(): Promise<void>;
   /** The end of the log, for a message about a failed start. */
   log(): string;
@@ -101,9 +101,9 @@ export async function spawnServer(options: SpawnOptions): Promise<Spawned> {
       if (gone) return;
       process.kill(pid, options.stopSignal);
       process.kill(pid, 'SIGCONT');
-      if (await goneWithin(5_000)) return;
+      if (await goneWithin(10_000)) return;
       process.kill(pid, 'SIGKILL');
-      await goneWithin(5_000);
+      await goneWithin(10_000);
     },
     log: () => logTail(options.logFile),
   };

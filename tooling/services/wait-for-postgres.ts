@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
-/**
- * Waits until the server at a loopback port takes a connection; false when `ended` says that it never will, or after
- * 30 s.
- */
-export async function waitForPostgres(port: number, ended: () => boolean): Promise<boolean> {
-  const deadline = performance.now() + 30_000;
+/** Milliseconds for a server to take connections; a container initialises its database first. */
+const patience = 60_000;
+
+/** Waits until the server takes a connection; false when `ended` says that it never will, or after 60 s. */
+export async function waitForPostgres(host: string, port: number, ended: () => boolean): Promise<boolean> {
+  const deadline = performance.now() + patience;
   while (performance.now() < deadline && !ended()) {
     const client = new pg.Client({
-      host: '127.0.0.1',
+      host,
       port,
       user: 'postgres',
       database: 'postgres',
