@@ -37,6 +37,7 @@ for (const part of parts) {
   const before = count(reports);
   const { code, seconds } = await run('sh', ['-c', script], { cwd: root, env: { PATH: path }, show: true });
   settle(reports, part, code, before);
+  if (part === 'build' && code === 0) process.env.CACHEKIT_BUILT = '1';
   rows.push({ part, ok: code === 0, seconds, budget: budgets[part] });
 }
 
