@@ -1,1 +1,3 @@
-export {};
+export type { RateLimitCheck } from '../http/check.ts';
+export type { RateLimitFields } from '../http/headers.ts';
+export { type RateLimitOptions, type ResponseLike, rateLimit } from '../middleware/express.ts';

@@ -1,1 +1,3 @@
-export {};
+export type { RateLimitCheck } from '../http/check.ts';
+export type { RateLimitFields } from '../http/headers.ts';
+export { type WithRateLimitOptions, withRateLimit } from '../middleware/fetch.ts';

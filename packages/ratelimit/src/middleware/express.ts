@@ -1,0 +1,62 @@
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { type RateLimitCheck, runCheck } from '../http/check.ts';
+import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { tooManyRequests } from '../http/too-many-requests.ts';
+import type { RateLimiter } from '../limiter.ts';
+
+/** What is used of a response; Express, Connect and `node:http` have it. */
+export interface ResponseLike {
+  statusCode: number;
+  setHeader(name: string, value: string): unknown;
+  end(body: string): unknown;
+}
+
+/** What {@link rateLimit} takes. */
+export interface RateLimitOptions<Name extends string, Req> {
+  /** What to ask about a request; `undefined` lets it pass uncounted. */
+  check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
+  /** @defaultValue `'both'` */
+  fields?: RateLimitFields;
+}
+
+/**
+ * Express middleware: 429 with a problem document, or the header fields and the next handler.
+ *
+ * Errors, also of `check`, go to `next(error)`.
+ *
+ * @example
+ * app.use('/api', rateLimit(limiter, { check: (request: express.Request) => ({ ids: { api: [request.ip ?? 'unknown'] } }) }));
+ */
+export function rateLimit<Name extends string, Req>(
+  limiter: RateLimiter<Name>,
+  options: RateLimitOptions<Name, Req>,
+): (request: Req, response: ResponseLike, next: (error?: unknown) => void) => void {
+  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  const { check, fields } = options;
+  if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
+
+  async function passes(request: Req, response: ResponseLike): Promise<boolean> {
+    const asked = await check(request);
+    if (asked === undefined) return true;
+    const decision = await runCheck(limiter, asked);
+    if (decision.allowed) {
+      setHeaders(response, rateLimitHeaders(decision, fields));
+      return true;
+    }
+    const { status, headers, body } = tooManyRequests(decision, fields);
+    response.statusCode = status;
+    setHeaders(response, headers);
+    response.end(body);
+    return false;
+  }
+
+  return (request, response, next) => {
+    passes(request, response).then((pass) => {
+      if (pass) next();
+    }, next);
+  };
+}
+
+function setHeaders(response: ResponseLike, headers: Readonly<Record<string, string>>): void {
+  for (const name in headers) response.setHeader(name, headers[name] as string);
+}

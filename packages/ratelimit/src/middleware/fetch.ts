@@ -1,0 +1,62 @@
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { type RateLimitCheck, runCheck } from '../http/check.ts';
+import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { tooManyRequests } from '../http/too-many-requests.ts';
+import type { RateLimiter } from '../limiter.ts';
+
+/** What {@link withRateLimit} takes. */
+export interface WithRateLimitOptions<Name extends string, Rest extends unknown[]> {
+  /** What to ask about a request; `undefined` lets it pass uncounted. */
+  check: (
+    request: Request,
+    ...rest: Rest
+  ) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
+  /** @defaultValue `'both'` */
+  fields?: RateLimitFields;
+}
+
+/**
+ * Limits a fetch-style handler (Hono, Next route handlers, edge workers): 429 with a problem document, or the
+ * handler's response with the header fields added.
+ *
+ * Errors of `check` and of the handler pass unchanged.
+ *
+ * @param handler - Called with whatever the returned function is called with.
+ * @example
+ * export const GET = withRateLimit(
+ *   limiter,
+ *   { check: (request) => ({ ids: { api: [userOf(request)] } }) },
+ *   (request) => Response.json({ hello: 'world' }),
+ * );
+ */
+export function withRateLimit<Name extends string, Rest extends unknown[]>(
+  limiter: RateLimiter<Name>,
+  options: WithRateLimitOptions<Name, Rest>,
+  handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
+): (request: Request, ...rest: Rest) => Promise<Response> {
+  assertKnownOptions('withRateLimit', options, ['check', 'fields']);
+  const { check, fields } = options;
+  if (typeof check !== 'function') throw new ConfigurationError('withRateLimit: check: give a function');
+  return async (request, ...rest) => {
+    const asked = await check(request, ...rest);
+    if (asked === undefined) return handler(request, ...rest);
+    const decision = await runCheck(limiter, asked);
+    if (!decision.allowed) {
+      const { status, headers, body } = tooManyRequests(decision, fields);
+      return new Response(body, { status, headers });
+    }
+    return withHeaders(await handler(request, ...rest), rateLimitHeaders(decision, fields));
+  };
+}
+
+function withHeaders(response: Response, headers: Record<string, string>): Response {
+  try {
+    for (const name in headers) response.headers.set(name, headers[name] as string);
+    return response;
+  } catch {
+    // The headers of a response that came from `fetch()` or `Response.redirect()` cannot be changed.
+    const copy = new Response(response.body, response);
+    for (const name in headers) copy.headers.set(name, headers[name] as string);
+    return copy;
+  }
+}

@@ -1,0 +1,96 @@
+import { assertKnownOptions, ConfigurationError, defaultNamespace } from '@cachekit/core';
+import type { LimitState, Step } from '../algorithms/algorithm.ts';
+import { allFit, stepAll } from '../algorithms/step-all.ts';
+import type { Policy } from '../policy.ts';
+import type { LimitRequest, LimitStore } from './store.ts';
+
+/** What a memory store takes. */
+export interface MemoryStoreOptions {
+  /**
+   * Most keys kept; an integer from 1.
+   * @defaultValue 100_000
+   */
+  maxKeys?: number;
+}
+
+/**
+ * Counts in this process: for one process, for tests, and for what is left when Redis is away.
+ *
+ * Bounded: when it is full it forgets what has run out, then the keys that are furthest from their limit, an eighth
+ * at a time. So a flood of new ids does not free an id that is at its limit, unless all are.
+ *
+ * Time is the limiter's clock. A clock that is set back delays nobody by more than a window.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if `maxKeys` is no integer from 1.
+ * @example
+ * const limiter = createRateLimiter({
+ *   policies: { api: gcra({ limit: 60, window: '1m' }) },
+ *   store: memoryStore(),
+ * });
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): LimitStore {
+  assertKnownOptions('memoryStore', options, ['maxKeys']);
+  const { maxKeys = 100_000 } = options;
+  if (!Number.isSafeInteger(maxKeys) || maxKeys < 1) {
+    throw new ConfigurationError(`memoryStore: maxKeys: ${String(maxKeys)} is none; give an integer from 1`);
+  }
+  const slots = new Map<string, Slot>();
+  return {
+    name: 'memory',
+    namespace: defaultNamespace,
+    oneSlot: false,
+    check({ policies, keys, cost, now }: LimitRequest): readonly Step[] {
+      const states: (Slot | undefined)[] = [];
+      for (const key of keys) states.push(slots.get(key));
+      const steps = stepAll(policies, states, cost, now);
+      const taken = allFit(steps);
+      for (let i = 0; i < steps.length; i++) {
+        const slot = states[i];
+        const { expiresAt, value } = steps[i] as Step;
+        if (slot !== undefined) {
+          slot.expiresAt = expiresAt;
+          slot.value = value;
+        } else if (taken) {
+          if (slots.size >= maxKeys) makeRoom(slots, maxKeys, now);
+          slots.set(keys[i] as string, { policy: policies[i] as Policy, expiresAt, value });
+        }
+      }
+      return steps;
+    },
+  };
+}
+
+interface Slot extends LimitState {
+  readonly policy: Policy;
+  expiresAt: number;
+  value: number;
+}
+
+// Keys are sorted by the share of their limit that is taken, in steps; the last step is "all of it".
+const steps = 63;
+
+function makeRoom(slots: Map<string, Slot>, maxKeys: number, now: number): void {
+  const room = Math.ceil(maxKeys / 8);
+  for (const [key, slot] of slots) if (slot.expiresAt <= now) slots.delete(key);
+  let excess = slots.size - (maxKeys - room);
+  if (excess <= 0) return;
+  const sizes = new Uint32Array(steps + 1);
+  for (const slot of slots.values()) {
+    const step = stepOf(slot, now);
+    sizes[step] = (sizes[step] as number) + 1;
+  }
+  let last = 0;
+  for (let sum = sizes[0] as number; sum < excess && last < steps - 1; sum += sizes[last] as number) last++;
+  if (slots.size === sizes[steps]) last = steps;
+  for (const [key, slot] of slots) {
+    if (excess === 0) return;
+    if (stepOf(slot, now) > last) continue;
+    slots.delete(key);
+    excess--;
+  }
+}
+
+function stepOf(slot: Slot, now: number): number {
+  const { remaining } = slot.policy.algorithm.next(slot, slot.policy, 0, now);
+  return Math.floor((1 - remaining / slot.policy.limit) * steps);
+}
