@@ -4,6 +4,7 @@ export type CacheKitErrorCode =
   | 'INVALID_ARGUMENT'
   | 'LOAD_TIMEOUT'
   | 'TIER_FAILED'
+  | 'REDIS_UNAVAILABLE'
   | 'CACHE_CLOSED'
   | 'UNSUPPORTED_BY_CLIENT'
   | 'LOCK_LOST'
@@ -79,4 +80,43 @@ export function assertKnownOptions(factory: string, options: object, known: read
       throw new ConfigurationError(`${factory}: unknown option "${name}"; it takes ${known.join(', ')}`);
     }
   }
+}
+
+/** A load that took longer than `timeout.hard`, in this process or in the one that was waited for. */
+export class LoadTimeoutError extends CacheKitError<'LOAD_TIMEOUT'> {
+  readonly key: string;
+  readonly timeoutMs: number;
+
+  constructor(key: string, timeoutMs: number) {
+    super('LOAD_TIMEOUT', `Loading "${key}" took longer than ${timeoutMs} ms`);
+    this.key = key;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/**
+ * A call that did not reach the remote tier. `cause` is what the tier said.
+ *
+ * Reads never reject with it: the loader answers. Writes and invalidations do, because they were not carried out.
+ */
+export class TierError extends CacheKitError<'TIER_FAILED'> {
+  readonly tier: string;
+  readonly operation: string;
+
+  constructor(tier: string, operation: string, cause: unknown) {
+    super('TIER_FAILED', `The tier "${tier}" did not answer ${operation}: ${messageOf(cause)}`, { cause });
+    this.tier = tier;
+    this.operation = operation;
+  }
+}
+
+/** A call of a cache after its `close()`. */
+export class CacheClosedError extends CacheKitError<'CACHE_CLOSED'> {
+  constructor() {
+    super('CACHE_CLOSED', 'The cache is closed');
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

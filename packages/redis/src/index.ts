@@ -1,1 +1,5 @@
-export {};
+export { RedisUnavailableError, UnsupportedByClientError } from './errors.ts';
+export { type IoRedisExecutorOptions, ioredisExecutor } from './executors/ioredis.ts';
+export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-like.ts';
+export { createPresence, type Presence, type PresenceOptions } from './presence/presence.ts';
+export { type RedisTierOptions, redisTier } from './tier/redis-tier.ts';

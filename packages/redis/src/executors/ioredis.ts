@@ -1,0 +1,192 @@
+import {
+  assertKnownOptions,
+  type Clock,
+  ConfigurationError,
+  type Duration,
+  durationMs,
+  type RedisArgument,
+  type RedisCapabilities,
+  type RedisExecutor,
+  type RedisScript,
+  type RedisSubscriber,
+  systemClock,
+} from '@cachekit/core';
+import { RedisUnavailableError } from '../errors.ts';
+import { prefixPattern } from '../scan.ts';
+import { digestOf, knownDigest } from '../script.ts';
+import { Connection } from './connection.ts';
+import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './connection-options.ts';
+import { withDeadline } from './deadline.ts';
+import type { IoRedisConnectionLike, IoRedisLike } from './ioredis-like.ts';
+import { IoRedisSubscriber } from './ioredis-subscriber.ts';
+
+/** Options of {@link ioredisExecutor}. */
+export interface IoRedisExecutorOptions {
+  /**
+   * The longest a call may take, the wait for a connection included.
+   *
+   * @defaultValue 250 ms
+   */
+  readonly commandTimeout?: Duration;
+}
+
+/**
+ * Runs CacheKit's commands on the Redis of an ioredis client: `Redis` (standalone, Sentinel) or `Cluster`, 5 or 6.
+ *
+ * The client is a pattern only. Nothing connects before the first call; then one connection for commands is opened
+ * with the address, credentials, TLS and database of `client`, and one for subscriptions when something subscribes.
+ * Build the client with `lazyConnect: true` if you use it for nothing else, and it opens none itself. One executor can
+ * serve everything in a process; pass it around.
+ *
+ * - A call settles within `commandTimeout`, whatever the retries and queues of the client are set to.
+ * - While there is no connection, calls wait for one until `commandTimeout` after the loss; from then on they are
+ *   rejected at once, and the connection is tried again every second until it is back.
+ * - A call rejected with `sent: false` was never sent and never will be. After `sent: true` the server may still carry
+ *   it out.
+ * - Errors that Redis replies pass unchanged.
+ *
+ * @param client - May be connected or not; it is neither used nor closed.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if the client has a `keyPrefix` (use `namespace` instead: scripts
+ * and channels cannot see the prefix), or for a wrong option.
+ * @example
+ * const redis = ioredisExecutor(new Redis(process.env.REDIS_URL, { lazyConnect: true }));
+ * const cache = createCache({ remote: redisTier({ redis }) });
+ */
+export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOptions = {}): RedisExecutor {
+  assertKnownOptions('ioredisExecutor', options, ['commandTimeout']);
+  const timeoutMs = durationMs(options.commandTimeout ?? 250, 'commandTimeout');
+  if (timeoutMs === 0) throw new ConfigurationError('commandTimeout: it must be more than 0');
+  if (client.options.keyPrefix) {
+    throw new ConfigurationError(
+      'ioredisExecutor: the client has a keyPrefix, which scripts and channels do not see; give the namespace option of CacheKit instead',
+    );
+  }
+  return new IoRedisExecutor(client, timeoutMs, systemClock, Math.random);
+}
+
+/** How far a call got. */
+interface Call {
+  sent: boolean;
+  /** Its caller has been told that it failed. */
+  over: boolean;
+}
+
+class IoRedisExecutor implements RedisExecutor {
+  readonly capabilities: RedisCapabilities;
+  readonly #pattern: IoRedisLike;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #connection: Connection;
+  readonly #subscribers = new Set<IoRedisSubscriber>();
+
+  constructor(pattern: IoRedisLike, timeoutMs: number, clock: Clock, random: () => number) {
+    this.capabilities = { cluster: pattern.isCluster, subscribe: true };
+    this.#pattern = pattern;
+    this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
+    this.#random = random;
+    const open = pattern.isCluster
+      ? () => pattern.duplicate([], clusterOptions(timeoutMs, random))
+      : () => pattern.duplicate(commandOptions(timeoutMs, random));
+    this.#connection = new Connection(open, timeoutMs, clock);
+  }
+
+  command(name: string, ...args: RedisArgument[]): Promise<unknown> {
+    const call: Call = { sent: false, over: false };
+    return this.#limited(name, this.#send(name, args, call), call);
+  }
+
+  script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    const call: Call = { sent: false, over: false };
+    return this.#limited(script.name, this.#evaluate(script, keys, args, call), call);
+  }
+
+  async *scan(prefix: string): AsyncGenerator<readonly string[], void, void> {
+    const pattern = prefixPattern(prefix);
+    const client = await this.#connection.whenReady();
+    for (const node of client.nodes?.('master') ?? [client]) {
+      let cursor = '0';
+      do {
+        const page = node.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', 512);
+        const reply = await this.#limited('SCAN', page, { sent: true, over: false });
+        const [next, keys] = reply as [string, string[]];
+        cursor = next;
+        if (keys.length > 0) yield keys;
+      } while (cursor !== '0');
+    }
+  }
+
+  subscriber(): RedisSubscriber {
+    const subscriber = new IoRedisSubscriber({
+      open: (attempt) => this.#openSubscriber(attempt),
+      timeoutMs: this.#timeoutMs,
+      stallMs: stallMs(this.#timeoutMs),
+      clock: this.#clock,
+      random: this.#random,
+      closed: () => this.#subscribers.delete(subscriber),
+    });
+    this.#subscribers.add(subscriber);
+    return subscriber;
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+    await Promise.all([...this.#subscribers].map((subscriber) => subscriber.close()));
+  }
+
+  async #send(name: string, args: RedisArgument[], call: Call): Promise<unknown> {
+    const client = this.#connection.ready ?? (await this.#connection.whenReady());
+    // In capitals, because ioredis reshapes the replies of names it knows in small letters.
+    return this.#write(client, call, name.toUpperCase(), args);
+  }
+
+  async #evaluate(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    call: Call,
+  ): Promise<unknown> {
+    const digest = knownDigest(script) ?? (await digestOf(script));
+    const client = this.#connection.ready ?? (await this.#connection.whenReady());
+    try {
+      return await this.#write(client, call, 'EVALSHA', [digest, keys.length, ...keys, ...args]);
+    } catch (error) {
+      if (!isNoScript(error)) throw error;
+      return this.#write(client, call, 'EVAL', [script.lua, keys.length, ...keys, ...args]);
+    }
+  }
+
+  #write(client: IoRedisConnectionLike, call: Call, name: string, args: RedisArgument[]): Promise<unknown> {
+    // Whoever asked has been told that it failed; nobody expects it to happen any more.
+    if (call.over) return new Promise(() => {});
+    call.sent = true;
+    return client.call(name, ...args);
+  }
+
+  #limited<T>(operation: string, work: Promise<T>, call: Call): Promise<T> {
+    return withDeadline(work, this.#timeoutMs, this.#clock, () => {
+      call.over = true;
+      return new RedisUnavailableError(operation, {
+        message: `no reply within ${this.#timeoutMs} ms`,
+        sent: call.sent,
+        cause: this.#connection.lastError,
+      });
+    });
+  }
+
+  /** On a cluster every node hears what is published on any; another one is taken at each attempt. */
+  async #openSubscriber(attempt: number): Promise<IoRedisConnectionLike> {
+    if (!this.#pattern.isCluster) return this.#pattern.duplicate(subscriberOptions());
+    const cluster = await this.#connection.whenReady();
+    const nodes = cluster.nodes?.('master') ?? [];
+    const node = nodes[attempt % nodes.length];
+    if (node === undefined)
+      throw new RedisUnavailableError('SUBSCRIBE', { message: 'no node is known', sent: false });
+    return node.duplicate(subscriberOptions());
+  }
+}
+
+function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}

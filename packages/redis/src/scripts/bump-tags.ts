@@ -1,0 +1,24 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock, luaPublish, luaTags } from './fragments.ts';
+
+/**
+ * Makes every entry invalid that carries one of the tags and whose load began before now.
+ *
+ * The version is later than the present microsecond and than the old version, so that neither a load that began in the
+ * same instant nor a server clock that went back leaves an entry valid.
+ *
+ * - KEYS: the tags
+ * - ARGV: channel, microseconds to add because the entries' clocks are another server's
+ * - returns: the version that all of them have now
+ * - complexity: O(tags), whatever the number of entries
+ */
+export const bumpTagsScript: RedisScript = {
+  name: 'bump-tags',
+  lua: `${luaClock}${luaPublish}${luaTags}
+local version = clock + 1 + tonumber(ARGV[2])
+for i = 1, #KEYS do version = math.max(version, (versionOf(KEYS[i]) or 0) + 1) end
+for i = 1, #KEYS do storeTag(KEYS[i], version, redis.call('PTTL', KEYS[i])) end
+publish(KEYS)
+return version
+`,
+};

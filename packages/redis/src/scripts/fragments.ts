@@ -1,0 +1,88 @@
+import { entryFields, entryHeaderLength, entryKinds, noToken } from '@cachekit/core';
+
+/** Sets `clock` (microseconds) and `now` (milliseconds) by the server's own time. */
+export const luaClock = `
+local time = redis.call('TIME')
+local clock = time[1] * 1000000 + time[2]
+local now = math.floor(clock / 1000)
+`;
+
+/** `digits(value, length)`: a whole number with leading zeros, cut to what its field can hold. */
+export const luaDigits = `
+local function digits(value, length)
+  local most = 10 ^ length - 1
+  if value > most then value = most end
+  return string.format('%0' .. length .. '.0f', math.floor(value))
+end
+`;
+
+/** `publish(keys)`: tells the other processes which keys changed, unless there is no channel (`ARGV[1]` is empty). */
+export const luaPublish = `
+local function publish(keys)
+  if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], cjson.encode(keys)) end
+end
+`;
+
+const number = (field: { readonly length: number }): string => '%d'.repeat(field.length);
+const token = (field: { readonly length: number }): string => '[%w_%-]'.repeat(field.length);
+const tokenOrNone = (field: { readonly length: number }): string => '[%w_%.%-]'.repeat(field.length);
+
+/** What a header looks like, as a Lua pattern that captures the kind. */
+const headerPattern = `^C1([${Object.values(entryKinds).join('')}])[%a%-]${[
+  number(entryFields.clock),
+  number(entryFields.freshUntil),
+  token(entryFields.version),
+  tokenOrNone(entryFields.refreshToken),
+  number(entryFields.refreshUntil),
+  number(entryFields.loadMs),
+  number(entryFields.tagBytes),
+].join('')}$`;
+
+/** The Lua expression of one field of `header`. */
+export function luaField(name: keyof typeof entryFields): string {
+  const { start, length } = entryFields[name];
+  return `string.sub(header, ${start + 1}, ${start + length})`;
+}
+
+/**
+ * `headerOf(key)`: the header and the kind of what is stored, or nothing if it is absent, of another type or format, or
+ * cut short. The payload stays where it is.
+ */
+export const luaHeader: string = `
+local function headerOf(key)
+  local header = redis.pcall('GETRANGE', key, 0, ${entryHeaderLength - 1})
+  if type(header) ~= 'string' then return nil end
+  local kind = string.match(header, '${headerPattern}')
+  if not kind then return nil end
+  if redis.call('STRLEN', key) < ${entryHeaderLength} + tonumber(${luaField('tagBytes')}) then return nil end
+  return header, kind
+end
+`;
+
+/** Where `SETRANGE` writes to end a refresh, and what: no token and no time follow each other in the header. */
+export const refreshStart: number = entryFields.refreshToken.start;
+export const noRefresh: string = noToken + '0'.repeat(entryFields.refreshUntil.length);
+
+/** How long the server keeps the version of a tag at least, so that it outlives every load that is under way. */
+const tagKeptMs = 3_600_000;
+
+/**
+ * `versionOf(tag)`: the clock of its last bump, or nothing if the server does not know the tag.
+ * `keepTag(tag, version, ms)`: keeps the tag as long as the entry that carries it; one that was unknown gets `version`
+ * and is added to `changed`.
+ */
+export const luaTags: string = `
+local changed = {}
+local function versionOf(tag)
+  local stored = redis.pcall('GET', tag)
+  if type(stored) == 'string' and #stored <= 16 and string.match(stored, '^%d+$') then return tonumber(stored) end
+end
+local function storeTag(tag, version, ms)
+  redis.call('SET', tag, string.format('%.0f', version), 'PX', math.max(ms, ${tagKeptMs}))
+  changed[#changed + 1] = tag
+end
+local function keepTag(tag, version, ms)
+  if not versionOf(tag) then return storeTag(tag, version, ms) end
+  if redis.call('PTTL', tag) < ms then redis.call('PEXPIRE', tag, ms) end
+end
+`;

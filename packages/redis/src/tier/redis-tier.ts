@@ -1,0 +1,238 @@
+import {
+  type Acquisition,
+  assertKnownOptions,
+  assertNamespace,
+  type Coherence,
+  type CommitRequest,
+  ConfigurationError,
+  decodeRead,
+  defaultNamespace,
+  encodeEntry,
+  type RedisExecutor,
+  type RedisScript,
+  type RemoteEntry,
+  type RemoteRead,
+  type RemoteTier,
+  type RemoteTierCapabilities,
+  type TierClock,
+} from '@cachekit/core';
+import { PubSubCoherence } from '../coherence/pubsub.ts';
+import { TtlCoherence } from '../coherence/ttl.ts';
+import { UnsupportedByClientError } from '../errors.ts';
+import { changesChannel, hashTag } from '../keys.ts';
+import { acquireScript } from '../scripts/acquire.ts';
+import { bumpTagsScript } from '../scripts/bump-tags.ts';
+import { commitScript } from '../scripts/commit.ts';
+import { deleteScript } from '../scripts/delete.ts';
+import { expireScript } from '../scripts/expire.ts';
+import { keepTagsScript } from '../scripts/keep-tags.ts';
+import { putScript } from '../scripts/put.ts';
+import { releaseScript } from '../scripts/release.ts';
+import { touchScript } from '../scripts/touch.ts';
+import { BatchedReads, type Stored } from './batched-reads.ts';
+import { commandGroups } from './slot-groups.ts';
+
+/** Options of {@link redisTier}. */
+export interface RedisTierOptions {
+  readonly redis: RedisExecutor;
+  /**
+   * Names the channel on which processes hear of changes; the same as that of the cache.
+   *
+   * @defaultValue `'ck'`
+   */
+  readonly namespace?: string;
+  /**
+   * How the memory of other processes hears of a change.
+   *
+   * - `pubsub`: each write is published by the very script that writes; one more connection per process.
+   * - `ttl`: not at all; memory may serve an old value until it expires.
+   *
+   * @defaultValue `'pubsub'`
+   */
+  readonly coherence?: 'pubsub' | 'ttl';
+}
+
+/** Keys per script call. */
+const mostKeys = 512;
+
+/**
+ * By how much the clocks of two masters may differ, in microseconds. A tag in another slot than its entries is another
+ * master's, so its version is set this much later.
+ */
+const clockSkew = 50_000;
+
+/**
+ * The tier that processes share, in Redis or Valkey.
+ *
+ * - Each entry is one string with its lease in it; every write is one script, so it happens whole or not at all.
+ * - A load that was overtaken by a delete, a put, a tag, or a write of any other client never lands.
+ * - Clocks are the server's; those of clients do not matter.
+ * - A tag that the server does not know, because it was evicted or lost, makes its entries invalid.
+ * - The reads of a tick travel as one `MGET`; on a cluster, one for each tenant.
+ * - On a cluster, methods on many keys are carried out slot by slot. If one fails, the others may be done.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
+ * @throws UnsupportedByClientError `UNSUPPORTED_BY_CLIENT` if `coherence` is `pubsub` and the client cannot subscribe.
+ * @example
+ * const redis = ioredisExecutor(new Redis({ lazyConnect: true }));
+ * const cache = createCache({ remote: redisTier({ redis }) });
+ */
+export function redisTier(options: RedisTierOptions): RemoteTier {
+  assertKnownOptions('redisTier', options, ['redis', 'namespace', 'coherence']);
+  const { redis, namespace = defaultNamespace, coherence = 'pubsub' } = options;
+  assertNamespace(namespace);
+  if (typeof redis?.script !== 'function') {
+    throw new ConfigurationError('redisTier: redis is no executor; give ioredisExecutor(client)');
+  }
+  if (coherence === 'ttl') return new RedisTier(redis, new TtlCoherence(), '');
+  if (coherence !== 'pubsub') {
+    throw new ConfigurationError(`coherence: "${String(coherence)}" is none; it is pubsub or ttl`);
+  }
+  if (!redis.capabilities.subscribe) throw new UnsupportedByClientError('This client', 'coherence by pubsub');
+  const channel = changesChannel(namespace);
+  return new RedisTier(redis, new PubSubCoherence(redis, channel), channel);
+}
+
+class RedisTier implements RemoteTier {
+  readonly name = 'redis';
+  readonly capabilities: RemoteTierCapabilities;
+  readonly coherence: Coherence;
+  readonly #redis: RedisExecutor;
+  readonly #cluster: boolean;
+  /** Empty: nothing is published. */
+  readonly #channel: string;
+  readonly #reads: BatchedReads;
+
+  constructor(redis: RedisExecutor, coherence: Coherence, channel: string) {
+    const { cluster } = redis.capabilities;
+    this.capabilities = { fenced: true, push: channel !== '', cluster };
+    this.coherence = coherence;
+    this.#redis = redis;
+    this.#cluster = cluster;
+    this.#channel = channel;
+    this.#reads = new BatchedReads(redis);
+  }
+
+  async time(): Promise<TierClock> {
+    const [seconds, micros] = (await this.#redis.command('TIME')) as [string, string];
+    return Number(seconds) * 1_000_000 + Number(micros);
+  }
+
+  async getMany(keys: readonly string[]): Promise<readonly RemoteRead[]> {
+    const stored = await this.#reads.read(keys);
+    return stored.map(decodeRead);
+  }
+
+  async acquire(request: {
+    key: string;
+    token: string;
+    leaseMs: number;
+    replaces?: string;
+  }): Promise<Acquisition> {
+    const { key, token, leaseMs, replaces = '' } = request;
+    const lease = Math.max(1, Math.ceil(leaseMs));
+    const reply = await this.#redis.script(acquireScript, [key], [token, lease, replaces]);
+    const [outcome, detail] = reply as [number, number | string | undefined];
+    if (outcome === 0) return { state: 'acquired', clock: detail as number };
+    const read = outcome === 2 ? decodeRead(detail as string) : leased;
+    return read.state === 'entry' ? read : leased;
+  }
+
+  async commit(request: CommitRequest): Promise<boolean> {
+    const { key, token, entry, ttlMs } = request;
+    const text = encodeEntry(entry);
+    const ms = keptMs(ttlMs);
+    const [near, far] = this.#tagsBySlot(key, entry.tags);
+    if (far.length > 0 && !(await this.#keepTags(far, entry.clock, ms))) {
+      await this.release(key, token);
+      return false;
+    }
+    const args = [this.#channel, token, text, ms, entry.clock];
+    return (await this.#redis.script(commitScript, [key, ...near], args)) === 1;
+  }
+
+  async release(key: string, token: string): Promise<void> {
+    await this.#redis.script(releaseScript, [key], [this.#channel, token]);
+  }
+
+  async put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock> {
+    const text = encodeEntry(entry);
+    const ms = keptMs(ttlMs);
+    const [near, far] = this.#tagsBySlot(key, entry.tags);
+    const clock = (await this.#redis.script(putScript, [key, ...near], [this.#channel, text, ms])) as number;
+    if (far.length > 0) await this.#keepTags(far, clock, ms);
+    return clock;
+  }
+
+  delete(keys: readonly string[]): Promise<TierClock> {
+    return this.#onAll(deleteScript, keys, []);
+  }
+
+  expire(keys: readonly string[]): Promise<TierClock> {
+    return this.#onAll(expireScript, keys, []);
+  }
+
+  async touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean> {
+    const args = [this.#channel, version, Math.floor(freshUntil), keptMs(ttlMs)];
+    return (await this.#redis.script(touchScript, [key], args)) === 1;
+  }
+
+  async tagVersions(tags: readonly string[]): Promise<readonly (TierClock | undefined)[]> {
+    const stored = await this.#reads.read(tags);
+    return stored.map(tagVersion);
+  }
+
+  async bumpTags(tags: readonly string[]): Promise<TierClock> {
+    if (!this.#cluster) return this.#onAll(bumpTagsScript, tags, [0]);
+    const near = tags.filter((tag) => hashTag(tag) !== tag);
+    const far = tags.filter((tag) => hashTag(tag) === tag);
+    const clocks = await Promise.all([
+      near.length > 0 || far.length === 0 ? this.#onAll(bumpTagsScript, near, [0]) : 0,
+      far.length > 0 ? this.#onAll(bumpTagsScript, far, [clockSkew]) : 0,
+    ]);
+    return Math.max(...clocks);
+  }
+
+  scan(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#redis.scan(prefix);
+  }
+
+  /** Ends the subscription. The executor is the caller's and stays open. */
+  close(): Promise<void> {
+    return this.coherence.close();
+  }
+
+  /** Runs a script that answers with a clock on any number of keys. The clock of none is that of the server now. */
+  async #onAll(script: RedisScript, keys: readonly string[], args: readonly number[]): Promise<TierClock> {
+    const groups = keys.length === 0 ? [[]] : commandGroups(keys, this.#cluster, mostKeys);
+    const clocks = await Promise.all(
+      groups.map((group) => this.#redis.script(script, group, [this.#channel, ...args]) as Promise<number>),
+    );
+    return Math.max(...clocks);
+  }
+
+  /** The tags that share the slot of the entry, and those that do not. */
+  #tagsBySlot(key: string, tags: readonly string[]): [near: readonly string[], far: readonly string[]] {
+    if (!this.#cluster || tags.length === 0) return [tags, []];
+    const slot = hashTag(key);
+    return [tags.filter((tag) => hashTag(tag) === slot), tags.filter((tag) => hashTag(tag) !== slot)];
+  }
+
+  async #keepTags(tags: readonly string[], clock: TierClock, ms: number): Promise<boolean> {
+    const groups = commandGroups(tags, this.#cluster, mostKeys);
+    const args = [this.#channel, clock, ms];
+    const kept = await Promise.all(groups.map((group) => this.#redis.script(keepTagsScript, group, args)));
+    return kept.every((reply) => reply === 1);
+  }
+}
+
+const leased: Acquisition = { state: 'leased' };
+
+function tagVersion(stored: Stored): TierClock | undefined {
+  return stored !== null && /^\d{1,16}$/.test(stored) ? Number(stored) : undefined;
+}
+
+/** Redis takes whole milliseconds from 1. */
+function keptMs(ttlMs: number): number {
+  return Math.max(1, Math.ceil(ttlMs));
+}
