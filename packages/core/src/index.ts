@@ -39,6 +39,14 @@ export {
   resource,
   type TenantKeySpace,
 } from './key-space.ts';
+export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
+export type { ChangeContext, Stage } from './pipeline/stage.ts';
+export {
+  type ChangePipeline,
+  type ChangePipelineEvents,
+  type ChangePipelineOptions,
+  createChangePipeline,
+} from './pipeline.ts';
 export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
 export type {
   ChangeBatch,

@@ -34,10 +34,17 @@ export type GapReason = 'started' | 'trimmed' | 'restored' | 'source';
 
 /** Who consumes a source. */
 export interface ChangeSink {
-  /** Resolves when the batch is done with: the source then moves its cursor. Rejects: the batch is delivered again. */
-  batch(changes: ChangeBatch): Promise<void>;
-  /** Something may have been missed: whoever consumes treats everything as changed. */
-  gap(reason: GapReason): Promise<void>;
+  /**
+   * Resolves when the batch is done with: the source then moves its cursor. Rejects: the source stays where it is and
+   * delivers again after a pause that grows with every failure in a row, possibly with later changes in one batch.
+   *
+   * @param signal - Aborted when the source no longer holds its cursor: somebody else delivers the batch then.
+   */
+  batch(changes: ChangeBatch, signal?: AbortSignal): Promise<void>;
+  /** Something may have been missed: whoever consumes treats everything as changed. Rejects: as for a batch. */
+  gap(reason: GapReason, signal?: AbortSignal): Promise<void>;
+  /** The source cannot read at the moment; it tries again by itself. */
+  failed?(error: unknown): void;
 }
 
 /** How far a source is behind. */

@@ -1,0 +1,130 @@
+import { ConfigurationError } from '../errors.ts';
+import type { SqlExecutor, SqlResult } from '../ports/sql.ts';
+
+/** What a query of `pg` gives, as far as it is read here. */
+export interface PgResultLike {
+  // The driver types rows itself, differently for each caller.
+  // biome-ignore lint/suspicious/noExplicitAny: structural type of another library
+  readonly rows: any[];
+  readonly rowCount: number | null;
+  readonly command: string;
+}
+
+/** The part of a checked-out `pg` client that is used. */
+export interface PgPoolClientLike {
+  query(sql: string, parameters?: unknown[]): Promise<PgResultLike>;
+  release(destroy?: Error | boolean): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** The part of a `pg.Pool` that is used. */
+export interface PgPoolLike {
+  connect(): Promise<PgPoolClientLike>;
+  query(sql: string, parameters?: unknown[]): Promise<PgResultLike>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  listenerCount(event: 'error'): number;
+}
+
+/**
+ * Runs SQL through a `pg.Pool` that the user owns and closes.
+ *
+ * A connection that breaks while it is checked out, or while it idles in a pool nobody listens to for `error`, would
+ * end the process as an unhandled `error` event; the executor listens, and the next query says what happened. A
+ * `transaction` inside a transaction is a savepoint. Errors of the driver pass unchanged, also when `run` swallowed
+ * the error of a statement that had already aborted the transaction.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no pool; a single client has no way to keep statements
+ * of others out of a transaction.
+ * @example
+ * const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
+ * const sql = pgExecutor(pool);
+ * const { rows } = await sql.query<{ id: string }>('select id from calls where user_id = $1', ['7']);
+ */
+export function pgExecutor(pool: PgPoolLike): SqlExecutor {
+  if (
+    typeof pool?.connect !== 'function' ||
+    typeof pool.listenerCount !== 'function' ||
+    !('totalCount' in pool)
+  ) {
+    throw new ConfigurationError('pgExecutor takes a pg.Pool');
+  }
+  if (pool.listenerCount('error') === 0) pool.on('error', ignore);
+  return new PgExecutor(pool);
+}
+
+class PgExecutor implements SqlExecutor {
+  readonly #pool: PgPoolLike;
+
+  constructor(pool: PgPoolLike) {
+    this.#pool = pool;
+  }
+
+  async query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
+    return asResult<Row>(await this.#pool.query(sql, parameters as unknown[] | undefined));
+  }
+
+  async transaction<T>(run: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    client.on('error', ignore);
+    let broken: Error | undefined;
+    try {
+      const transaction = new PgTransaction(client);
+      await client.query('begin isolation level read committed read write');
+      try {
+        const value = await run(transaction);
+        const { command } = await client.query('commit');
+        if (command === 'ROLLBACK') throw transaction.failure;
+        return value;
+      } catch (error) {
+        await client.query('rollback').catch((failure: Error) => {
+          broken = failure;
+        });
+        throw error;
+      }
+    } finally {
+      client.removeListener('error', ignore);
+      client.release(broken);
+    }
+  }
+}
+
+class PgTransaction implements SqlExecutor {
+  /** The last statement that failed: what a commit that turned into a rollback was about. */
+  failure: unknown;
+  readonly #client: PgPoolClientLike;
+  #savepoints = 0;
+
+  constructor(client: PgPoolClientLike) {
+    this.#client = client;
+  }
+
+  async query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
+    try {
+      return asResult<Row>(await this.#client.query(sql, parameters as unknown[] | undefined));
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    }
+  }
+
+  async transaction<T>(run: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
+    this.#savepoints += 1;
+    const savepoint = `cachekit_${this.#savepoints}`;
+    await this.query(`savepoint ${savepoint}`);
+    try {
+      const value = await run(this);
+      await this.query(`release savepoint ${savepoint}`);
+      return value;
+    } catch (error) {
+      await this.#client.query(`rollback to savepoint ${savepoint}`).catch(ignore);
+      throw error;
+    }
+  }
+}
+
+function asResult<Row>(result: PgResultLike): SqlResult<Row> {
+  return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+}
+
+function ignore(): void {}
