@@ -16,27 +16,26 @@ export async function aptUnpack(folder: string, packages: readonly string[]): Pr
   if (findOnPath('apt-get') === undefined || findOnPath('dpkg-deb') === undefined) {
     throw new LinkUnavailable('apt-get and dpkg-deb are not there: this way is for Debian and Ubuntu only');
   }
-  const lists = join(folder, 'apt-lists');
   const cache = join(folder, 'apt-cache');
+  const lists = join(folder, 'apt-lists');
   const root = join(folder, 'root');
-  await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
+  await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(root);
-  const settings = [
-    `Dir::State::Lists=${lists}`,
-    `Dir::Cache=${cache}`,
-    'Debug::NoLocking=1',
-    'APT::Sandbox::User=',
-    'Acquire::Languages=none',
-  ].flatMap((setting) => ['-o', setting]);
-  const timeout = 120_000;
-  // One unreachable source of several is no obstacle, so only the download itself is judged.
-  const updated = await run('apt-get', [...settings, '-q', 'update'], { timeout });
+  const apart = options(`Dir::Cache=${cache}`, 'Debug::NoLocking=1', 'APT::Sandbox::User=');
   const download = ['-q', '-y', '--no-install-recommends', '--reinstall', '--download-only', 'install'];
-  const got = await run('apt-get', [...settings, ...download, ...packages], { timeout });
+  const timeout = 120_000;
+  // The machine's own lists of packages save the larger part of the time, unless they are missing or too old.
+  let got = await run('apt-get', [...apart, ...download, ...packages], { timeout });
   if (!got.ok) {
-    const lines = `${updated.ok ? '' : updated.output}\n${got.output}`.trim().split('\n');
-    throw new LinkUnavailable(`apt-get download of ${packages.join(', ')}: ${lines.slice(-4).join('\n')}`);
+    const fresh = [...apart, ...options(`Dir::State::Lists=${lists}`, 'Acquire::Languages=none')];
+    // One unreachable source of several is no obstacle, so only the download itself is judged.
+    const updated = await run('apt-get', [...fresh, '-q', 'update'], { timeout });
+    got = await run('apt-get', [...fresh, ...download, ...packages], { timeout });
+    if (!got.ok) {
+      const lines = `${updated.ok ? '' : updated.output}\n${got.output}`.trim().split('\n');
+      throw new LinkUnavailable(`apt-get download of ${packages.join(', ')}: ${lines.slice(-4).join('\n')}`);
+    }
   }
   const archives = join(cache, 'archives');
   for (const file of await readdir(archives)) {
@@ -45,4 +44,8 @@ export async function aptUnpack(folder: string, packages: readonly string[]): Pr
     if (!unpacked.ok) throw new LinkUnavailable(`dpkg-deb -x ${file}: ${unpacked.output}`);
   }
   return root;
+}
+
+function options(...settings: readonly string[]): string[] {
+  return settings.flatMap((setting) => ['-o', setting]);
 }

@@ -40,17 +40,26 @@ function engineIsLikely(): boolean {
   ].some((path) => existsSync(path));
 }
 
+/** Why no container can be started here; undefined when an engine answers. */
+export async function engineRefusal(): Promise<string | undefined> {
+  if (!engineIsLikely()) return 'no container engine (neither DOCKER_HOST nor a socket of Docker)';
+  const { getContainerRuntimeClient } = await import('testcontainers');
+  return getContainerRuntimeClient().then(
+    () => undefined,
+    () => 'a container engine is set up, but it does not answer',
+  );
+}
+
 /**
  * Starts a container by testcontainers, which removes it when this process ends.
  *
  * @throws LinkUnavailable when no engine answers, or the image can neither be found nor pulled.
  */
 export async function startContainer(options: ContainerOptions): Promise<ServiceContainer> {
-  if (!engineIsLikely()) throw new LinkUnavailable('no container engine here (no DOCKER_HOST and no socket)');
+  const refusal = await engineRefusal();
+  if (refusal !== undefined) throw new LinkUnavailable(refusal);
   const { GenericContainer, getContainerRuntimeClient } = await import('testcontainers');
-  const runtime = await getContainerRuntimeClient().catch(() => {
-    throw new LinkUnavailable('a container engine is set up, but it does not answer');
-  });
+  const runtime = await getContainerRuntimeClient();
   // A port of our own choice, because one chosen by the engine changes at every restart.
   const published = await freePort();
   let description = new GenericContainer(options.image)

@@ -14,6 +14,12 @@ without() { # $1: one entry a line, $2: the entry to leave out
   printf '%s' "$1" | while IFS= read -r entry; do [ "$entry" = "$2" ] || printf '%s\\n' "$entry"; done
   printf .
 }
+alive() { # $1: a process id; one that nobody has reaped yet counts as gone
+  kill -0 "$1" || return 1
+  [ -r "/proc/$1/stat" ] || return 0
+  IFS= read -r stat <"/proc/$1/stat" || return 1
+  case $stat in *') Z '*) return 1 ;; esac
+}
 while IFS= read -r line; do
   value=\${line#* }
   case $line in
@@ -31,13 +37,13 @@ for entry in $watched; do
 done
 left=200
 while [ "$left" -gt 0 ]; do
-  alive=''
-  for entry in $watched; do kill -0 "\${entry#*:}" && alive=yes; done
-  [ -n "$alive" ] || break
+  some=''
+  for entry in $watched; do alive "\${entry#*:}" && some=yes; done
+  [ -n "$some" ] || break
   left=$((left - 1))
   sleep 0.05
 done
-for entry in $watched; do kill -s KILL "\${entry#*:}"; done
+for entry in $watched; do alive "\${entry#*:}" && kill -s KILL "\${entry#*:}"; done
 printf '%s' "$folders" | while IFS= read -r folder; do [ -z "$folder" ] || rm -rf -- "$folder"; done
 `;
 

@@ -1,12 +1,12 @@
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { childrenOf } from './child-processes.ts';
 import { makeDatabaseCluster } from './database-cluster.ts';
 import { freePort } from './free-port.ts';
 import type { PostgresBinary } from './postgres-binary.ts';
 import { postgresSettings } from './postgres-settings.ts';
 import { type PostgresUser, postgresUser } from './postgres-user.ts';
-import { run } from './run.ts';
 import { type Spawned, spawnServer } from './spawned.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { waitForPostgres } from './wait-for-postgres.ts';
@@ -116,12 +116,6 @@ export async function startPostgresProcess(
       await folder.remove();
     },
   };
-}
-
-async function childrenOf(parent: number): Promise<readonly number[]> {
-  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=']);
-  const rows = stdout.split('\n').map((row) => row.trim().split(/\s+/).map(Number));
-  return rows.flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []));
 }
 
 function signalIfThere(pid: number, signal: NodeJS.Signals): void {
