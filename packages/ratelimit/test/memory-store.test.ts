@@ -62,6 +62,17 @@ describe('memoryStore()', () => {
     expect((await limiter.consume({ long: ['kept'] })).limits.long.remaining).toBe(0);
   });
 
+  test('a clock that is set back an hour delays nobody by more than a window', async () => {
+    const clock = new FakeClock();
+    const limiter = createRateLimiter({ policies, store: memoryStore(), clock });
+    await limiter.consume({ api: ['u1'] }, { cost: 4 });
+    clock.advance(-3_600_000);
+    const denied = await limiter.consume({ api: ['u1'] });
+    expect(denied.retryAfterMs).toBeLessThanOrEqual(60_000);
+    clock.advance(denied.retryAfterMs);
+    expect((await limiter.consume({ api: ['u1'] })).allowed).toBe(true);
+  });
+
   test.each([0, -1, 1.5, Number.NaN, '9'])('refuses maxKeys %s', (maxKeys) => {
     expect(() => memoryStore({ maxKeys: maxKeys as number })).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),

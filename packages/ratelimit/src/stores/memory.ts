@@ -46,13 +46,17 @@ export function memoryStore(options: MemoryStoreOptions = {}): LimitStore {
       const taken = allFit(steps);
       for (let i = 0; i < steps.length; i++) {
         const slot = states[i];
+        const policy = policies[i] as Policy;
         const { expiresAt, value } = steps[i] as Step;
-        if (slot !== undefined) {
+        if (slot === undefined) {
+          if (!taken) continue;
+          if (slots.size >= maxKeys) makeRoom(slots, maxKeys, now);
+          slots.set(keys[i] as string, { policy, expiresAt, value });
+        } else if (taken) {
           slot.expiresAt = expiresAt;
           slot.value = value;
-        } else if (taken) {
-          if (slots.size >= maxKeys) makeRoom(slots, maxKeys, now);
-          slots.set(keys[i] as string, { policy: policies[i] as Policy, expiresAt, value });
+        } else if (slot.expiresAt > now + policy.windowMs) {
+          slot.expiresAt = now + policy.windowMs;
         }
       }
       return steps;
@@ -66,31 +70,37 @@ interface Slot extends LimitState {
   value: number;
 }
 
-// Keys are sorted by the share of their limit that is taken, in steps; the last step is "all of it".
-const steps = 63;
+// Keys are sorted by the share of their limit that is taken, in classes; the last class is "all of it".
+const lastClass = 63;
 
 function makeRoom(slots: Map<string, Slot>, maxKeys: number, now: number): void {
   const room = Math.ceil(maxKeys / 8);
   for (const [key, slot] of slots) if (slot.expiresAt <= now) slots.delete(key);
   let excess = slots.size - (maxKeys - room);
   if (excess <= 0) return;
-  const sizes = new Uint32Array(steps + 1);
+  const sizes = new Uint32Array(lastClass + 1);
   for (const slot of slots.values()) {
-    const step = stepOf(slot, now);
-    sizes[step] = (sizes[step] as number) + 1;
+    const share = classOf(slot, now);
+    sizes[share] = (sizes[share] as number) + 1;
   }
-  let last = 0;
-  for (let sum = sizes[0] as number; sum < excess && last < steps - 1; sum += sizes[last] as number) last++;
-  if (slots.size === sizes[steps]) last = steps;
+  let dropped = 0;
+  for (
+    let sum = sizes[0] as number;
+    sum < excess && dropped < lastClass - 1;
+    sum += sizes[dropped] as number
+  ) {
+    dropped++;
+  }
+  if (slots.size === sizes[lastClass]) dropped = lastClass;
   for (const [key, slot] of slots) {
     if (excess === 0) return;
-    if (stepOf(slot, now) > last) continue;
+    if (classOf(slot, now) > dropped) continue;
     slots.delete(key);
     excess--;
   }
 }
 
-function stepOf(slot: Slot, now: number): number {
+function classOf(slot: Slot, now: number): number {
   const { remaining } = slot.policy.algorithm.next(slot, slot.policy, 0, now);
-  return Math.floor((1 - remaining / slot.policy.limit) * steps);
+  return Math.floor((1 - remaining / slot.policy.limit) * lastClass);
 }

@@ -1,0 +1,140 @@
+import { ioredisExecutor } from '@cachekit/redis';
+import { startRedis } from '@cachekit/services';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRateLimiter, gcra, type OnUnavailable, redisStore } from '../../src/index.ts';
+
+type Server = Awaited<ReturnType<typeof startRedis>>;
+
+let server: Server;
+const closers: (() => Promise<void>)[] = [];
+beforeAll(async () => {
+  server = await startRedis({ own: true });
+});
+afterAll(async () => {
+  for (const close of closers) await close();
+  await server.stop();
+});
+
+const timeoutMs = 150;
+// Two shared cores: the promise is the timeout, the rest is patience with the machine.
+const marginMs = 350;
+
+function limiter(onUnavailable: OnUnavailable = 'local') {
+  const client = new Redis(server.url, { lazyConnect: true });
+  const redis = ioredisExecutor(client);
+  closers.push(async () => {
+    await redis.close();
+    client.disconnect();
+  });
+  return createRateLimiter({
+    policies: { api: gcra({ limit: 5, window: '1m' }) },
+    store: redisStore({ redis }),
+    onUnavailable,
+  });
+}
+
+async function timed<T>(ask: () => Promise<T>): Promise<{ answer: T; tookMs: number }> {
+  const began = performance.now();
+  const answer = await ask();
+  return { answer, tookMs: performance.now() - began };
+}
+
+describe('a Redis that is frozen (SIGSTOP)', () => {
+  test('every check is answered within the timeout, counted in this process, and Redis counts again after SIGCONT', async () => {
+    const limits = limiter();
+    await expect.poll(async () => (await limits.consume({ api: ['warm'] })).source).toBe('redis');
+    await server.kill('SIGSTOP');
+    try {
+      const all = await Promise.all(
+        Array.from({ length: 200 }, (_, i) => timed(() => limits.consume({ api: [`user ${i % 20}`] }))),
+      );
+      for (const { answer, tookMs } of all) {
+        expect(answer.source).toBe('local');
+        expect(answer.unavailable?.code).toBe('RATE_LIMIT_STORE');
+        expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+      }
+      expect(all.filter(({ answer }) => answer.allowed).length).toBe(20 * 5);
+    } finally {
+      await server.kill('SIGCONT');
+    }
+    await expect
+      .poll(async () => (await limits.consume({ api: ['again'] })).source, { timeout: 10_000 })
+      .toBe('redis');
+  });
+
+  test.each<[OnUnavailable, boolean]>([
+    ['open', true],
+    ['closed', false],
+  ])('PBX-11: fail-%s by choice', async (onUnavailable, allowed) => {
+    const limits = limiter(onUnavailable);
+    await expect.poll(async () => (await limits.consume({ api: ['warm'] })).source).toBe('redis');
+    await server.kill('SIGSTOP');
+    try {
+      const { answer, tookMs } = await timed(() => limits.consume({ api: ['u1'] }));
+      expect(answer).toMatchObject({ allowed, source: onUnavailable });
+      expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+    } finally {
+      await server.kill('SIGCONT');
+    }
+  });
+});
+
+describe('a Redis that is gone (SIGKILL)', () => {
+  test('every check is answered within the timeout, and Redis counts again when it is back', async () => {
+    const limits = limiter();
+    await expect.poll(async () => (await limits.consume({ api: ['warm'] })).source).toBe('redis');
+    await server.kill('SIGKILL');
+    try {
+      for (let round = 0; round < 5; round++) {
+        const all = await Promise.all(
+          Array.from({ length: 50 }, () => timed(() => limits.consume({ api: ['attacker'] }))),
+        );
+        for (const { answer, tookMs } of all) {
+          expect(answer.source).toBe('local');
+          expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+        }
+        expect(all.filter(({ answer }) => answer.allowed).length).toBe(round === 0 ? 5 : 0);
+      }
+      expect((await limits.consume({ api: ['somebody else'] })).allowed).toBe(true);
+    } finally {
+      await server.restart();
+    }
+    await expect
+      .poll(async () => (await limits.consume({ api: ['again'] })).source, { timeout: 15_000 })
+      .toBe('redis');
+  });
+
+  test('throw: the check rejects with a typed error within the timeout', async () => {
+    const limits = limiter('throw');
+    await server.kill('SIGKILL');
+    try {
+      const { answer, tookMs } = await timed(() =>
+        limits.consume({ api: ['u1'] }).catch((error: unknown) => error),
+      );
+      expect(answer).toMatchObject({ code: 'RATE_LIMIT_STORE', store: 'redis' });
+      expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+    } finally {
+      await server.restart();
+    }
+  });
+});
+
+describe('a Redis that refuses to write', () => {
+  test('out of memory, or a replica: the check is counted in this process and says why', async () => {
+    const limits = limiter();
+    const admin = new Redis(server.url);
+    closers.push(async () => admin.disconnect());
+    await expect.poll(async () => (await limits.consume({ api: ['warm'] })).source).toBe('redis');
+    await admin.config('SET', 'maxmemory', '1');
+    const full = await limits.consume({ api: ['full'] });
+    await admin.config('SET', 'maxmemory', '0');
+    expect(full).toMatchObject({ allowed: true, source: 'local' });
+    expect(full.unavailable?.message).toMatch(/OOM/);
+    await admin.replicaof('127.0.0.1', '1');
+    const readOnly = await limits.consume({ api: ['read only'] });
+    await admin.replicaof('NO', 'ONE');
+    expect(readOnly).toMatchObject({ allowed: true, source: 'local' });
+    expect(readOnly.unavailable?.message).toMatch(/READONLY/);
+  });
+});
