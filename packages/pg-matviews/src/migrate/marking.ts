@@ -1,0 +1,87 @@
+import { ConfigurationError } from '@cachekit/core';
+import {
+  type MarkRule,
+  markEvents,
+  markFunctionBody,
+  markFunctionName,
+  markFunctionSql,
+  markTriggerName,
+  markTriggerSql,
+} from '../sql/mark-trigger.ts';
+import type { ViewDefinition } from '../view.ts';
+import type { SourceRecord } from './records.ts';
+import type { SourceTable } from './source-tables.ts';
+import type { WantedView } from './wanted.ts';
+
+/**
+ * What is to be recorded for the sources of a view: an update counts if it changes a column that the view reads.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if a table or the view has no column of a name that was given.
+ */
+export function wantedSources(
+  view: ViewDefinition,
+  wanted: WantedView,
+  tables: ReadonlyMap<string, SourceTable>,
+): SourceRecord[] {
+  if (view.tenant !== undefined && !wanted.columns.includes(view.tenant)) {
+    throw new ConfigurationError(
+      `View "${view.name}" has no column "${view.tenant}" that could say the tenant`,
+    );
+  }
+  return view.sources.map((source) => {
+    const table = tables.get(source.table);
+    if (table === undefined) throw new ConfigurationError(`Source "${source.table}": there is no such table`);
+    const has = (column: string): boolean => table.columns.some(({ name }) => name === column);
+    for (const column of [
+      ...(source.tenant === undefined ? [] : [source.tenant]),
+      ...source.key.map(([, c]) => c),
+    ]) {
+      if (has(column)) continue;
+      throw new ConfigurationError(`View "${view.name}": its source ${table.name} has no column "${column}"`);
+    }
+    for (const [column] of source.key) {
+      if (wanted.columns.includes(column)) continue;
+      throw new ConfigurationError(`View "${view.name}" has no column "${column}" that could be a key`);
+    }
+    const read = wanted.tables.find(({ oid }) => oid === table.oid);
+    return {
+      view: view.name,
+      source: table.name,
+      tenant: source.tenant ?? null,
+      key: Object.fromEntries(source.key),
+      columns: read?.columns ?? table.columns.map(({ name }) => name).sort(),
+    };
+  });
+}
+
+/** Tables that a view reads and that do not mark it. */
+export function unmarkedTables(wanted: WantedView, sources: readonly SourceRecord[]): string[] {
+  if (sources.length === 0) return [];
+  const marked = new Set(sources.map(({ source }) => source));
+  return wanted.tables.filter(({ name }) => !marked.has(name)).map(({ name }) => name);
+}
+
+/** Statements that make the triggers of a table mark by `rules`; none if they do already. */
+export function markingSql(table: SourceTable, rules: readonly MarkRule[]): string[] {
+  if (rules.length === 0) {
+    return table.installed === null ? [] : [`DROP FUNCTION ${markFunctionName(table.name)}() CASCADE`];
+  }
+  const types = new Map(table.columns.map(({ name, type }) => [name, type]));
+  const body = markFunctionBody(table.name, rules, types);
+  const statements = table.installed === body ? [] : [markFunctionSql(table.name, body)];
+  for (const { name, triggers } of table.tables) {
+    for (const event of markEvents) {
+      const trigger = markTriggerName(event);
+      if (triggers.includes(trigger)) continue;
+      statements.push(markTriggerSql(table.name, name, event));
+    }
+  }
+  return statements;
+}
+
+/** Whether every trigger of the table is there and fires. */
+export function marksCompletely(table: SourceTable): boolean {
+  return table.tables.every(({ triggers }) =>
+    markEvents.every((event) => triggers.includes(markTriggerName(event))),
+  );
+}

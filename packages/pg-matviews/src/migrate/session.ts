@@ -1,0 +1,35 @@
+import type { SqlExecutor } from '@cachekit/core';
+import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+
+/** The schema of the views, then `public`; temporary objects last, where they hide nothing. */
+export function searchPath(schema: string): string {
+  const schemas = schema === 'public' ? ['public'] : [schema, 'public'];
+  return [...schemas.map(quoteIdentifier), 'pg_temp'].join(', ');
+}
+
+/**
+ * Fixes for the rest of the transaction everything that definitions and their deparsed text depend on, so that a
+ * view means the same whoever applies it.
+ */
+export function sessionSql(schema: string, lockTimeoutMs: number): string {
+  const settings: readonly (readonly [string, string])[] = [
+    ['search_path', searchPath(schema)],
+    ['lock_timeout', `${Math.ceil(lockTimeoutMs)}ms`],
+    ['TimeZone', 'UTC'],
+    ['DateStyle', 'ISO, YMD'],
+    ['IntervalStyle', 'postgres'],
+    ['extra_float_digits', '1'],
+    ['quote_all_identifiers', 'off'],
+    ['client_min_messages', 'warning'],
+  ];
+  return `SELECT ${settings.map(([name, value]) => `set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`).join(', ')}`;
+}
+
+/** Runs `run` with another search path and puts the old one back. */
+export async function withSearchPath<T>(sql: SqlExecutor, path: string, run: () => Promise<T>): Promise<T> {
+  const { rows } = await sql.query<{ path: string }>(`SELECT current_setting('search_path') AS path`);
+  await sql.query(`SELECT set_config('search_path', $1, true)`, [path]);
+  const result = await run();
+  await sql.query(`SELECT set_config('search_path', $1, true)`, [rows[0]?.path]);
+  return result;
+}

@@ -1,0 +1,67 @@
+import { ConfigurationError, type SqlExecutor } from '@cachekit/core';
+import { parseQualifiedName, quoteQualified } from '@cachekit/core/postgres';
+import { jsonRows } from '../sql/json-rows.ts';
+
+/** One column of a source table. */
+export interface SourceColumn {
+  readonly name: string;
+  /** `pg_type.typname` of the column's own type. */
+  readonly type: string;
+}
+
+/** A table whose writes mark views, as it is in the database. */
+export interface SourceTable {
+  readonly oid: string;
+  /** Schema and name, both quoted where they must be. */
+  readonly name: string;
+  readonly columns: readonly SourceColumn[];
+  /** Source of the trigger function that is installed, if one is. */
+  readonly installed: string | null;
+  /** The table and, if it is partitioned, all its partitions. */
+  readonly tables: readonly {
+    readonly name: string;
+    /** Names of CacheKit's triggers on it that are enabled. */
+    readonly triggers: readonly string[];
+  }[];
+}
+
+/**
+ * The tables called `names`, by those names.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if one does not exist or can have no triggers with transition
+ * tables (a view, a foreign table).
+ */
+export async function readSourceTables(
+  sql: SqlExecutor,
+  names: readonly string[],
+): Promise<Map<string, SourceTable>> {
+  const found = new Map<string, SourceTable>();
+  for (const name of names) {
+    const [table] = await jsonRows<SourceTable & { readonly kind: string }>(sql, sourceTableSql, [
+      quoteQualified(parseQualifiedName(name)),
+    ]);
+    if (table === undefined) throw new ConfigurationError(`Source "${name}": there is no such table`);
+    if (table.kind !== 'r' && table.kind !== 'p') {
+      throw new ConfigurationError(`Source "${name}": only a table can mark views`);
+    }
+    found.set(name, table);
+  }
+  return found;
+}
+
+const sourceTableSql = `
+SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
+  (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) ORDER BY a.attnum)
+   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT p.prosrc FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+   WHERE g.tgrelid = c.oid AND g.tgname = 'cachekit_mark_insert') AS installed,
+  (SELECT jsonb_agg(jsonb_build_object(
+      'name', format('%I.%I', tn.nspname, tc.relname),
+      'triggers', (SELECT coalesce(jsonb_agg(g.tgname ORDER BY g.tgname), '[]'::jsonb) FROM pg_trigger g
+                   WHERE g.tgrelid = tc.oid AND g.tgname LIKE 'cachekit\\_mark\\_%' AND g.tgenabled IN ('O', 'A'))
+    ) ORDER BY tn.nspname, tc.relname)
+   FROM (SELECT c.oid AS relid UNION SELECT relid FROM pg_partition_tree(c.oid)) tree
+   JOIN pg_class tc ON tc.oid = tree.relid JOIN pg_namespace tn ON tn.oid = tc.relnamespace) AS tables
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass($1)`;

@@ -1,0 +1,168 @@
+import { quoteIdentifier, quoteLiteral, wakeSql } from '@cachekit/core/postgres';
+import { fittingIdentifier } from '../identifier.ts';
+
+/** What writers tell the refresher they wake. */
+export const wakeSubject = 'view';
+
+/** How a write to one table marks one view. */
+export interface MarkRule {
+  readonly view: string;
+  readonly tenant: string | null;
+  /** View column to table column. */
+  readonly key: Readonly<Record<string, string>>;
+  /** An update counts only if one of these changed. */
+  readonly columns: readonly string[];
+}
+
+/** The events that mark, each with a trigger of its own: one with transition tables can name one event only. */
+export const markEvents = ['insert', 'update', 'delete', 'truncate'] as const;
+
+/** Name of the trigger of an event. */
+export function markTriggerName(event: (typeof markEvents)[number]): string {
+  return `cachekit_mark_${event}`;
+}
+
+/** The function all triggers of a table call. */
+export function markFunctionName(table: string): string {
+  return `cachekit.${quoteIdentifier(fittingIdentifier(`mark_${table.replaceAll('"', '')}`))}`;
+}
+
+/**
+ * Body of the trigger function of a table.
+ *
+ * It must never make the user's statement fail: it runs with the rights of its owner, finds its own names under any
+ * search path, and probes whether the columns it reads are still there. The probe is the only thing inside an
+ * exception block, and as it writes nothing, it takes no subtransaction id; if it fails, everything is marked.
+ * An update marks the rows that differ in a column that counts, before and after.
+ */
+export function markFunctionBody(
+  table: string,
+  rules: readonly MarkRule[],
+  types: ReadonlyMap<string, string>,
+): string {
+  const groups = signatures(rules);
+  const probe = `SELECT ${[...new Set(groups.flatMap((group) => [...group.reads]))].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM`;
+  const per = (event: 'insert' | 'update' | 'delete'): string =>
+    groups.map((group) => insertSql(table, group, event, types)).join('\n');
+  const everything = `INSERT INTO cachekit.mark (view, source, everything)
+  VALUES ${rules.map((rule) => `(${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true)`).join(', ')};`;
+  const anchor = 'PERFORM FROM cachekit.mark, cachekit.wake WHERE false;';
+  return `
+DECLARE
+  known boolean := TG_OP <> 'TRUNCATE';
+BEGIN
+  BEGIN
+    ${anchor}
+  EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+    RETURN NULL;
+  END;
+  BEGIN
+    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
+      PERFORM FROM (${probe} new_rows t) t WHERE false;
+    ELSIF TG_OP = 'DELETE' THEN
+      PERFORM FROM (${probe} old_rows t) t WHERE false;
+    END IF;
+  EXCEPTION WHEN undefined_column OR undefined_function OR datatype_mismatch THEN
+    known := false;
+  END;
+  IF NOT known THEN
+    ${everything}
+  ELSIF TG_OP = 'INSERT' THEN
+    ${per('insert')}
+  ELSIF TG_OP = 'UPDATE' THEN
+    ${per('update')}
+  ELSE
+    ${per('delete')}
+  END IF;
+  ${wakeSql(wakeSubject)};
+  RETURN NULL;
+END`;
+}
+
+/** The statement that creates or replaces the function of a table. */
+export function markFunctionSql(table: string, body: string): string {
+  return `CREATE OR REPLACE FUNCTION ${markFunctionName(table)}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS ${quoteLiteral(body).trim()}`;
+}
+
+/** The statement that creates the trigger of one event; it takes SHARE ROW EXCLUSIVE on the table. */
+export function markTriggerSql(table: string, on: string, event: (typeof markEvents)[number]): string {
+  const transition = {
+    insert: 'REFERENCING NEW TABLE AS new_rows ',
+    update: 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows ',
+    delete: 'REFERENCING OLD TABLE AS old_rows ',
+    truncate: '',
+  };
+  return `CREATE OR REPLACE TRIGGER ${markTriggerName(event)} AFTER ${event.toUpperCase()} ON ${on} ${transition[event]}FOR EACH STATEMENT EXECUTE FUNCTION ${markFunctionName(table)}()`;
+}
+
+/** Views that are marked by the same columns share one INSERT. */
+interface Signature {
+  readonly views: string[];
+  readonly tenant: string | null;
+  readonly key: readonly (readonly [string, string])[];
+  /** Columns whose change counts, those of tenant and key among them. */
+  readonly reads: ReadonlySet<string>;
+}
+
+function signatures(rules: readonly MarkRule[]): Signature[] {
+  const groups = new Map<string, Signature>();
+  for (const { view, tenant, key, columns } of rules) {
+    const pairs = Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1));
+    const reads = new Set([
+      ...columns,
+      ...(tenant === null ? [] : [tenant]),
+      ...pairs.map(([, column]) => column),
+    ]);
+    const signature = JSON.stringify([tenant, pairs, [...reads].sort()]);
+    const group = groups.get(signature);
+    if (group) group.views.push(view);
+    else groups.set(signature, { views: [view], tenant, key: pairs, reads });
+  }
+  return [...groups.values()];
+}
+
+function insertSql(
+  table: string,
+  group: Signature,
+  event: 'insert' | 'update' | 'delete',
+  types: ReadonlyMap<string, string>,
+): string {
+  const views = group.views.map((view) => `(${quoteLiteral(view)})`).join(', ');
+  const changed = changedRows(group, event, types);
+  if (group.tenant === null && group.key.length === 0) {
+    return `INSERT INTO cachekit.mark (view, source, everything)
+    SELECT v.view, ${quoteLiteral(table)}, true FROM (VALUES ${views}) v (view) WHERE EXISTS (${changed});`;
+  }
+  return `INSERT INTO cachekit.mark (view, source, tenant, key)
+    SELECT v.view, ${quoteLiteral(table)}, d.tenant, d.key
+    FROM (SELECT DISTINCT c.tenant, c.key FROM (${changed}) c) d, (VALUES ${views}) v (view);`;
+}
+
+/** The rows of a statement that count, each with its `tenant` and `key`. */
+function changedRows(
+  group: Signature,
+  event: 'insert' | 'update' | 'delete',
+  types: ReadonlyMap<string, string>,
+): string {
+  const tenant =
+    group.tenant === null ? 'NULL::text' : `t.${quoteIdentifier(group.tenant)}::text COLLATE "C"`;
+  const pairs = group.key.map(([view, column]) => `${quoteLiteral(view)}, t.${quoteIdentifier(column)}`);
+  const key = pairs.length === 0 ? 'NULL::jsonb' : `jsonb_build_object(${pairs.join(', ')})`;
+  const named = `${tenant} AS tenant, ${key} AS key`;
+  if (event === 'insert') return `SELECT ${named} FROM new_rows t`;
+  if (event === 'delete') return `SELECT ${named} FROM old_rows t`;
+  const compared = [...group.reads].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`);
+  const from = (rows: string): string => `SELECT ${[named, ...compared].join(', ')} FROM ${rows} t`;
+  return `(${from('old_rows')} EXCEPT ALL ${from('new_rows')}) UNION ALL (${from('new_rows')} EXCEPT ALL ${from('old_rows')})`;
+}
+
+/** Types whose `=` says "no difference that a query could show". */
+const exact = ['bool', 'int2', 'int4', 'int8', 'uuid', 'date', 'timestamp', 'timestamptz', 'bytea', 'oid'];
+
+/** The column as something that has an exact `=`: json has none, numeric takes 1.0 for 1.00, text may fold case. */
+function comparable(column: string, type: string | undefined): string {
+  const name = `t.${quoteIdentifier(column)}`;
+  return type !== undefined && exact.includes(type) ? name : `${name}::text COLLATE "C"`;
+}

@@ -1,0 +1,48 @@
+/**
+ * Tables of this package in schema `cachekit`; every statement can be repeated.
+ *
+ * - `view`: one row per applied view; its row lock is the lock of a refresh.
+ * - `view_edge`: which materialized view is computed from which.
+ * - `view_source`: which tables mark which view, by which of their columns.
+ * - `mark`: one row per changed tenant or key, view and statement. Writers only append, so it has no key and no index,
+ *   and no writer ever waits for another because of it. The early vacuum keeps it short.
+ */
+export const stateTablesSql: readonly string[] = [
+  `CREATE TABLE IF NOT EXISTS cachekit.view (
+  name text PRIMARY KEY,
+  schema text NOT NULL,
+  kind text NOT NULL,
+  tenant text,
+  refresh text NOT NULL,
+  definition text NOT NULL,
+  server_version integer NOT NULL,
+  indexes jsonb NOT NULL DEFAULT '{}',
+  fresh_as_of timestamptz,
+  last_run_ms double precision,
+  failures integer NOT NULL DEFAULT 0,
+  last_error text,
+  failed_at timestamptz
+)`,
+  `CREATE TABLE IF NOT EXISTS cachekit.view_edge (
+  parent text NOT NULL REFERENCES cachekit.view ON DELETE CASCADE,
+  child text NOT NULL REFERENCES cachekit.view ON DELETE CASCADE,
+  PRIMARY KEY (parent, child)
+)`,
+  `CREATE TABLE IF NOT EXISTS cachekit.view_source (
+  view text NOT NULL REFERENCES cachekit.view ON DELETE CASCADE,
+  source text NOT NULL,
+  tenant text,
+  key jsonb NOT NULL,
+  columns text[] NOT NULL,
+  PRIMARY KEY (view, source)
+)`,
+  `CREATE TABLE IF NOT EXISTS cachekit.mark (
+  view text NOT NULL,
+  source text NOT NULL,
+  tenant text,
+  key jsonb,
+  everything boolean NOT NULL DEFAULT false,
+  xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)`,
+];
