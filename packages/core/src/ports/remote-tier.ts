@@ -83,8 +83,7 @@ export interface RemoteTier {
 
   /**
    * Asks to load `key`. Succeeds if the key is absent or damaged, if it holds an entry whose version is `replaces`
-   * (a refresh: the old entry stays readable), or if the lease there has run out. For the token that holds the lease
-   * already, the lease begins anew: so a long load keeps it, and an attempt whose answer got lost can be repeated.
+   * (a refresh: the old entry stays readable), or if the lease there has run out.
    */
   acquire(request: { key: string; token: string; leaseMs: number; replaces?: string }): Promise<Acquisition>;
 
@@ -95,7 +94,15 @@ export interface RemoteTier {
    */
   commit(request: CommitRequest): Promise<boolean>;
 
-  /** Gives a lease back without a value; no-op if it is no longer held. */
+  /**
+   * Lets the lease of a load begin anew, so that a long load keeps it.
+   *
+   * @returns Whether `token` still held it. A lease that is gone is never made again: whatever took it away overtook
+   * the load.
+   */
+  renew(key: string, token: string, leaseMs: number): Promise<boolean>;
+
+  /** Gives a lease back without a value; no-op if it is no longer held. Wakes those who wait for the load. */
   release(key: string, token: string): Promise<void>;
 
   /** Stores unconditionally, with the tier's present clock in place of `entry.clock`; ends any load under way. */
