@@ -1,0 +1,206 @@
+import {
+  globalPrefix,
+  newToken,
+  type RedisExecutor,
+  type RemoteEntry,
+  type RemoteTier,
+  tenantPrefix,
+} from '@cachekit/core';
+import { startRedisCluster } from '@cachekit/services';
+import { uniqueNamespace } from '@cachekit/services/vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createPresence, ioredisExecutor, redisTier } from '../../src/index.ts';
+import { ioredis, observe } from './clients.ts';
+
+type Cluster = Awaited<ReturnType<typeof startRedisCluster>>;
+
+const tenants = Array.from({ length: 30 }, (_, index) => `tenant-${index}`);
+
+function entry(payload: string, clock: number, tags: readonly string[] = []): RemoteEntry {
+  const version = newToken(Math.random);
+  const freshUntil = Date.now() + 60_000;
+  return { kind: 'value', clock, freshUntil, version, loadMs: 0, tags, codec: 'j', payload };
+}
+
+describe('on Redis Cluster', () => {
+  let servers: Cluster;
+
+  beforeAll(async () => {
+    servers = await startRedisCluster();
+  }, 120_000);
+  afterAll(() => servers.stop());
+
+  describe.each(ioredis)('over $name', ({ cluster }) => {
+    let redis: RedisExecutor;
+    let namespace: string;
+    let tier: RemoteTier;
+    let keys: string[];
+
+    beforeEach(() => {
+      redis = ioredisExecutor(cluster(servers.nodes), { commandTimeout: '5s' });
+      namespace = uniqueNamespace();
+      tier = redisTier({ redis, namespace });
+      keys = tenants.map((tenant) => `${tenantPrefix(namespace, 'c', tenant)}devices`);
+    });
+    afterEach(async () => {
+      await tier.close();
+      await redis.close();
+    });
+
+    async function putAll(): Promise<void> {
+      await Promise.all(keys.map((key, index) => tier.put(key, entry(`v${index}`, 0), 60_000)));
+    }
+
+    it('reads and deletes keys of all masters in one call, in the order asked', async () => {
+      await putAll();
+      const read = await tier.getMany(keys);
+      expect(read.map((found) => (found.state === 'entry' ? found.entry.payload : found.state))).toEqual(
+        keys.map((_, index) => `v${index}`),
+      );
+      await tier.expire(keys);
+      for (const found of await tier.getMany(keys)) {
+        expect(found).toMatchObject({ state: 'entry', entry: { freshUntil: 0 } });
+      }
+      expect(await tier.delete(keys)).toBeGreaterThan(0);
+      expect((await tier.getMany(keys)).every(({ state }) => state === 'absent')).toBe(true);
+    });
+
+    it('scans keys of all masters', async () => {
+      await putAll();
+      const found: string[] = [];
+      for await (const page of tier.scan(`${namespace}:c:`)) found.push(...page);
+      expect(found.sort()).toEqual([...keys].sort());
+      const nodes = await Promise.all(
+        (await servers.masters()).map(async ({ host, port }) => {
+          const node = observe(`redis://${host}:${port}`);
+          try {
+            return (await node.keys(`${namespace}:c:*`)).length;
+          } finally {
+            node.disconnect();
+          }
+        }),
+      );
+      expect(nodes.filter((count) => count > 0).length).toBeGreaterThan(1);
+    });
+
+    it('fences loads with the tags of the tenant, which are in its slot', async () => {
+      for (const tenant of tenants.slice(0, 6)) {
+        const key = `${tenantPrefix(namespace, 'c', tenant)}calls`;
+        const tag = `${tenantPrefix(namespace, 'c', tenant)}#calls`;
+        const token = newToken(Math.random);
+        const acquired = await tier.acquire({ key, token, leaseMs: 10_000 });
+        if (acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+        await tier.bumpTags([tag]);
+        const late = entry('old', acquired.clock, [tag]);
+        expect(await tier.commit({ key, token, entry: late, ttlMs: 60_000 })).toBe(false);
+        const again = await tier.acquire({ key, token, leaseMs: 10_000 });
+        if (again.state !== 'acquired') throw new Error('Expected to become the loader');
+        const right = entry('new', again.clock, [tag]);
+        expect(await tier.commit({ key, token, entry: right, ttlMs: 60_000 })).toBe(true);
+      }
+    });
+
+    it('fences loads with tags of other slots, and allows for masters whose clocks differ', async () => {
+      const key = `${globalPrefix(namespace, 'c')}rates`;
+      const tags = ['a', 'b', 'c'].map((name) => `${globalPrefix(namespace, 'c')}#${name}`);
+      const token = newToken(Math.random);
+      const acquired = await tier.acquire({ key, token, leaseMs: 10_000 });
+      if (acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+      const loaded = entry('v', acquired.clock, tags);
+      expect(await tier.commit({ key, token, entry: loaded, ttlMs: 60_000 })).toBe(true);
+      expect(await tier.tagVersions(tags)).toEqual(tags.map(() => acquired.clock));
+      const refresh = { key, token, leaseMs: 10_000, replaces: loaded.version };
+      const refreshed = await tier.acquire(refresh);
+      if (refreshed.state !== 'acquired') throw new Error('Expected to become the loader');
+      const before = await tier.time();
+      const bumped = await tier.bumpTags(tags.slice(1, 2));
+      expect(bumped - before).toBeGreaterThanOrEqual(40_000);
+      const late = entry('old', refreshed.clock, tags);
+      expect(await tier.commit({ key, token, entry: late, ttlMs: 60_000 })).toBe(false);
+      expect(await tier.acquire(refresh)).toMatchObject({ state: 'acquired' });
+      const put = await tier.put(`${key}:put`, entry('p', 0, tags), 60_000);
+      expect(put).toBeGreaterThanOrEqual(before);
+    });
+
+    it('tells changes on every master to a process that listens on one', async () => {
+      const heard = new Set<string>();
+      let armed = 0;
+      tier.coherence?.start({
+        changed: (changed) => {
+          for (const key of changed) heard.add(key);
+        },
+        changedAll: () => {},
+        lost: () => {},
+        armed: () => {
+          armed++;
+        },
+      });
+      await expect.poll(() => armed, { timeout: 10_000 }).toBe(1);
+      const other = ioredisExecutor(cluster(servers.nodes), { commandTimeout: '5s' });
+      try {
+        await redisTier({ redis: other, namespace }).delete(keys);
+        await expect.poll(() => heard.size, { timeout: 5_000 }).toBe(keys.length);
+      } finally {
+        await other.close();
+      }
+    });
+
+    it('routes scripts by their keys, also those that a node does not know yet', async () => {
+      const script = { name: 'where', lua: `return redis.call('INCR', KEYS[1]) .. '${namespace}'` };
+      const answers = await Promise.all(keys.map((key) => redis.script(script, [`${key}:n`], [])));
+      expect(answers).toEqual(keys.map(() => `1${namespace}`));
+    });
+
+    it('keeps presence per tenant', async () => {
+      const presence = createPresence({ redis, namespace, ttl: '5m' });
+      await Promise.all(tenants.map((tenant) => presence.seen(tenant, `phone of ${tenant}`)));
+      for (const tenant of tenants) expect(await presence.online(tenant)).toEqual([`phone of ${tenant}`]);
+    });
+  });
+
+  it.each(ioredis)(
+    'over $name: a master dies, its replica takes over, calls settle in time and work again',
+    async ({ cluster }) => {
+      await servers.settled();
+      const redis = ioredisExecutor(cluster(servers.nodes), { commandTimeout: 500 });
+      const namespace = uniqueNamespace();
+      const tier = redisTier({ redis, namespace });
+      let states = '';
+      tier.coherence?.start({
+        changed: () => {},
+        changedAll: () => {},
+        lost: () => {
+          states += 'lost ';
+        },
+        armed: () => {
+          states += 'armed ';
+        },
+      });
+      const keys = tenants.map((tenant) => `${tenantPrefix(namespace, 'c', tenant)}devices`);
+      const [dead] = await servers.masters();
+      if (dead === undefined) throw new Error('Expected a master');
+      try {
+        await expect.poll(() => states, { timeout: 10_000 }).toBe('armed ');
+        await Promise.all(keys.map((key) => tier.put(key, entry('v', 0), 60_000)));
+        await servers.kill(dead.port);
+        const start = performance.now();
+        const settled = await Promise.allSettled(keys.map((key) => tier.getMany([key])));
+        expect(performance.now() - start).toBeLessThan(3_000);
+        expect(settled.some(({ status }) => status === 'fulfilled')).toBe(true);
+        await servers.failedOver(dead.port);
+        const allWork = async (): Promise<boolean> => {
+          const again = await Promise.allSettled(keys.map((key) => tier.delete([key])));
+          return again.every(({ status }) => status === 'fulfilled');
+        };
+        await expect.poll(allWork, { timeout: 20_000 }).toBe(true);
+        await expect.poll(() => states.endsWith('armed '), { timeout: 10_000 }).toBe(true);
+      } finally {
+        await tier.close();
+        await redis.close();
+        await servers.restart(dead.port);
+        await servers.settled();
+      }
+    },
+    90_000,
+  );
+});

@@ -1,0 +1,174 @@
+import {
+  type CoherenceSink,
+  newToken,
+  type RedisExecutor,
+  type RemoteEntry,
+  type RemoteTier,
+} from '@cachekit/core';
+import { startRedis } from '@cachekit/services';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ioredisExecutor, redisTier } from '../../src/index.ts';
+import { connections, ioredis, type Observer, observe } from './clients.ts';
+
+type Server = Awaited<ReturnType<typeof startRedis>>;
+
+/** What the memory of a process was told, in order. */
+class Told implements CoherenceSink {
+  readonly events: string[] = [];
+  readonly keys = new Set<string>();
+
+  changed(keys: readonly string[]): void {
+    this.events.push(`changed ${keys.join(' ')}`);
+    for (const key of keys) this.keys.add(key);
+  }
+  changedAll(): void {
+    this.events.push('changed all');
+  }
+  lost(): void {
+    this.events.push('lost');
+  }
+  armed(): void {
+    this.events.push('armed');
+  }
+}
+
+function entry(clock: number, tags: readonly string[] = []): RemoteEntry {
+  const version = newToken(Math.random);
+  const freshUntil = Date.now() + 60_000;
+  return { kind: 'value', clock, freshUntil, version, loadMs: 0, tags, codec: 'j', payload: '1' };
+}
+
+describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
+  let server: Server;
+  let observer: Observer;
+  let mine: RedisExecutor;
+  let other: RedisExecutor;
+  let writer: RemoteTier;
+  let listener: RemoteTier;
+  let told: Told;
+
+  beforeAll(async () => {
+    server = await startRedis({ own: true });
+    observer = observe(server.url);
+  });
+  beforeEach(async () => {
+    mine = ioredisExecutor(standalone(server.url), { commandTimeout: '2s' });
+    other = ioredisExecutor(standalone(server.url), { commandTimeout: '2s' });
+    writer = redisTier({ redis: mine });
+    listener = redisTier({ redis: other });
+    told = new Told();
+  });
+  afterEach(async () => {
+    await Promise.all([writer.close(), listener.close()]);
+    await Promise.all([mine.close(), other.close()]);
+    await observer.flushall();
+  });
+  afterAll(async () => {
+    observer.disconnect();
+    await server.stop();
+  });
+
+  async function listen(): Promise<void> {
+    listener.coherence?.start(told);
+    await expect.poll(() => told.events).toEqual(['armed']);
+    told.events.length = 0;
+  }
+
+  it('opens no connection before it is started (RC-1)', async () => {
+    await observer.ping();
+    expect(await connections(observer)).toBe(0);
+    await listen();
+    expect(await connections(observer)).toBe(1);
+  });
+
+  it('tells every write of another process, as soon as it is done', async () => {
+    await listen();
+    const expectTold = async (...keys: string[]): Promise<void> => {
+      await expect.poll(() => keys.every((key) => told.keys.has(key))).toBe(true);
+      told.keys.clear();
+    };
+    await writer.put('k', entry(0, ['t']), 60_000);
+    await expectTold('k', 't');
+    await writer.expire(['k']);
+    await expectTold('k');
+    await writer.bumpTags(['t', 'u']);
+    await expectTold('t', 'u');
+    await writer.delete(['k', 'never-there']);
+    await expectTold('k', 'never-there');
+    const token = newToken(Math.random);
+    const first = await writer.acquire({ key: 'k', token, leaseMs: 10_000 });
+    if (first.state !== 'acquired') throw new Error('Expected to become the loader');
+    await writer.release('k', token);
+    await expectTold('k');
+    const again = await writer.acquire({ key: 'k', token, leaseMs: 10_000 });
+    if (again.state !== 'acquired') throw new Error('Expected to become the loader');
+    const loaded = entry(again.clock);
+    await writer.commit({ key: 'k', token, entry: loaded, ttlMs: 60_000 });
+    await expectTold('k');
+    await writer.touch('k', loaded.version, Date.now() + 1_000, 1_000);
+    await expectTold('k');
+  });
+
+  it('tells a waiter when a load is refused, so that it does not wait for the lease to run out', async () => {
+    await listen();
+    const token = newToken(Math.random);
+    const acquired = await writer.acquire({ key: 'k', token, leaseMs: 10_000 });
+    if (acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+    await writer.bumpTags(['t']);
+    const refused = { key: 'k', token, entry: entry(acquired.clock, ['t']), ttlMs: 1_000 };
+    expect(await writer.commit(refused)).toBe(false);
+    await expect.poll(() => told.keys.has('k')).toBe(true);
+    expect(await listener.getMany(['k'])).toEqual([{ state: 'absent' }]);
+  });
+
+  it('says lost when the connection is killed, armed when it hears again, and hears what comes then', async () => {
+    await listen();
+    await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await expect.poll(() => told.events).toEqual(['lost', 'armed']);
+    await writer.delete(['k']);
+    await expect.poll(() => told.events).toEqual(['lost', 'armed', 'changed k']);
+  });
+
+  it('says lost when Redis is killed, and is armed again after a restart', async () => {
+    await listen();
+    await server.kill('SIGKILL');
+    await expect.poll(() => told.events).toEqual(['lost']);
+    await server.restart();
+    await expect.poll(() => told.events, { timeout: 10_000 }).toEqual(['lost', 'armed']);
+  });
+
+  it('is not armed while Redis is down at the start, and nothing is thrown', async () => {
+    await server.kill('SIGKILL');
+    listener.coherence?.start(told);
+    await expect(listener.getMany(['k'])).rejects.toThrow();
+    expect(told.events).toEqual([]);
+    await server.restart();
+    await expect.poll(() => told.events, { timeout: 10_000 }).toEqual(['armed']);
+  });
+
+  it('takes a message that it does not understand for a change of everything', async () => {
+    await listen();
+    for (const message of ['', 'nonsense', '{"a":1}', '[1]']) {
+      told.events.length = 0;
+      await observer.publish('ck:c:changes', message);
+      await expect.poll(() => told.events).toEqual(['changed all']);
+    }
+  });
+
+  it('keeps namespaces apart', async () => {
+    await listen();
+    const elsewhere = redisTier({ redis: mine, namespace: 'elsewhere' });
+    await elsewhere.delete(['k']);
+    await writer.delete(['after']);
+    await expect.poll(() => told.events).toEqual(['changed after']);
+  });
+
+  it('by ttl arms at once, connects nothing and hears nothing', async () => {
+    const deaf = redisTier({ redis: other, coherence: 'ttl' });
+    deaf.coherence?.start(told);
+    expect(told.events).toEqual(['armed']);
+    expect(deaf.capabilities.push).toBe(false);
+    await observer.ping();
+    expect(await connections(observer)).toBe(0);
+  });
+});
