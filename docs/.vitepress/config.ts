@@ -1,0 +1,37 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { type DefaultTheme, defineConfig } from 'vitepress';
+
+const reference = new URL('../api/typedoc-sidebar.json', import.meta.url);
+
+/** Written by typedoc just before the site is built; absent when only the pages are looked at. */
+function referenceSidebar(): DefaultTheme.SidebarItem[] {
+  return existsSync(reference)
+    ? (JSON.parse(readFileSync(reference, 'utf8')) as DefaultTheme.SidebarItem[])
+    : [];
+}
+
+const packages = ['core', 'redis', 'pg-matviews', 'realtime', 'ratelimit'];
+
+export default defineConfig({
+  title: 'CacheKit',
+  description: 'Committed changes of PostgreSQL, through the cache, to the browser of the right tenant',
+  cleanUrls: true,
+  themeConfig: {
+    search: { provider: 'local' },
+    nav: [
+      { text: 'Getting started', link: '/getting-started' },
+      { text: 'Reference', link: '/api/' },
+      { text: 'Errors', link: '/errors' },
+    ],
+    sidebar: [
+      { text: 'Getting started', link: '/getting-started' },
+      { text: 'Packages', items: packages.map((name) => ({ text: name, link: `/packages/${name}` })) },
+      { text: 'Errors', link: '/errors' },
+      {
+        text: 'Decisions',
+        items: [{ text: '1 Cursor by snapshot difference', link: '/adr/0001-cursor-by-snapshot-difference' }],
+      },
+      { text: 'Reference', collapsed: true, items: referenceSidebar() },
+    ],
+  },
+});
