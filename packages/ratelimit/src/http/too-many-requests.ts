@@ -20,7 +20,7 @@ const problemTypes = 'https://iana.org/assignments/http-problem-types';
  * @see RFC 6585 section 4 (429), RFC 9457 (problem details), draft-ietf-httpapi-ratelimit-headers-11 section 5
  * @example
  * const { status, headers, body } = tooManyRequests(decision);
- * return new Response(body, { status, headers });
+ * new Response(body, { status, headers });
  */
 export function tooManyRequests(decision: Decision, fields: RateLimitFields = 'both'): RejectionParts {
   const counted = decision.source !== 'closed';

@@ -25,7 +25,10 @@ export interface RateLimitOptions<Name extends string, Req> {
  * Errors, also of `check`, go to `next(error)`.
  *
  * @example
- * app.use('/api', rateLimit(limiter, { check: (request: express.Request) => ({ ids: { api: [request.ip ?? 'unknown'] } }) }));
+ * app.use(
+ *   '/api',
+ *   rateLimit(limiter, { check: (request: express.Request) => ({ ids: { api: [request.ip ?? 'unknown'] } }) }),
+ * );
  */
 export function rateLimit<Name extends string, Req>(
   limiter: RateLimiter<Name>,
