@@ -44,6 +44,7 @@ export type { ChangeContext, Stage } from './pipeline/stage.ts';
 export {
   type ChangePipeline,
   type ChangePipelineEvents,
+  type ChangePipelineListener,
   type ChangePipelineOptions,
   createChangePipeline,
 } from './pipeline.ts';

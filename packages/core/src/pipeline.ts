@@ -20,17 +20,32 @@ export interface ChangePipelineOptions {
   readonly clock?: Clock;
 }
 
-/** What a pipeline tells. A listener that throws is the listener's failure: it does not touch the batch. */
+/** What a pipeline tells, by name of the event. */
 export interface ChangePipelineEvents {
   /** A batch went through all stages. `oldestMs` is the age of its oldest change when it was done, by two clocks. */
-  delivered: (event: { source: string; changes: number; tookMs: number; oldestMs: number }) => void;
+  delivered: {
+    readonly source: string;
+    readonly changes: number;
+    readonly tookMs: number;
+    readonly oldestMs: number;
+  };
   /** Changes may have been missed; all stages have seen it. */
-  gap: (event: { source: string; reason: GapReason }) => void;
+  gap: { readonly source: string; readonly reason: GapReason };
   /** A stage rejected; `stage` is its position from 0, `failures` how many in a row. The batch comes again. */
-  stageFailed: (event: { source: string; stage: number; failures: number; error: unknown }) => void;
+  stageFailed: {
+    readonly source: string;
+    readonly stage: number;
+    readonly failures: number;
+    readonly error: unknown;
+  };
   /** A source cannot read; it tries again by itself. */
-  sourceFailed: (event: { source: string; error: unknown }) => void;
+  sourceFailed: { readonly source: string; readonly error: unknown };
 }
+
+/** A function that is called with every event of one name. */
+export type ChangePipelineListener<Name extends keyof ChangePipelineEvents> = (
+  event: ChangePipelineEvents[Name],
+) => void;
 
 /** Changes on their way from the database to the cache and the clients. */
 export interface ChangePipeline {
@@ -40,8 +55,8 @@ export interface ChangePipeline {
   stop(): Promise<void>;
   /** How far each source is behind, by its name. */
   lag(): Readonly<Record<string, SourceLag>>;
-  on<Event extends keyof ChangePipelineEvents>(event: Event, listener: ChangePipelineEvents[Event]): void;
-  off<Event extends keyof ChangePipelineEvents>(event: Event, listener: ChangePipelineEvents[Event]): void;
+  on<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void;
+  off<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void;
 }
 
 /**
@@ -93,7 +108,7 @@ class Pipeline implements ChangePipeline {
   readonly #stages: readonly Stage[];
   readonly #timeoutMs: number;
   readonly #clock: Clock;
-  readonly #events = new EventEmitter<ChangePipelineEvents>();
+  readonly #emitter = new EventEmitter();
   /** Failures in a row, by source. */
   readonly #failures = new Map<string, number>();
   #started = false;
@@ -124,12 +139,12 @@ class Pipeline implements ChangePipeline {
     return Object.fromEntries(this.#sources.map((source) => [source.name, source.lag()]));
   }
 
-  on<Event extends keyof ChangePipelineEvents>(event: Event, listener: ChangePipelineEvents[Event]): void {
-    this.#events.on(event, listener as never);
+  on<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void {
+    this.#emitter.on(name, listener);
   }
 
-  off<Event extends keyof ChangePipelineEvents>(event: Event, listener: ChangePipelineEvents[Event]): void {
-    this.#events.off(event, listener as never);
+  off<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void {
+    this.#emitter.off(name, listener);
   }
 
   #startSource(source: ChangeSource): Promise<void> {
@@ -170,17 +185,16 @@ class Pipeline implements ChangePipeline {
     this.#tell('delivered', { source, changes, tookMs: now - beganAt, oldestMs: now - oldestAt(batch, now) });
   }
 
-  #tell<Event extends keyof ChangePipelineEvents>(
-    event: Event,
-    value: Parameters<ChangePipelineEvents[Event]>[0],
-  ): void {
-    try {
-      this.#events.emit(event, ...([value] as never));
-    } catch (error) {
-      // Thrown where the listener's author sees it, and not into the batch.
-      queueMicrotask(() => {
-        throw error;
-      });
+  /** A listener that throws does so in a microtask of its own, as an event target's does, and not into the batch. */
+  #tell<Name extends keyof ChangePipelineEvents>(name: Name, event: ChangePipelineEvents[Name]): void {
+    for (const listener of this.#emitter.listeners(name)) {
+      try {
+        listener(event);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     }
   }
 }

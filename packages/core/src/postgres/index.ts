@@ -1,4 +1,4 @@
-export { installCoreSchema } from './core-schema.ts';
+export { installCoreSchema, migrationLockSql } from './core-schema.ts';
 export {
   type KyselyCompiledQueryLike,
   type KyselyLike,

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import {
+  assertKnownOptions,
+  type Clock,
+  ConfigurationError,
+  type Duration,
+  durationMs,
+  type SqlExecutor,
+  systemClock,
+} from '@cachekit/core';
+import { installOutbox, migrationLockSql, quoteLiteral } from '@cachekit/core/postgres';
+import { type CapturedTable, readTableShape, type TableShape } from './table-shape.ts';
+import {
+  captureBody,
+  captureFunctionSql,
+  captureTriggersSql,
+  changeOutbox,
+  qualifiedFunction,
+  triggerNames,
+} from './trigger-sql.ts';
+
+/** Options of {@link installCapture}. */
+export interface InstallCaptureOptions {
+  /**
+   * What to capture, by table: `calls`, looked up as the connection looks names up, or `app.calls`. Changes carry the
+   * name as it is written here.
+   */
+  readonly tables: Readonly<Record<string, CapturedTable>>;
+  /**
+   * How long one attempt waits for the lock of a table. Meanwhile new writers of the table queue behind it.
+   * @defaultValue `'1s'`
+   */
+  readonly lockTimeout?: Duration;
+  readonly clock?: Clock;
+}
+
+/** Attempts for the lock of one table; the pauses between them grow from 0.2 s to 3.2 s. */
+const attempts = 6;
+const firstPauseMs = 200;
+
+/**
+ * Puts triggers on tables that write every committed row change into the outbox `cachekit.change`.
+ *
+ * Idempotent: where everything is as wanted it only reads and takes no lock. Otherwise one transaction per table takes
+ * SHARE ROW EXCLUSIVE for a moment; if a writer keeps it from that for `lockTimeout` it steps back and tries again, so
+ * that writers behind it go on. Partitions get triggers too, because a write straight to a partition does not fire
+ * those of its parent; run it again after a partition was added.
+ *
+ * Writers need no new rights, whatever their role and `search_path`. What no trigger sees is not captured: writes
+ * under `session_replication_role = replica`, rows that a logical subscription applies, triggers that were disabled.
+ * A captured column that is renamed or dropped breaks the triggers, and with them the writes of the table: remove it
+ * from the capture first. `old` and `new` of one row are limited by `jsonb`, at 255 MB.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if a table or column does not exist, a key does not identify
+ * rows, or an option is unknown.
+ * @throws The driver's error, unchanged, such as 55P03 when a table stayed locked through all attempts.
+ * @example
+ * await installCapture(sql, { tables: { calls: { key: ['id'], tenant: 'user_id' } } });
+ */
+export async function installCapture(sql: SqlExecutor, options: InstallCaptureOptions): Promise<void> {
+  assertKnownOptions('installCapture', options, ['tables', 'lockTimeout', 'clock']);
+  const lockTimeoutMs = durationMs(options.lockTimeout ?? '1s', 'lockTimeout');
+  const tables = Object.entries(options.tables ?? {});
+  if (tables.length === 0) throw new ConfigurationError('installCapture takes at least one table');
+  for (const [name, table] of tables) {
+    assertKnownOptions(`installCapture: ${name}`, table, ['key', 'tenant', 'columns']);
+  }
+  // All are checked before the first is touched.
+  const shapes: TableShape[] = [];
+  for (const [name, table] of tables) shapes.push(await readTableShape(sql, name, table));
+  await installOutbox(sql, changeOutbox);
+  for (const shape of shapes) {
+    if (await isInstalled(sql, shape)) continue;
+    await withTableLock(sql, lockTimeoutMs, options.clock ?? systemClock, (transaction) =>
+      install(transaction, shape),
+    );
+  }
+}
+
+/**
+ * Takes the triggers of {@link installCapture} away, and leaves the outbox and what is in it.
+ *
+ * No-op for a table that is not captured. Locks as `installCapture` does, but ACCESS EXCLUSIVE.
+ *
+ * @param options - `tables`: the names as they were given to `installCapture`.
+ * @throws The driver's error, unchanged, such as 55P03 when a table stayed locked through all attempts.
+ * @example
+ * await uninstallCapture(sql, { tables: ['calls'] });
+ */
+export async function uninstallCapture(
+  sql: SqlExecutor,
+  options: { readonly tables: readonly string[]; readonly lockTimeout?: Duration; readonly clock?: Clock },
+): Promise<void> {
+  assertKnownOptions('uninstallCapture', options, ['tables', 'lockTimeout', 'clock']);
+  const lockTimeoutMs = durationMs(options.lockTimeout ?? '1s', 'lockTimeout');
+  for (const name of options.tables) {
+    const { rows } = await sql.query<{ name: string }>(
+      `select p.proname as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+       where n.nspname = 'cachekit' and obj_description(p.oid, 'pg_proc') = $1`,
+      [comment(name)],
+    );
+    for (const row of rows) {
+      await withTableLock(sql, lockTimeoutMs, options.clock ?? systemClock, async (transaction) => {
+        await transaction.query(`drop function if exists ${qualifiedFunction(row.name)}() cascade`);
+      });
+    }
+  }
+}
+
+async function isInstalled(sql: SqlExecutor, shape: TableShape): Promise<boolean> {
+  const { rows } = await sql.query<{ body: string; triggers: string }>(
+    `select p.prosrc as body, (
+       select count(*) from pg_trigger t
+       where t.tgfoid = p.oid and t.tgname = any($2::text[]) and t.tgrelid = any($3::oid[])
+     )::text as triggers
+     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+     where n.nspname = 'cachekit' and p.proname = $1 and obj_description(p.oid, 'pg_proc') = $4`,
+    [
+      functionName(shape),
+      triggerNames,
+      shape.relations.map((relation) => relation.oid),
+      comment(shape.capture.name),
+    ],
+  );
+  const row = rows[0];
+  return (
+    row !== undefined &&
+    row.body === captureBody(shape.capture) &&
+    Number(row.triggers) === shape.relations.length * triggerNames.length
+  );
+}
+
+async function install(transaction: SqlExecutor, shape: TableShape): Promise<void> {
+  const name = functionName(shape);
+  await transaction.query(captureFunctionSql(name, shape.capture));
+  await transaction.query(
+    `comment on function ${qualifiedFunction(name)}() is ${quoteLiteral(comment(shape.capture.name))}`,
+  );
+  for (const relation of shape.relations) {
+    for (const statement of captureTriggersSql(relation, name)) await transaction.query(statement);
+  }
+}
+
+/** CREATE TRIGGER queues behind a writer, and later writers queue behind it: never wait there for long. */
+async function withTableLock(
+  sql: SqlExecutor,
+  lockTimeoutMs: number,
+  clock: Clock,
+  run: (transaction: SqlExecutor) => Promise<void>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await sql.transaction(async (transaction) => {
+        await transaction.query(migrationLockSql);
+        await transaction.query("select set_config('lock_timeout', $1, true)", [
+          String(Math.ceil(lockTimeoutMs)),
+        ]);
+        await run(transaction);
+      });
+      return;
+    } catch (error) {
+      if (attempt === attempts || !isLockFailure(error)) throw error;
+      await new Promise<void>((resolve) => {
+        clock.setTimeout(resolve, firstPauseMs * 2 ** (attempt - 1));
+      });
+    }
+  }
+}
+
+/** Lock not available, or deadlock detected. */
+function isLockFailure(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return code === '55P03' || code === '40P01';
+}
+
+/** Readable, and one for each table also where a long name would be cut. */
+function functionName(shape: TableShape): string {
+  const { schema, name } = shape.relation;
+  const readable = `capture_${schema}_${name}`
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_]/g, '_')
+    .slice(0, 50);
+  const hash = createHash('sha256')
+    .update(JSON.stringify([schema, name]))
+    .digest('hex')
+    .slice(0, 8);
+  return `${readable}_${hash}`;
+}
+
+function comment(name: string): string {
+  return `capture of ${name} for cachekit`;
+}
