@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-export type ExportTarget = { types: string; default: string };
+type ExportTarget = { types: string; default: string };
 export type ExportConditions = { '@cachekit/source'?: string; import: ExportTarget; require: ExportTarget };
 
 /** A package as its own manifest describes it. */
