@@ -1,0 +1,412 @@
+import {
+  assertKnownOptions,
+  type ChangedRow,
+  type Clock,
+  ConfigurationError,
+  type Duration,
+  durationMs,
+  systemClock,
+  type TierClock,
+  type Timer,
+} from '@cachekit/core';
+import { createListeners, type Listeners } from '../listeners.ts';
+import { formatPosition, type LogPosition, parsePosition } from '../position.ts';
+import { type BackoffRange, backoffMs, retryAfterMs } from './backoff.ts';
+import { type ConnectionEvent, type ConnectionState, transitions } from './connection-state.ts';
+import { type HostLike, watchHost } from './host.ts';
+import { createSseParser, type SseEvent } from './sse-parse.ts';
+
+/** Data by event type; `EventsOf<typeof events>` of the server, or written by hand. */
+export type EventMap = Readonly<Record<string, unknown>>;
+
+/** One event as listeners get it. */
+export interface RealtimeEvent<Data = unknown, Type extends string = string> {
+  readonly type: Type;
+  readonly data: Data;
+  /** `<epoch>.<offset>`; differs for every event. */
+  readonly id: string;
+  /** Key of the row it concerns. */
+  readonly key?: ChangedRow;
+  /** Clock of the invalidation before it: sent with a read, it gets nothing older. */
+  readonly clock?: TierClock;
+  /** When it happened, milliseconds since the epoch, by the server's clock. */
+  readonly at?: number;
+}
+
+/** Every event of a map, told apart by `type`. */
+export type EventOf<Events extends EventMap> = {
+  [Type in keyof Events & string]: RealtimeEvent<Events[Type], Type>;
+}[keyof Events & string];
+
+/** Something may have been missed: whatever was read before may be old. */
+export interface RealtimeGap {
+  /**
+   * `started`: the stream began without a position, so what was read before it may be old. `epoch`, `position`,
+   * `trimmed`, `limit`, `source`: as the server says.
+   */
+  readonly reason: 'started' | 'epoch' | 'position' | 'trimmed' | 'limit' | 'source';
+  /** The position from which nothing is missing again. */
+  readonly position: string;
+  /** Sent with a read, it gets nothing older than what was missed; not known for every gap. */
+  readonly clock?: TierClock;
+}
+
+/** Headers of a request, or a function that gives fresh ones for every attempt. */
+export type HeadersSource =
+  | Readonly<Record<string, string>>
+  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+
+/** Options of {@link createRealtimeClient}. */
+export interface RealtimeClientOptions {
+  /** Where `sseHandler` answers; may be relative in a browser. */
+  readonly url: string | URL;
+  /** Such as a token. As a function it is asked before every attempt. */
+  readonly headers?: HeadersSource;
+  /** Where the first stream starts: the `X-CacheKit-Pos` of a response that was read before. */
+  readonly position?: string;
+  /** Between attempts, by full jitter. @defaultValue `{ min: "500ms", max: "30s" }` */
+  readonly backoff?: { readonly min?: Duration; readonly max?: Duration };
+  /** @defaultValue the global `fetch` */
+  readonly fetch?: (url: string | URL, init: RequestInit) => Promise<Response>;
+  readonly clock?: Clock;
+  /** Numbers in [0, 1), for the jitter. @defaultValue Math.random */
+  readonly random?: () => number;
+  /** Tells when the device is online or wakes up. @defaultValue the global object, where it has events */
+  readonly host?: HostLike;
+}
+
+/** Receives the events of one tenant. Every method that adds a listener returns the function that removes it. */
+export interface RealtimeClient<Events extends EventMap = EventMap> {
+  readonly state: ConnectionState;
+  /** The last position reached; `undefined` before the first stream. */
+  readonly position: string | undefined;
+  on<Type extends keyof Events & string>(
+    type: Type,
+    listener: (data: Events[Type], event: RealtimeEvent<Events[Type], Type>) => void,
+  ): () => void;
+  /** Hears every event, before the listeners of its type. */
+  onEvent(listener: (event: EventOf<Events>) => void): () => void;
+  onState(listener: (state: ConnectionState, before: ConnectionState) => void): () => void;
+  onGap(listener: (gap: RealtimeGap) => void): () => void;
+  /** Hears what goes wrong and heals by itself, and what listeners throw. Without one, `reportError` gets the latter. */
+  onError(listener: (error: unknown) => void): () => void;
+  /** Opens the stream and keeps it open; does nothing while it is. */
+  connect(): void;
+  /** Ends the stream, timers and hooks; listeners stay. Any number of times. */
+  close(): void;
+}
+
+/** Before the server has said how often it beats. */
+const firstFrameMs = 20_000;
+/** Silence after which a stream counts as dead, in heartbeats. */
+const silentBeats = 2.5;
+/** A stream that lived this long forgives the failures before it. */
+const provenMs = 10_000;
+
+/**
+ * Makes a client that keeps one stream of events open over `fetch`, in browsers and in Node.
+ *
+ * Events come in the order of the log, each once: a stream that breaks resumes behind the last event received. Where
+ * that is not possible `onGap` is told, and only then can something be missing. Network failures and every status but
+ * 200, 401 and 403 are tried again for ever; 401 and 403 once more with fresh headers. A stream that is silent for
+ * 2.5 heartbeats by the wall clock (a sleeping laptop, a dead proxy) is replaced. A listener that throws disturbs no
+ * other.
+ *
+ * Nothing is opened before `connect()`. In Node the wait between two attempts does not keep a process alive.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option or one that cannot be worked with.
+ * @example
+ * const client = createRealtimeClient<EventsOf<typeof events>>({
+ *   url: '/api/events',
+ *   headers: async () => ({ Authorization: `Bearer ${await token()}` }),
+ * });
+ * const off = client.on('call.created', (call) => show(call.id));
+ * client.onGap(() => reloadEverything());
+ * client.connect();
+ */
+export function createRealtimeClient<Events extends EventMap = EventMap>(
+  options: RealtimeClientOptions,
+): RealtimeClient<Events> {
+  assertKnownOptions('createRealtimeClient', options, [
+    'url',
+    'headers',
+    'position',
+    'backoff',
+    'fetch',
+    'clock',
+    'random',
+    'host',
+  ]);
+  const { url, headers = {}, clock = systemClock, random = Math.random } = options;
+  const { host = globalThis as HostLike } = options;
+  if (!url || !(typeof url === 'string' || url instanceof URL)) {
+    throw new ConfigurationError('createRealtimeClient: url is the address of the event stream');
+  }
+  const range = backoffRange(options.backoff ?? {});
+  const send = options.fetch ?? ((input, init) => fetch(input, init));
+
+  const byType = new Map<string, Listeners<[data: unknown, event: RealtimeEvent]>>();
+  const errors = createListeners<[error: unknown]>(reportUnheard);
+  const onThrow = (error: unknown): void => (errors.size > 0 ? errors.emit(error) : reportUnheard(error));
+  const events = createListeners<[event: RealtimeEvent]>(onThrow);
+  const states = createListeners<[state: ConnectionState, before: ConnectionState]>(onThrow);
+  const gaps = createListeners<[gap: RealtimeGap]>(onThrow);
+
+  let state: ConnectionState = 'idle';
+  let position = options.position === undefined ? undefined : startPosition(options.position);
+  let failures = 0;
+  let refusals = 0;
+  /** What the server asked to wait before the next attempt. */
+  let floorMs = 0;
+  let head = 0;
+  let silenceMs = firstFrameMs;
+  let heardAt = 0;
+  let openedAt: number | undefined;
+  let attempt: AbortController | undefined;
+  let timer: Timer | undefined;
+  let unwatch: (() => void) | undefined;
+
+  function happen(event: ConnectionEvent): void {
+    const before = state;
+    const next = transitions[before][event];
+    if (next === before) return;
+    state = next;
+    enter(next, before);
+    // A listener may have gone on already.
+    if (state === next) states.emit(next, before);
+  }
+
+  /** What a state does when it begins; nothing else starts or ends a stream or a wait. */
+  function enter(next: ConnectionState, before: ConnectionState): void {
+    if (next === 'live' || next === 'replaying') return;
+    clock.clearTimeout(timer);
+    timer = undefined;
+    attempt?.abort();
+    attempt = undefined;
+    if (next === 'connecting') {
+      if (before === 'idle' || before === 'closed' || before === 'denied') begin();
+      start();
+    } else if (next === 'stale' || next === 'backoff') {
+      wait(backoffMs(range, failures, random, floorMs));
+      failures += 1;
+      floorMs = 0;
+    } else if (next === 'offline') {
+      // A device may be wrong about itself.
+      wait(range.maxMs);
+    } else {
+      unwatch?.();
+      unwatch = undefined;
+    }
+  }
+
+  function begin(): void {
+    failures = 0;
+    refusals = 0;
+    floorMs = 0;
+    unwatch ??= watchHost(host, {
+      online: () => happen('online'),
+      offline: () => happen('offline'),
+      awake: () => {
+        if (state === 'backoff' || state === 'offline') happen('attempt');
+        else listenForSilence();
+      },
+    });
+  }
+
+  function wait(delayMs: number): void {
+    timer = clock.setTimeout(() => happen('attempt'), delayMs);
+  }
+
+  /** By the wall clock, because a device that sleeps stops its timers and not the time. */
+  function listenForSilence(): void {
+    if (!attempt) return;
+    clock.clearTimeout(timer);
+    const leftMs = heardAt + silenceMs - clock.now();
+    if (leftMs <= 0) happen('silent');
+    else timer = clock.setTimeout(listenForSilence, Math.min(leftMs, silenceMs));
+  }
+
+  function start(): void {
+    const own = new AbortController();
+    attempt = own;
+    openedAt = undefined;
+    silenceMs = firstFrameMs;
+    heardAt = clock.now();
+    listenForSilence();
+    run(own.signal).then(
+      (outcome) => over(own, outcome),
+      (error: unknown) => {
+        if (attempt === own) errors.emit(error);
+        over(own, 'failed');
+      },
+    );
+  }
+
+  function over(own: AbortController, outcome: 'failed' | 'refused'): void {
+    if (attempt !== own) return;
+    if (openedAt !== undefined && clock.now() - openedAt >= provenMs) failures = 0;
+    if (outcome === 'refused' && refusals === 0) {
+      // A token may have expired on the way: once more with fresh headers.
+      refusals = 1;
+      start();
+    } else {
+      happen(outcome);
+    }
+  }
+
+  async function run(signal: AbortSignal): Promise<'failed' | 'refused'> {
+    const given = typeof headers === 'function' ? await headers() : headers;
+    signal.throwIfAborted();
+    const response = await send(url, {
+      headers: {
+        ...given,
+        Accept: 'text/event-stream',
+        ...(position && { 'Last-Event-ID': formatPosition(position) }),
+      },
+      cache: 'no-store',
+      signal,
+    });
+    const { status, body } = response;
+    const isStream = response.headers.get('Content-Type')?.startsWith('text/event-stream') === true;
+    if (status !== 200 || !isStream || !body) {
+      floorMs = retryAfterMs(response.headers.get('Retry-After'), clock.now());
+      await body?.cancel().catch(() => {});
+      if (status === 401 || status === 403) return 'refused';
+      throw new Error(`The event stream answered ${status}${status === 200 ? ' without a stream' : ''}`);
+    }
+    await read(body, signal);
+    return 'failed';
+  }
+
+  async function read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    const parse = createSseParser({
+      event: (event) => {
+        if (!signal.aborted) receive(event);
+      },
+      retry: () => {},
+    });
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || signal.aborted) return;
+        heardAt = clock.now();
+        parse(decoder.decode(value, { stream: true }));
+      }
+    } finally {
+      await reader.cancel().catch(() => {});
+    }
+  }
+
+  function receive({ type, id, data }: SseEvent): void {
+    const body = parseJson(data);
+    if (type === 'ck.hello') greeted(body);
+    else if (type === 'ck.gap') missed(id, body);
+    else if (type === 'ck.bye') floorMs = finite(body.retryMs) ?? 0;
+    else if (!type.startsWith('ck.')) arrived(type, id, body);
+  }
+
+  function greeted(body: Body): void {
+    const epoch = String(body.epoch);
+    const at = parsePosition(`${epoch}.${String(body.offset)}`);
+    if (!at) throw new Error('The event stream does not begin as one of CacheKit');
+    openedAt = clock.now();
+    refusals = 0;
+    head = finite(body.head) ?? at.offset;
+    silenceMs = silentBeats * Math.max(10, finite(body.heartbeatMs) ?? 15_000);
+    listenForSilence();
+    if (position === undefined) {
+      position = at;
+      gaps.emit({ reason: 'started', position: formatPosition(at) });
+    }
+    happen(at.offset < head ? 'behind' : 'caughtUp');
+  }
+
+  function missed(id: string, body: Body): void {
+    const at = parsePosition(id);
+    if (!at) return;
+    position = at;
+    const reason = reasonOf(body.data);
+    const tierClock = finite(body.clock);
+    gaps.emit({ reason, position: id, ...(tierClock !== undefined && { clock: tierClock }) });
+    if (at.offset >= head || reason !== 'source') happen('caughtUp');
+  }
+
+  function arrived(type: string, id: string, body: Body): void {
+    const at = parsePosition(id);
+    if (!at) return;
+    if (position?.epoch === at.epoch && at.offset <= position.offset) return;
+    position = at;
+    const event = { ...body, type, id, data: body.data } as RealtimeEvent;
+    events.emit(event);
+    byType.get(type)?.emit(event.data, event);
+    if (at.offset >= head) happen('caughtUp');
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    get position() {
+      return position && formatPosition(position);
+    },
+    on(type, listener) {
+      let ofType = byType.get(type);
+      if (!ofType) {
+        ofType = createListeners(onThrow);
+        byType.set(type, ofType);
+      }
+      return ofType.add(listener as (data: unknown, event: RealtimeEvent) => void);
+    },
+    onEvent: (listener) => events.add(listener as (event: RealtimeEvent) => void),
+    onState: (listener) => states.add(listener),
+    onGap: (listener) => gaps.add(listener),
+    onError: (listener) => errors.add(listener),
+    connect: () => happen('connect'),
+    close: () => happen('close'),
+  };
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+function parseJson(text: string): Body {
+  const value: unknown = JSON.parse(text);
+  return typeof value === 'object' && value !== null ? (value as Body) : {};
+}
+
+const gapReasons: readonly string[] = ['epoch', 'position', 'trimmed', 'limit', 'source'];
+
+function reasonOf(data: unknown): RealtimeGap['reason'] {
+  const reason = (data as { reason?: unknown } | undefined)?.reason;
+  // A server that is newer than the client may have reasons of its own.
+  return gapReasons.includes(reason as string) ? (reason as RealtimeGap['reason']) : 'source';
+}
+
+function finite(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+function startPosition(text: string): LogPosition {
+  const position = parsePosition(text);
+  if (position) return position;
+  throw new ConfigurationError(`position: ${JSON.stringify(text)} is none; give an X-CacheKit-Pos header`);
+}
+
+function backoffRange({
+  min = '500ms',
+  max = '30s',
+  ...rest
+}: Partial<Record<'min' | 'max', Duration>>): BackoffRange {
+  assertKnownOptions('createRealtimeClient backoff', rest, ['min', 'max']);
+  const minMs = durationMs(min, 'backoff.min');
+  const maxMs = durationMs(max, 'backoff.max');
+  if (minMs > 0 && minMs <= maxMs) return { minMs, maxMs };
+  throw new ConfigurationError(
+    `backoff: min is longer than 0 and not longer than max; got ${min} and ${max}`,
+  );
+}
+
+function reportUnheard(error: unknown): void {
+  (globalThis as { reportError?: (error: unknown) => void }).reportError?.(error);
+}
