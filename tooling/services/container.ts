@@ -76,22 +76,37 @@ export async function startContainer(options: ContainerOptions): Promise<Service
     await container.stop();
     throw new Error(`${options.image} started, but does not answer on ${host}:${port}`);
   }
+  let paused = false;
+  const wake = async (): Promise<void> => {
+    if (paused) await handle.unpause();
+    paused = false;
+  };
 
   return {
     host,
     port,
     async kill(signal) {
+      if (signal === 'SIGSTOP') {
+        // A signal would reach the first process only, not the sessions of a PostgreSQL.
+        await handle.pause();
+        paused = true;
+        return;
+      }
+      await wake();
+      if (signal === 'SIGCONT') return;
       const ended = signal === 'SIGKILL' || signal === 'SIGTERM' ? handle.wait() : undefined;
       await handle.kill({ signal });
       await ended;
     },
     async restart() {
+      await wake();
       await handle.restart({ t: 5 });
       if (!(await options.answers(host, port))) {
         throw new Error(`${options.image} does not answer on ${host}:${port} after its restart`);
       }
     },
     async stop() {
+      await wake();
       await container.stop();
     },
   };

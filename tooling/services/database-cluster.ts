@@ -29,8 +29,12 @@ export async function makeDatabaseCluster(
   await give(path, user);
 }
 
-/** Runs initdb in the temporary folder, where another user can reach it, and brings the result to `target`. */
+/** Runs initdb at `target`; another user can reach the temporary folder only, so its result is brought from there. */
 async function initialise(binary: PostgresBinary, user: PostgresUser, target: string): Promise<void> {
+  if (user.identity === undefined) {
+    await mkdir(target, { mode: 0o700 });
+    return initdb(binary, user, target);
+  }
   const folder = temporaryFolder('initdb');
   try {
     await chmod(folder.path, 0o711);

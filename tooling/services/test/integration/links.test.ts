@@ -8,7 +8,6 @@ import { findOnPath } from '../../find-executable.ts';
 import { freePort } from '../../free-port.ts';
 import { MissingServiceError, type PostgresServer, startPostgres, startRedis } from '../../index.ts';
 import { installedPostgres } from '../../postgres-binary.ts';
-import { startPostgresProcess } from '../../postgres-process.ts';
 import { otherUser } from '../../postgres-user.ts';
 import { downloadedRedis, installedRedis } from '../../redis-binary.ts';
 
@@ -132,13 +131,21 @@ describe('path', () => {
   });
 
   if (process.getuid?.() === 0) {
-    test('root without user namespaces runs PostgreSQL as another user', async () => {
-      const postgres = await startPostgresProcess(await installedPostgres(), otherUser);
-      const url = `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
-      expect(await setting(url, 'wal_level')).toBe('logical');
-      await postgres.restart();
-      expect(await setting(url, 'wal_level')).toBe('logical');
-      await postgres.stop();
+    test('root without user namespaces runs PostgreSQL as another user, from its first start', async () => {
+      const home = await mkdtemp(join(tmpdir(), 'cachekit-other-user-'));
+      try {
+        vi.stubEnv('XDG_CACHE_HOME', home);
+        vi.resetModules();
+        const { startPostgresProcess } = await import('../../postgres-process.ts');
+        const postgres = await startPostgresProcess(await installedPostgres(), otherUser);
+        const url = `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
+        expect(await setting(url, 'wal_level')).toBe('logical');
+        await postgres.restart();
+        expect(await setting(url, 'wal_level')).toBe('logical');
+        await postgres.stop();
+      } finally {
+        await rm(home, { recursive: true });
+      }
     });
   }
 });
