@@ -15,6 +15,9 @@ const clockCalls = new Set([
 ]);
 const randomCalls = new Set(['Math.random', 'crypto.randomUUID', 'crypto.getRandomValues']);
 
+const nodeGlobals = new Set(['process', 'Buffer', 'global', 'require', '__dirname', 'setImmediate']);
+const serverFolders = /^packages\/[^/]+\/src\/(postgres|node|testing)\//;
+
 /** Checks the text of one source file and counts what the meter prints; needs no type information. */
 export function checkSource(file: string, text: string): { violations: Violation[]; facts: SourceFacts } {
   const violations: Violation[] = [];
@@ -47,6 +50,8 @@ export function checkSource(file: string, text: string): { violations: Violation
       }
     } else if (ts.isExportAssignment(node) || hasDefaultModifier(node)) {
       breach('no-default-export', node, 'has a default export');
+    } else if (ts.isIdentifier(node) && nodeGlobals.has(node.text) && isReference(node)) {
+      if (!serverFolders.test(file)) breach('no-node-global', node, `uses ${node.text}, which only Node has`);
     } else if (node.kind === ts.SyntaxKind.AnyKeyword) {
       facts.any += 1;
       if (!isInsideLikeType(node)) breach('no-any', node, 'says any outside a structural ...Like type');
@@ -102,6 +107,13 @@ function hasDefaultModifier(node: ts.Node): boolean {
     ts.canHaveModifiers(node) &&
     (ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword) ?? false)
   );
+}
+
+/** Whether the name stands for a value here: it is neither a member of something nor the name of a declaration. */
+function isReference(node: ts.Identifier): boolean {
+  const { parent } = node;
+  if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
+  return !('name' in parent && parent.name === node);
 }
 
 function isInsideLikeType(node: ts.Node): boolean {
