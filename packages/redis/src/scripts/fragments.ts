@@ -1,4 +1,4 @@
-import { entryFields, entryHeaderLength, entryKinds, noToken } from '@cachekit/core';
+import { entryFields, entryHeaderLength, entryKinds, entryMagic, noToken } from '@cachekit/core';
 
 /** Sets `clock` (microseconds) and `now` (milliseconds) by the server's own time. */
 export const luaClock = `
@@ -27,8 +27,8 @@ const number = (field: { readonly length: number }): string => '%d'.repeat(field
 const token = (field: { readonly length: number }): string => '[%w_%-]'.repeat(field.length);
 const tokenOrNone = (field: { readonly length: number }): string => '[%w_%.%-]'.repeat(field.length);
 
-/** What a header looks like, as a Lua pattern that captures the kind. */
-const headerPattern = `^C1([${Object.values(entryKinds).join('')}])[%a%-]${[
+/** What a header looks like, as a Lua pattern that captures the kind and the codec, which only a lease has none of. */
+const headerPattern = `^${entryMagic}([${Object.values(entryKinds).join('')}])([%a%-])${[
   number(entryFields.clock),
   number(entryFields.freshUntil),
   token(entryFields.version),
@@ -52,10 +52,18 @@ export const luaHeader: string = `
 local function headerOf(key)
   local header = redis.pcall('GETRANGE', key, 0, ${entryHeaderLength - 1})
   if type(header) ~= 'string' then return nil end
-  local kind = string.match(header, '${headerPattern}')
-  if not kind then return nil end
+  local kind, codec = string.match(header, '${headerPattern}')
+  if not kind or (codec == '-' and kind ~= '${entryKinds.lease}') then return nil end
   if redis.call('STRLEN', key) < ${entryHeaderLength} + tonumber(${luaField('tagBytes')}) then return nil end
   return header, kind
+end
+`;
+
+/** `outlive(key, ms)`: an entry that expired during its refresh would take the lease with it. */
+export const luaOutlive = `
+local function outlive(key, ms)
+  local left = redis.call('PTTL', key)
+  if left >= 0 and left < ms then redis.call('PEXPIRE', key, ms) end
 end
 `;
 

@@ -8,6 +8,8 @@ import {
   decodeRead,
   defaultNamespace,
   encodeEntry,
+  entryFields,
+  fieldText,
   type RedisExecutor,
   type RedisScript,
   type RemoteEntry,
@@ -28,6 +30,7 @@ import { expireScript } from '../scripts/expire.ts';
 import { keepTagsScript } from '../scripts/keep-tags.ts';
 import { putScript } from '../scripts/put.ts';
 import { releaseScript } from '../scripts/release.ts';
+import { renewScript } from '../scripts/renew.ts';
 import { touchScript } from '../scripts/touch.ts';
 import { BatchedReads, type Stored } from './batched-reads.ts';
 import { commandGroups } from './slot-groups.ts';
@@ -130,18 +133,21 @@ class RedisTier implements RemoteTier {
     replaces?: string;
   }): Promise<Acquisition> {
     const { key, token, leaseMs, replaces = '' } = request;
-    const lease = Math.max(1, Math.ceil(leaseMs));
-    const reply = await this.#redis.script(acquireScript, [key], [token, lease, replaces]);
+    const reply = await this.#redis.script(acquireScript, [key], [token, wholeMs(leaseMs), replaces]);
     const [outcome, detail] = reply as [number, number | string | undefined];
     if (outcome === 0) return { state: 'acquired', clock: detail as number };
-    const read = outcome === 2 ? decodeRead(detail as string) : leased;
-    return read.state === 'entry' ? read : leased;
+    if (outcome === 1) return leased;
+    const read = decodeRead(detail as string);
+    if (read.state === 'entry') return read;
+    // Damage that the script does not see, and so would guard as an entry until it expires.
+    const version = fieldText(detail as string, entryFields.version);
+    return version === replaces ? leased : this.acquire({ ...request, replaces: version });
   }
 
   async commit(request: CommitRequest): Promise<boolean> {
     const { key, token, entry, ttlMs } = request;
     const text = encodeEntry(entry);
-    const ms = keptMs(ttlMs);
+    const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     if (far.length > 0 && !(await this.#keepTags(far, entry.clock, ms))) {
       await this.release(key, token);
@@ -151,13 +157,17 @@ class RedisTier implements RemoteTier {
     return (await this.#redis.script(commitScript, [key, ...near], args)) === 1;
   }
 
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return (await this.#redis.script(renewScript, [key], [token, wholeMs(leaseMs)])) === 1;
+  }
+
   async release(key: string, token: string): Promise<void> {
     await this.#redis.script(releaseScript, [key], [this.#channel, token]);
   }
 
   async put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock> {
     const text = encodeEntry(entry);
-    const ms = keptMs(ttlMs);
+    const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     const clock = (await this.#redis.script(putScript, [key, ...near], [this.#channel, text, ms])) as number;
     if (far.length > 0) await this.#keepTags(far, clock, ms);
@@ -173,7 +183,7 @@ class RedisTier implements RemoteTier {
   }
 
   async touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean> {
-    const args = [this.#channel, version, Math.floor(freshUntil), keptMs(ttlMs)];
+    const args = [this.#channel, version, Math.floor(freshUntil), wholeMs(ttlMs)];
     return (await this.#redis.script(touchScript, [key], args)) === 1;
   }
 
@@ -233,6 +243,6 @@ function tagVersion(stored: Stored): TierClock | undefined {
 }
 
 /** Redis takes whole milliseconds from 1. */
-function keptMs(ttlMs: number): number {
-  return Math.max(1, Math.ceil(ttlMs));
+function wholeMs(ms: number): number {
+  return Math.max(1, Math.ceil(ms));
 }

@@ -161,25 +161,30 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
     await expect.poll(async () => (await again()).state).toBe('acquired');
   });
 
-  it('begins a lease anew for its holder, and keeps the clock of the load', async () => {
+  it('renews a lease for its holder, and never makes a new one', async () => {
     const { token, clock } = await begin();
     await observer.pexpire(key, 5_000);
-    expect(await tier.acquire({ key, token, leaseMs: 20_000 })).toEqual({ state: 'acquired', clock });
+    expect(await tier.renew(key, newToken(random), 20_000)).toBe(false);
+    expect(await tier.renew(key, token, 20_000)).toBe(true);
     expect(await observer.pttl(key)).toBeGreaterThan(15_000);
-    expect(await tier.commit({ key, token, entry: entry('v', clock), ttlMs: 60_000 })).toBe(true);
-    const old = await load2();
-    const refresh = await begin(old.version);
-    expect(await tier.acquire({ key, token: refresh.token, leaseMs: 20_000 })).toMatchObject({
-      state: 'acquired',
-    });
-    await tier.release(key, refresh.token);
+    const loaded = entry('v', clock);
+    expect(await tier.commit({ key, token, entry: loaded, ttlMs: 1_000 })).toBe(true);
+    expect(await tier.renew(key, token, 20_000)).toBe(false);
+    const refresh = await begin(loaded.version);
+    expect(await tier.renew(key, refresh.token, 20_000)).toBe(true);
+    expect(await observer.pttl(key)).toBeGreaterThan(15_000);
     expect(payloadOf(await read())).toBe('v');
+    await tier.delete([key]);
+    expect(await tier.renew(key, refresh.token, 20_000)).toBe(false);
+    expect(await read()).toEqual({ state: 'absent' });
+  });
 
-    async function load2(): Promise<RemoteEntry> {
-      const found = await read();
-      if (found?.state !== 'entry') throw new Error('Expected the entry');
-      return found.entry;
-    }
+  it('takes a refresh over from a process that died', async () => {
+    const old = await load('v');
+    const again = (leaseMs: number): Promise<{ state: string }> =>
+      tier.acquire({ key, token: newToken(random), leaseMs, replaces: old.version });
+    expect((await again(30)).state).toBe('acquired');
+    await expect.poll(async () => (await again(10_000)).state).toBe('acquired');
   });
 
   it('gives a lease back to others, and only that of its holder', async () => {
@@ -225,6 +230,21 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
       const again = entry('again', clock);
       expect(await tier.commit({ key, token, entry: again, ttlMs: 60_000 }), name).toBe(true);
       expect(payloadOf(await read()), name).toBe('again');
+    }
+  });
+
+  it('never guards what readers take for nothing, wherever a character of it is damaged', async () => {
+    await load('a payload', [tag]);
+    const text = (await observer.get(key)) as string;
+    const variants = [...text].flatMap((_, at) =>
+      ['0', '9', 'X', '-', '.', ' ', 'ü'].map((wrong) => text.slice(0, at) + wrong + text.slice(at + 1)),
+    );
+    for (const variant of variants) {
+      await observer.set(key, variant);
+      const seen = await read();
+      const asked = await tier.acquire({ key, token: newToken(random), leaseMs: 10_000 });
+      if (seen?.state === 'absent') expect(asked.state, variant).toBe('acquired');
+      else expect(asked.state, variant).not.toBe('leased');
     }
   });
 
