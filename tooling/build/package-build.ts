@@ -21,5 +21,7 @@ export function packageBuild(): ReturnType<typeof defineConfig> {
     treeshake: true,
     // Explicit because CommonJS is not split by default: without it each entry would get its own copy of a class.
     splitting: true,
+    // An edge runtime knows built-ins by their full names only.
+    removeNodeProtocol: false,
   });
 }
