@@ -1,3 +1,5 @@
+export { type Cache, type CacheOptions, type CacheRead, createCache } from './cache.ts';
+export { jsonCodec } from './codecs/json.ts';
 export { type Duration, durationMs } from './duration.ts';
 export {
   decodeRead,
@@ -19,11 +21,15 @@ export {
 export {
   ArgumentError,
   assertKnownOptions,
+  CacheClosedError,
   CacheKitError,
   type CacheKitErrorCode,
   ConfigurationError,
   isCacheKitError,
+  LoadTimeoutError,
+  TierError,
 } from './errors.ts';
+export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
 export {
   type CacheKey,
   type CacheTag,
@@ -39,6 +45,8 @@ export {
   resource,
   type TenantKeySpace,
 } from './key-space.ts';
+export type { LoadContext, Loader } from './loader.ts';
+export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
 export type { ChangeContext, Stage } from './pipeline/stage.ts';
 export {
@@ -72,6 +80,7 @@ export type {
   RedisSubscriber,
 } from './ports/redis.ts';
 export type {
+  AcquireRequest,
   Acquisition,
   CommitRequest,
   EntryKind,
@@ -82,6 +91,7 @@ export type {
   TierClock,
 } from './ports/remote-tier.ts';
 export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
+export type { ReadOptions } from './read-options.ts';
 export { stableHash } from './stable-hash.ts';
 export {
   assertNamespace,

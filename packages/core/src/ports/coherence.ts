@@ -3,8 +3,13 @@ export type CoherenceMode = 'tracking' | 'pubsub' | 'log' | 'ttl';
 
 /** The memory tier, as a coherence sees it. Keys are wire keys of entries and of tags alike. */
 export interface CoherenceSink {
-  /** Somebody (possibly this process) changed these keys. */
-  changed(keys: readonly string[]): void;
+  /**
+   * Somebody (possibly this process) changed these keys.
+   *
+   * @param version - Of the entry that was written, where the coherence knows it. Memory that holds this very version
+   * goes on trusting it, so that a process is not made to read again what it has just written.
+   */
+  changed(keys: readonly string[], version?: string): void;
   /** Somebody dropped everything. */
   changedAll(): void;
   /** From now on changes may be missed: nothing in memory is fresh until `armed`. */

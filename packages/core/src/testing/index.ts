@@ -1,1 +1,7 @@
-export {};
+export { FakeClock } from './fake-clock.ts';
+export {
+  MemoryRemote,
+  MemoryRemoteTier,
+  type MemoryRemoteTierOptions,
+  memoryRemoteTier,
+} from './memory-remote-tier.ts';

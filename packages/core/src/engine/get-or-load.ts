@@ -1,0 +1,240 @@
+import { newToken } from '../entry.ts';
+import { LoadTimeoutError } from '../errors.ts';
+import type { TagRecord } from '../memory/tag-records.ts';
+import type { CacheKey } from '../key-space.ts';
+import type { Loader } from '../loader.ts';
+import type { MemoryEntry } from '../memory/tier.ts';
+import type { ReadOptions } from '../read-options.ts';
+import { holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
+import { leaseMs, load } from './load.ts';
+import type { EngineParts, Outcome, ResourceState } from './parts.ts';
+import { type ReadRequest, readRequest } from './read-request.ts';
+import type { RemoteCall } from './remote-call.ts';
+import { freshness } from './steps/freshness.ts';
+import { lookup } from './steps/lookup.ts';
+import { Flight } from './steps/single-flight.ts';
+import { epochOf, trusted } from './steps/trust.ts';
+
+/** Delay of the first poll of those who wait for another process, and of the last. */
+const firstPollMs = 20;
+const longestPollMs = 200;
+/** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
+const mostJoins = 2;
+
+/** The value of a key. Not async: a hit in memory returns the promise that the entry keeps. */
+export function getOrLoad(
+  parts: EngineParts,
+  key: CacheKey,
+  loader: Loader<unknown>,
+  options: ReadOptions | undefined,
+): Promise<unknown> {
+  if (options === undefined) {
+    const entry = parts.memory.get(key?.wire);
+    if (entry !== undefined) {
+      const now = parts.clock.now();
+      if (now < entry.freshUntil && trusted(entry, parts.memory.epoch, now)) {
+        entry.counters.memoryHits++;
+        return entry.promise;
+      }
+    }
+  }
+  return read(parts, key, loader, options).then(outcomeValue);
+}
+
+/** The value of a key and where it came from: memory, then the remote tier, then the loader. */
+export async function read(
+  parts: EngineParts,
+  key: CacheKey,
+  loader: Loader<unknown>,
+  options: ReadOptions | undefined,
+): Promise<Outcome> {
+  parts.use();
+  const request = readRequest(parts, key, loader, options);
+  const { counters } = request.state;
+  for (let joins = 0; ; joins++) {
+    request.signal?.throwIfAborted();
+    const held = fromMemory(parts, request);
+    if (held !== undefined) {
+      count(counters, held);
+      return held;
+    }
+    const running = joins < mostJoins ? parts.flights.get(key.wire) : undefined;
+    const flight = running ?? launch(parts, request, undefined);
+    try {
+      const outcome = await flight.join(request.signal, (reason) => abandon(parts, flight, reason));
+      // The flight of somebody else may have begun too early for this caller; one's own never has.
+      if (running !== undefined && outcome.clock < request.minClock) continue;
+      count(counters, outcome);
+      return outcome;
+    } catch (error) {
+      if (running !== undefined && flight.clock < request.minClock) continue;
+      counters.misses++;
+      throw error;
+    }
+  }
+}
+
+function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefined {
+  const entry = parts.memory.get(request.key.wire);
+  const now = parts.clock.now();
+  if (entry === undefined || entry.clock < request.minClock) return undefined;
+  if (!trusted(entry, parts.memory.epoch, now)) return undefined;
+  const life = freshness(entry, now, request.policy);
+  if (life === 'fresh') return { value: entry.value, state: 'hit', from: 'memory', clock: entry.clock };
+  if (life !== 'stale') return undefined;
+  refreshBehind(parts, request, entry);
+  return servedOld({ ...entry, from: 'memory' });
+}
+
+/** Starts the one refresh of this process behind an entry that is served stale. */
+function refreshBehind(parts: EngineParts, request: ReadRequest, entry: MemoryEntry): void {
+  if (parts.clock.now() < entry.retryAt || parts.flights.get(entry.wire) !== undefined) return;
+  launch(parts, { ...request, minClock: 0 }, entry);
+}
+
+/** Starts a flight for the key. `behind`: the entry that is served meanwhile, if nobody waits for the flight. */
+function launch(parts: EngineParts, request: ReadRequest, behind: MemoryEntry | undefined): Flight<Outcome> {
+  const { wire, tags } = request.key;
+  const flight = new Flight<Outcome>(wire, parts.tags.retain([...tags, parts.everything]));
+  parts.flights.add(flight);
+  const land = () => {
+    parts.flights.landed(flight);
+    parts.tags.release(flight.tags);
+  };
+  const tail = () => (flight.tail === undefined ? land() : flight.tail.then(land, land));
+  // A turn later, so that the flight can be joined before the loader runs.
+  flight.promise = Promise.resolve().then(() => fly(parts, flight, request, behind));
+  // Also keeps a failure that nobody waits for from being unhandled.
+  parts.background.run(flight.promise.then(tail, tail));
+  return flight;
+}
+
+/** Nobody waits any more. */
+function abandon(parts: EngineParts, flight: Flight<Outcome>, reason: unknown): void {
+  parts.flights.detach(flight);
+  flight.controller.abort(reason);
+}
+
+/** The way to a value that memory does not have. Without the remote tier, or while it does not answer: the loader. */
+async function fly(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  behind: MemoryEntry | undefined,
+): Promise<Outcome> {
+  const { remote } = parts;
+  if (remote !== undefined) {
+    try {
+      return await throughRemote(parts, flight, request, behind, remote);
+    } catch (error) {
+      if (!(error instanceof Unreached)) throw error;
+    }
+  }
+  begin(parts, flight, 'loading');
+  const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
+  const licence = { clock, token: undefined, degraded: remote !== undefined };
+  return await load(parts, flight, request, licence, oldInMemory(parts, request));
+}
+
+/** The remote tier did not answer: what comes next does without it. */
+class Unreached extends Error {}
+
+/** Look, wait for the process that loads, or become it. */
+async function throughRemote(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  behind: MemoryEntry | undefined,
+  remote: RemoteCall,
+): Promise<Outcome> {
+  const { key, policy } = request;
+  const { signal } = flight.controller;
+  const startedAt = parts.clock.now();
+  for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
+    // The place in the queue is taken before the read, or a commit between read and wait would wake nobody.
+    const wait = parts.waits.enter(key.wire);
+    try {
+      begin(parts, flight, 'reading');
+      const found = await reached(
+        lookup(remote, parts.time, parts.clock, key.wire, flight.tags, parts.tags, flight.epoch),
+      );
+      signal.throwIfAborted();
+      const entry = holdFound(parts, flight, request, found);
+      const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
+      if (entry !== undefined && life === 'fresh') {
+        return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+      }
+      if (entry !== undefined && life === 'stale' && behind === undefined) {
+        parts.flights.detach(flight);
+        refreshBehind(parts, request, entry);
+        return servedOld({ ...entry, from: 'remote' });
+      }
+      const old: OldValue | undefined =
+        entry === undefined || life === 'absent' ? undefined : { ...entry, from: 'remote' };
+      if (found.read.state !== 'leased') {
+        const token = newToken(parts.random);
+        const replaces = found.read.state === 'entry' ? { replaces: found.read.entry.version } : {};
+        begin(parts, flight, 'loading');
+        const sentAt = parts.clock.now();
+        const answer = await reached(
+          remote.read('acquire', (tier) =>
+            tier.acquire({ key: key.wire, token, leaseMs, tags: flight.tags.map(wireOf), ...replaces }),
+          ),
+        );
+        if (answer.state === 'acquired') {
+          parts.time.observe(answer.clock, sentAt);
+          const licence = { clock: answer.clock, token, degraded: false };
+          return await load(parts, flight, request, licence, old);
+        }
+        // Somebody stored it between the read and now: look again at once, the first time.
+        if (answer.state === 'entry' && pollMs === firstPollMs) continue;
+      }
+      const waitedMs = parts.clock.now() - startedAt;
+      if (old !== undefined && waitedMs >= policy.softTimeoutMs) return servedOld(old);
+      if (waitedMs >= policy.hardTimeoutMs) {
+        if (old !== undefined) return servedOld(old);
+        throw new LoadTimeoutError(key.wire, policy.hardTimeoutMs);
+      }
+      flight.phase = 'waiting';
+      await wait.until(Math.min(pollMs, policy.hardTimeoutMs - waitedMs), signal);
+      signal.throwIfAborted();
+    } finally {
+      wait.leave();
+    }
+  }
+}
+
+async function reached<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new Unreached('', { cause });
+  }
+}
+
+/** Whatever happened before is no concern of the read or load that begins now. */
+function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
+  flight.phase = phase;
+  flight.touched = false;
+  flight.overtaken = false;
+  flight.epoch = epochOf(parts.memory.epoch);
+  flight.asOf = parts.tags.changes;
+}
+
+function count(counters: ResourceState['counters'], outcome: Outcome): void {
+  if (outcome.state === 'miss') {
+    counters.misses++;
+    return;
+  }
+  if (outcome.from === 'remote') counters.remoteHits++;
+  else counters.memoryHits++;
+  if (outcome.state === 'stale') counters.staleServed++;
+}
+
+function outcomeValue(outcome: Outcome): unknown {
+  return outcome.value;
+}
+
+function wireOf(record: TagRecord): string {
+  return record.wire;
+}

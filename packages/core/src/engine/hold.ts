@@ -1,0 +1,120 @@
+import { ArgumentError } from '../errors.ts';
+import { deepFreeze } from '../memory/deep-freeze.ts';
+import type { MemoryEntry } from '../memory/tier.ts';
+import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
+import type { EngineParts, Outcome, ResourceState } from './parts.ts';
+import type { ReadRequest } from './read-request.ts';
+import type { Found } from './steps/lookup.ts';
+import type { Flight } from './steps/single-flight.ts';
+import { trusted } from './steps/trust.ts';
+
+/** A value on its way into memory. */
+export interface Holding {
+  readonly kind: EntryKind;
+  readonly value: unknown;
+  readonly clock: TierClock;
+  readonly version: string;
+  /** By the clock of this process. */
+  readonly freshUntil: number;
+  readonly tags: readonly string[];
+  /** Until when it is served although the remote tier does not have it; 0 if it does. */
+  readonly degradedUntil: number;
+}
+
+/** An entry that may still be served when the load fails. */
+export interface OldValue {
+  readonly kind: EntryKind;
+  readonly value: unknown;
+  readonly clock: TierClock;
+  readonly freshUntil: number;
+  readonly from: Outcome['from'];
+}
+
+/** Makes the entry of a value. Whoever does not put it into memory releases its tags. */
+export function memoryEntry(
+  parts: EngineParts,
+  flight: Pick<Flight<Outcome>, 'wire' | 'epoch' | 'asOf'>,
+  state: ResourceState,
+  holding: Holding,
+): MemoryEntry {
+  return {
+    wire: flight.wire,
+    kind: holding.kind,
+    value: holding.value,
+    promise: Promise.resolve(holding.value),
+    clock: holding.clock,
+    version: holding.version,
+    tags: parts.tags.retain(holding.tags),
+    counters: state.counters,
+    freshUntil: holding.freshUntil,
+    epoch: holding.degradedUntil === 0 ? flight.epoch : 0,
+    degradedUntil: holding.degradedUntil,
+    asOf: flight.asOf,
+    retryAt: 0,
+    visited: false,
+  };
+}
+
+/** The entry that was found remotely, decoded, and kept in memory if nobody changed it while it was read. */
+export function holdFound(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  found: Found,
+): MemoryEntry | undefined {
+  const { key, state } = request;
+  if (found.read.state === 'absent' && found.read.damaged === true) {
+    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name });
+  }
+  const entry = found.valid;
+  if (entry === undefined || entry.clock < request.minClock) return undefined;
+  const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
+  const current = !flight.touched && !flight.overtaken;
+  const held = parts.memory.get(key.wire);
+  if (held !== undefined && held.version === entry.version) {
+    // Unchanged: trusted again without being decoded again.
+    if (current) held.epoch = flight.epoch;
+    held.freshUntil = freshUntil;
+    return held;
+  }
+  let value: unknown;
+  try {
+    value = decoded(parts, entry);
+  } catch (error) {
+    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
+    return undefined;
+  }
+  const made = memoryEntry(parts, flight, state, { ...entry, value, freshUntil, degradedUntil: 0 });
+  if (current) parts.memory.set(made);
+  else parts.tags.release(made.tags);
+  return made;
+}
+
+/**
+ * What memory could still serve if the load fails. Where the remote tier cannot be asked, also what was read before
+ * changes could be missed, but never what somebody is known to have changed.
+ */
+export function oldInMemory(parts: EngineParts, request: ReadRequest): OldValue | undefined {
+  const entry = parts.memory.get(request.key.wire);
+  if (entry === undefined || entry.clock < request.minClock || entry.epoch === -1) return undefined;
+  const alone = parts.remote === undefined;
+  if (alone && !trusted(entry, parts.memory.epoch, parts.clock.now())) return undefined;
+  if (!alone && entry.tags.some((record) => record.changedAt > entry.asOf)) return undefined;
+  return { ...entry, from: 'memory' };
+}
+
+/** What is served in place of a load. */
+export function servedOld(old: OldValue): Outcome {
+  return { value: old.value, state: 'stale', from: old.from, clock: old.clock };
+}
+
+function decoded(parts: EngineParts, entry: RemoteEntry): unknown {
+  if (entry.kind === 'negative') return null;
+  if (entry.kind === 'error' || entry.codec !== parts.codec.id) {
+    throw new ArgumentError(
+      `An entry of kind "${entry.kind}" and codec "${entry.codec}" cannot be read here`,
+    );
+  }
+  const value = parts.codec.decode(entry.payload);
+  return parts.memory.maxEntries === 0 ? value : deepFreeze(value);
+}

@@ -1,0 +1,101 @@
+import { ArgumentError } from '../errors.ts';
+import type { CacheKey, CacheTag } from '../key-space.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
+import { release } from './load.ts';
+import type { EngineParts, Outcome } from './parts.ts';
+import { assertKey } from './read-request.ts';
+import type { Flight } from './steps/single-flight.ts';
+
+/**
+ * Drops entries everywhere: in memory, in the remote tier, and what is being loaded. Memory is dropped twice: at once,
+ * so that nobody here is answered with what the caller knows to be old, and after the remote tier, because a read may
+ * have brought it back in between.
+ */
+export async function invalidate(parts: EngineParts, keys: readonly CacheKey[]): Promise<TierClock> {
+  parts.use();
+  for (const key of keys) assertKey(parts, key);
+  const wires = [...new Set(keys.map((key) => key.wire))];
+  const clock = await around(
+    parts,
+    () => {
+      for (const wire of wires) dropKey(parts, wire);
+    },
+    () => parts.remote?.write('delete', (tier) => (wires.length === 0 ? tier.time() : tier.delete(wires))),
+  );
+  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { keys: wires, clock });
+  return clock;
+}
+
+/** Invalidates every entry that carries one of the tags, whatever their number, and what is being loaded. */
+export async function invalidateTags(parts: EngineParts, tags: readonly CacheTag[]): Promise<TierClock> {
+  parts.use();
+  for (const tag of tags) {
+    if (!tag?.wire?.startsWith?.(`${parts.namespace}:c:`)) {
+      throw new ArgumentError(`Not a tag of the namespace "${parts.namespace}": ${tag?.wire ?? String(tag)}`);
+    }
+  }
+  const wires = [...new Set(tags.map((tag) => tag.wire))];
+  const clock = await bump(parts, wires);
+  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { tags: wires, clock });
+  return clock;
+}
+
+/** Invalidates everything of the namespace: one tag that every entry carries. */
+export async function clear(parts: EngineParts): Promise<TierClock> {
+  parts.use();
+  parts.memory.clear();
+  const clock = await bump(parts, [parts.everything]);
+  parts.memory.clear();
+  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { all: true, clock });
+  return clock;
+}
+
+/** Nothing of this key that is here or on its way may be served or stored any more. */
+export function dropKey(parts: EngineParts, wire: string): void {
+  parts.memory.delete(wire);
+  for (const flight of parts.flights.liveOf(wire)) overtake(parts, flight);
+}
+
+async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierClock> {
+  const clock = await around(
+    parts,
+    () => {
+      for (const wire of wires) distrustTag(parts, wire);
+    },
+    () =>
+      parts.remote?.write('bumpTags', (tier) => (wires.length === 0 ? tier.time() : tier.bumpTags(wires))),
+  );
+  if (parts.remote === undefined) for (const wire of wires) parts.tags.bumped(wire, clock);
+  return clock;
+}
+
+async function around(
+  parts: EngineParts,
+  drop: () => void,
+  call: () => Promise<TierClock> | undefined,
+): Promise<TierClock> {
+  drop();
+  const answer = call();
+  if (answer === undefined) return parts.time.tick();
+  try {
+    return await answer;
+  } finally {
+    drop();
+  }
+}
+
+function distrustTag(parts: EngineParts, wire: string): void {
+  const record = parts.remote === undefined ? parts.tags.get(wire) : parts.tags.changed(wire);
+  if (record === undefined) return;
+  for (const flight of parts.flights.live()) {
+    if (!flight.tags.includes(record)) continue;
+    overtake(parts, flight);
+    // The load is refused whatever it gives; without its lease the next one can begin at once.
+    release(parts, flight);
+  }
+}
+
+function overtake(parts: EngineParts, flight: Flight<Outcome>): void {
+  flight.overtaken = true;
+  parts.flights.detach(flight);
+}

@@ -1,0 +1,54 @@
+import type { Events } from '../events.ts';
+import type { KeyResource } from '../key-space.ts';
+import type { TagRecords } from '../memory/tag-records.ts';
+import type { MemoryTier } from '../memory/tier.ts';
+import type { Metrics, ResourceCounters } from '../metrics.ts';
+import type { ResolvedPolicy } from '../policy.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Codec } from '../ports/codec.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
+import type { RemoteCall } from './remote-call.ts';
+import type { Background } from './steps/background.ts';
+import type { SingleFlight } from './steps/single-flight.ts';
+import type { Waits } from './steps/waits.ts';
+import type { TierTime } from './tier-time.ts';
+
+/** What a read came to. Times are of this process. */
+export interface Outcome {
+  readonly value: unknown;
+  /** `miss`: a load was waited for. `stale`: no longer fresh, and served all the same. */
+  readonly state: 'hit' | 'miss' | 'stale';
+  /** Which tier answered a hit or gave the stale value. */
+  readonly from: 'memory' | 'remote' | 'loader';
+  /** When the load of the value began. */
+  readonly clock: TierClock;
+}
+
+/** A resource as one cache sees it: its policy over that of the cache, and its counters. */
+export interface ResourceState {
+  readonly policy: ResolvedPolicy;
+  readonly counters: ResourceCounters;
+}
+
+/** What the conductors of one cache share. */
+export interface EngineParts {
+  readonly namespace: string;
+  /** Wire key of the tag that every entry carries. */
+  readonly everything: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly codec: Codec;
+  readonly memory: MemoryTier;
+  readonly tags: TagRecords;
+  readonly flights: SingleFlight<Outcome>;
+  readonly background: Background;
+  readonly waits: Waits;
+  readonly time: TierTime;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  /** Absent: memory is all there is. */
+  readonly remote: RemoteCall | undefined;
+  resourceState(resource: KeyResource): ResourceState;
+  /** Called before anything else; the first call makes the coherence listen. @throws CacheClosedError */
+  use(): void;
+}

@@ -1,0 +1,80 @@
+import { EventEmitter } from 'eventemitter3';
+import type { TierError } from './errors.ts';
+import type { TierClock } from './ports/remote-tier.ts';
+
+/** What a cache tells, by name of the event. Nothing is made for an event that nobody listens to. */
+export interface CacheEvents {
+  /** A load ended well. */
+  load: { readonly key: string; readonly resource: string; readonly durationMs: number };
+  /** A load failed or was given up; `servedStale` if the old value was served in its place. */
+  loadError: {
+    readonly key: string;
+    readonly resource: string;
+    readonly error: unknown;
+    readonly servedStale: boolean;
+  };
+  /** A loaded value was not stored, because an invalidation or a write overtook its load. */
+  commitRefused: { readonly key: string; readonly resource: string };
+  /** A loaded value could not be encoded: the caller has it, nobody else will. */
+  unstorable: { readonly key: string; readonly resource: string; readonly error: unknown };
+  /** Something that is no entry stood at the key; it counts as a miss. */
+  damaged: { readonly key: string; readonly resource: string; readonly error?: unknown };
+  /** A call did not reach the remote tier. */
+  tierError: { readonly operation: string; readonly error: TierError };
+  /** The breaker keeps reads away from the remote tier, or no longer. */
+  breaker: { readonly state: 'open' | 'closed' };
+  /** Memory no longer hears what others change, or does again. */
+  coherence: { readonly state: 'lost' | 'armed' };
+  /** Keys or tags were invalidated, or everything. */
+  invalidate: {
+    readonly keys?: readonly string[];
+    readonly tags?: readonly string[];
+    readonly all?: true;
+    readonly clock: TierClock;
+  };
+}
+
+/** The name of an event. */
+export type CacheEventName = keyof CacheEvents;
+
+/** A function that is called with every event of one name. */
+export type CacheListener<Name extends CacheEventName> = (event: CacheEvents[Name]) => void;
+
+/**
+ * Tells listeners what happened.
+ *
+ * A listener that throws hurts neither the cache nor another listener: its exception is thrown again in a microtask of
+ * its own, where the process treats it as uncaught, as it does with any event target.
+ */
+export class Events {
+  readonly #emitter = new EventEmitter();
+
+  on<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+    this.#emitter.on(name, listener);
+  }
+
+  off<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+    this.#emitter.off(name, listener);
+  }
+
+  /** Whether it is worth making the event. */
+  heard(name: CacheEventName): boolean {
+    return this.#emitter.listenerCount(name) > 0;
+  }
+
+  emit<Name extends CacheEventName>(name: Name, event: CacheEvents[Name]): void {
+    for (const listener of this.#emitter.listeners(name)) {
+      try {
+        listener(event);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  removeAll(): void {
+    this.#emitter.removeAllListeners();
+  }
+}

@@ -1,0 +1,82 @@
+import type { TierClock } from '../ports/remote-tier.ts';
+
+/** What this process knows of one tag. Entries hold the record itself, so that checking a tag is one comparison. */
+export interface TagRecord {
+  readonly wire: string;
+  /** Clock of the last invalidation, as far as known in `epoch`. */
+  version: TierClock;
+  /** The epoch of trust in which `version` was learned; -1 since somebody changed it. */
+  epoch: number;
+  /** Number of the last change heard, by {@link TagRecords.changes}. */
+  changedAt: number;
+  /** How many entries and flights hold the record; at none it is forgotten. */
+  holders: number;
+}
+
+/**
+ * The tags that something in memory carries; grows with memory, not with the number of tags ever invalidated.
+ */
+export class TagRecords {
+  /** How many changes were heard so far. */
+  changes = 0;
+
+  readonly #records = new Map<string, TagRecord>();
+  readonly #initialEpoch: number;
+
+  /** @param initialEpoch - In which epoch a tag that was never heard of counts as never invalidated; -1 for none. */
+  constructor(initialEpoch: number) {
+    this.#initialEpoch = initialEpoch;
+  }
+
+  retain(wires: readonly string[]): TagRecord[] {
+    return wires.map((wire) => {
+      let record = this.#records.get(wire);
+      if (record === undefined) {
+        record = { wire, version: 0, epoch: this.#initialEpoch, changedAt: 0, holders: 0 };
+        this.#records.set(wire, record);
+      }
+      record.holders++;
+      return record;
+    });
+  }
+
+  release(records: readonly TagRecord[]): void {
+    for (const record of records) {
+      if (--record.holders === 0) this.#records.delete(record.wire);
+    }
+  }
+
+  get(wire: string): TagRecord | undefined {
+    return this.#records.get(wire);
+  }
+
+  /** Somebody invalidated the tag, nobody here knows when: nothing that carries it is trusted. */
+  changed(wire: string): TagRecord | undefined {
+    const record = this.#records.get(wire);
+    if (record === undefined) return undefined;
+    record.epoch = -1;
+    record.changedAt = ++this.changes;
+    return record;
+  }
+
+  changedAll(): void {
+    const now = ++this.changes;
+    for (const record of this.#records.values()) {
+      record.epoch = -1;
+      record.changedAt = now;
+    }
+  }
+
+  /** The tag was invalidated at `version`, and nobody else can do so: the tier is this memory alone. */
+  bumped(wire: string, version: TierClock): void {
+    const record = this.#records.get(wire);
+    if (record !== undefined) record.version = version;
+  }
+
+  /** What a read said that began when `changes` was `asOf`; ignored if a change was heard since. */
+  learned(record: TagRecord, version: TierClock, epoch: number, asOf: number): void {
+    if (record.changedAt > asOf) return;
+    record.version = version;
+    record.epoch = epoch;
+  }
+}

@@ -1,0 +1,365 @@
+import {
+  decodeRead,
+  encodeEntry,
+  encodeLease,
+  entryFields,
+  entryKinds,
+  fieldNumber,
+  fieldText,
+  noToken,
+  withField,
+} from '../entry.ts';
+import type { Clock } from '../ports/clock.ts';
+import { systemClock } from '../ports/clock.ts';
+import type { Coherence, CoherenceSink } from '../ports/coherence.ts';
+import type {
+  Acquisition,
+  CommitRequest,
+  RemoteEntry,
+  RemoteRead,
+  RemoteTier,
+  RemoteTierCapabilities,
+  TierClock,
+} from '../ports/remote-tier.ts';
+
+interface Stored {
+  text: string;
+  until: number;
+}
+
+interface Listener {
+  readonly process: MemoryRemoteTier;
+  readonly sink: CoherenceSink;
+}
+
+/** What several {@link MemoryRemoteTier}s share: plays the server. */
+export class MemoryRemote {
+  readonly #clock: Clock;
+  readonly #values = new Map<string, Stored>();
+  readonly #tags = new Map<string, TierClock>();
+  readonly #listeners = new Set<Listener>();
+  #last: TierClock = 0;
+
+  constructor(options: { readonly clock?: Clock } = {}) {
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** The next moment; every one is later than the one before. */
+  tick(): TierClock {
+    this.#last = Math.max(this.#last + 1, this.#clock.now() * 1_000);
+    return this.#last;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  get(key: string): string | undefined {
+    const stored = this.#values.get(key);
+    if (stored === undefined) return undefined;
+    if (this.now() < stored.until) return stored.text;
+    this.#values.delete(key);
+    return undefined;
+  }
+
+  /** Writes any text, as a foreign client might. */
+  put(key: string, text: string, ttlMs: number = Number.POSITIVE_INFINITY): void {
+    this.#values.set(key, { text, until: this.now() + ttlMs });
+  }
+
+  /** Changes a text and not how long it is kept. */
+  patch(key: string, text: string): void {
+    const stored = this.#values.get(key);
+    if (stored !== undefined) stored.text = text;
+  }
+
+  remove(key: string): void {
+    this.#values.delete(key);
+  }
+
+  keys(): string[] {
+    return [...this.#values.keys(), ...this.#tags.keys()];
+  }
+
+  tag(tag: string): TierClock | undefined {
+    return this.#tags.get(tag);
+  }
+
+  setTag(tag: string, clock: TierClock): void {
+    this.#tags.set(tag, clock);
+  }
+
+  /** Forgets a tag, as an eviction would. */
+  forgetTag(tag: string): void {
+    this.#tags.delete(tag);
+  }
+
+  /** Drops everything and says so, as FLUSHALL does. */
+  flush(): void {
+    this.#values.clear();
+    this.#tags.clear();
+    for (const { sink } of [...this.#listeners]) sink.changedAll();
+  }
+
+  /** Tells every process whose bus works. The writer too: it cannot know who else wrote. */
+  publish(keys: readonly string[], version?: string): void {
+    for (const { process, sink } of [...this.#listeners]) {
+      if (process.hears()) sink.changed(keys, version);
+    }
+  }
+
+  listen(process: MemoryRemoteTier, sink: CoherenceSink): () => void {
+    const listener = { process, sink };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+/** What {@link memoryRemoteTier} takes. */
+export interface MemoryRemoteTierOptions {
+  /** Shared by the tiers that play several processes. @defaultValue one of its own */
+  readonly remote?: MemoryRemote;
+  readonly clock?: Clock;
+}
+
+/**
+ * A remote tier in this process, for tests: with the promises of a real one, and with faults at will.
+ *
+ * @example
+ * const remote = new MemoryRemote();
+ * const a = createCache({ remote: memoryRemoteTier({ remote }) });
+ * const b = createCache({ remote: memoryRemoteTier({ remote }) });
+ */
+export function memoryRemoteTier(options: MemoryRemoteTierOptions = {}): MemoryRemoteTier {
+  return new MemoryRemoteTier(options);
+}
+
+/** One process' connection to a {@link MemoryRemote}. */
+export class MemoryRemoteTier implements RemoteTier {
+  readonly name = 'memory-remote';
+  readonly capabilities: RemoteTierCapabilities = { fenced: true, push: true, cluster: false };
+  readonly coherence: Coherence;
+  readonly remote: MemoryRemote;
+  /** How many calls of each method were made. */
+  readonly calls: Record<string, number> = {};
+
+  #sink: CoherenceSink | undefined;
+  #unlisten: (() => void) | undefined;
+  #bus: 'up' | 'cut' | 'deaf' = 'up';
+  #failure: Error | undefined;
+  #gates = new Map<string, Promise<void>>();
+
+  constructor(options: MemoryRemoteTierOptions) {
+    this.remote = options.remote ?? new MemoryRemote(options);
+    this.coherence = {
+      mode: 'pubsub',
+      start: (sink) => {
+        this.#sink = sink;
+        this.#unlisten = this.remote.listen(this, sink);
+        if (this.#bus === 'up') sink.armed();
+      },
+      close: async () => this.#unlisten?.(),
+    };
+  }
+
+  /** From now on every call rejects. */
+  fail(error: Error = new Error('connection refused')): void {
+    this.#failure = error;
+  }
+
+  /** Calls are answered again. */
+  recover(): void {
+    this.#failure = undefined;
+  }
+
+  /** The bus breaks, and the process is told. */
+  cutBus(): void {
+    this.#bus = 'cut';
+    this.#sink?.lost();
+  }
+
+  /** The bus works again. */
+  mendBus(): void {
+    this.#bus = 'up';
+    this.#sink?.armed();
+  }
+
+  /** Messages get lost and nobody notices. */
+  loseMessages(): void {
+    this.#bus = 'deaf';
+  }
+
+  /** Whether messages arrive. */
+  hears(): boolean {
+    return this.#bus === 'up';
+  }
+
+  /** Answers of `method` that were already decided are held back until the function that is returned is called. */
+  hold(method: keyof RemoteTier): () => void {
+    let open: () => void = () => {};
+    this.#gates.set(
+      method,
+      new Promise((resolve) => {
+        open = () => {
+          this.#gates.delete(method);
+          resolve();
+        };
+      }),
+    );
+    return open;
+  }
+
+  time(): Promise<TierClock> {
+    return this.#answer('time', () => this.remote.tick());
+  }
+
+  getMany(keys: readonly string[]): Promise<readonly RemoteRead[]> {
+    return this.#answer('getMany', () => keys.map((key) => decodeRead(this.remote.get(key))));
+  }
+
+  acquire(request: { key: string; token: string; leaseMs: number; replaces?: string }): Promise<Acquisition> {
+    const { key, token, leaseMs, replaces } = request;
+    return this.#answer('acquire', () => {
+      const text = this.remote.get(key);
+      const read = decodeRead(text);
+      const clock = this.remote.tick();
+      const until = this.remote.now() + leaseMs;
+      if (text === undefined || read.state === 'absent') {
+        this.remote.put(key, encodeLease({ token, clock, until }), leaseMs);
+        return { state: 'acquired', clock };
+      }
+      if (read.state === 'leased') return { state: 'leased' };
+      if (read.entry.version !== replaces) return { state: 'entry', entry: read.entry };
+      const held = fieldText(text, entryFields.refreshToken) !== noToken;
+      if (held && this.remote.now() < fieldNumber(text, entryFields.refreshUntil)) return { state: 'leased' };
+      const marked = withField(text, entryFields.refreshToken, token);
+      this.remote.patch(key, withField(marked, entryFields.refreshUntil, until));
+      return { state: 'acquired', clock };
+    });
+  }
+
+  commit(request: CommitRequest): Promise<boolean> {
+    return this.#answer('commit', () => {
+      const { key, token, entry, ttlMs } = request;
+      if (!this.#holds(key, token)) return false;
+      for (const tag of entry.tags) {
+        if ((this.remote.tag(tag) ?? 0) > entry.clock) return false;
+      }
+      this.#store(key, entry, ttlMs);
+      return true;
+    });
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.#answer('renew', () => {
+      const text = this.remote.get(key);
+      if (text === undefined || !this.#holds(key, token)) return false;
+      const until = this.remote.now() + leaseMs;
+      if (isLease(text)) this.remote.put(key, withField(text, entryFields.freshUntil, until), leaseMs);
+      else this.remote.patch(key, withField(text, entryFields.refreshUntil, until));
+      return true;
+    });
+  }
+
+  release(key: string, token: string): Promise<void> {
+    return this.#answer('release', () => {
+      const text = this.remote.get(key);
+      if (text === undefined || !this.#holds(key, token)) return;
+      if (isLease(text)) this.remote.remove(key);
+      else this.remote.patch(key, withField(text, entryFields.refreshToken, noToken));
+      this.remote.publish([key]);
+    });
+  }
+
+  put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock> {
+    return this.#answer('put', () => {
+      const clock = this.remote.tick();
+      this.#store(key, { ...entry, clock }, ttlMs);
+      return clock;
+    });
+  }
+
+  delete(keys: readonly string[]): Promise<TierClock> {
+    return this.#answer('delete', () => {
+      for (const key of keys) this.remote.remove(key);
+      this.remote.publish(keys);
+      return this.remote.tick();
+    });
+  }
+
+  expire(keys: readonly string[]): Promise<TierClock> {
+    return this.#answer('expire', () => {
+      for (const key of keys) {
+        const text = this.remote.get(key);
+        if (text === undefined) continue;
+        if (isLease(text)) this.remote.remove(key);
+        else {
+          const stale = withField(text, entryFields.freshUntil, 0);
+          this.remote.patch(key, withField(stale, entryFields.refreshToken, noToken));
+        }
+      }
+      this.remote.publish(keys);
+      return this.remote.tick();
+    });
+  }
+
+  touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean> {
+    return this.#answer('touch', () => {
+      const text = this.remote.get(key);
+      const read = decodeRead(text);
+      if (text === undefined || read.state !== 'entry' || read.entry.version !== version) return false;
+      this.remote.put(key, withField(text, entryFields.freshUntil, freshUntil), ttlMs);
+      return true;
+    });
+  }
+
+  tagVersions(tags: readonly string[]): Promise<readonly (TierClock | undefined)[]> {
+    return this.#answer('tagVersions', () => tags.map((tag) => this.remote.tag(tag)));
+  }
+
+  bumpTags(tags: readonly string[]): Promise<TierClock> {
+    return this.#answer('bumpTags', () => {
+      const clock = this.remote.tick();
+      for (const tag of tags) this.remote.setTag(tag, clock);
+      this.remote.publish(tags);
+      return clock;
+    });
+  }
+
+  async *scan(prefix: string): AsyncIterable<readonly string[]> {
+    const keys = await this.#answer('scan', () => this.remote.keys().filter((key) => key.startsWith(prefix)));
+    for (let index = 0; index < keys.length; index += 100) yield keys.slice(index, index + 100);
+  }
+
+  async close(): Promise<void> {
+    this.#unlisten?.();
+  }
+
+  #holds(key: string, token: string): boolean {
+    const text = this.remote.get(key);
+    if (text === undefined) return false;
+    return fieldText(text, isLease(text) ? entryFields.version : entryFields.refreshToken) === token;
+  }
+
+  #store(key: string, entry: RemoteEntry, ttlMs: number): void {
+    this.remote.put(key, encodeEntry(entry), ttlMs);
+    for (const tag of entry.tags) {
+      // A tag that nobody knows must not be taken for one that was never invalidated: from now on it is known.
+      if (this.remote.tag(tag) === undefined) this.remote.setTag(tag, entry.clock);
+    }
+    this.remote.publish([key], entry.version);
+  }
+
+  /** Decides at once, as a server does in the order of calls, and answers a turn later. */
+  async #answer<T>(method: string, decide: () => T): Promise<T> {
+    this.calls[method] = (this.calls[method] ?? 0) + 1;
+    if (this.#failure !== undefined) throw this.#failure;
+    const answer = decide();
+    await this.#gates.get(method);
+    return answer;
+  }
+}
+
+function isLease(text: string): boolean {
+  return fieldText(text, entryFields.kind) === entryKinds.lease;
+}
