@@ -19,10 +19,7 @@ export async function makeDatabaseCluster(
   user: PostgresUser,
   path: string,
 ): Promise<void> {
-  const identity = createHash('sha256')
-    .update(`${binary.postgres}\n${binary.name}`)
-    .digest('hex')
-    .slice(0, 12);
+  const identity = createHash('sha256').update(`${binary.origin}\n${binary.name}`).digest('hex').slice(0, 12);
   const name = `cluster-${binary.name.replace(/\W+/g, '-').toLowerCase()}-${identity}`;
   const kept = await cachedFolder(name, (draft) => initialise(binary, user, join(draft, 'data')));
   await copy(join(kept, 'data'), path);

@@ -10,6 +10,8 @@ import { run } from './run.ts';
 export interface PostgresBinary {
   readonly postgres: string;
   readonly initdb: string;
+  /** The folder it was found in, which a copy of it keeps as its name. */
+  readonly origin: string;
   /** "PostgreSQL 15.13". */
   readonly name: string;
 }
@@ -81,6 +83,6 @@ async function probe(folder: string): Promise<PostgresBinary | string> {
   if (!ran.ok || version === null) return `${postgres} does not start: ${ran.output}`;
   const name = `PostgreSQL ${version[0]}`;
   return Number(version[1]) >= oldest
-    ? { postgres, initdb, name }
+    ? { postgres, initdb, origin: folder, name }
     : `${postgres} is ${name}; ${oldest} is needed`;
 }

@@ -7,6 +7,7 @@ import { freePort } from './free-port.ts';
 import type { PostgresBinary } from './postgres-binary.ts';
 import { postgresSettings } from './postgres-settings.ts';
 import { type PostgresUser, postgresUser } from './postgres-user.ts';
+import { reachableInstallation } from './reachable-installation.ts';
 import { type Spawned, spawnServer } from './spawned.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { waitForPostgres } from './wait-for-postgres.ts';
@@ -23,12 +24,13 @@ export interface PostgresProcess {
 const host = '127.0.0.1';
 const settings = [...postgresSettings, `listen_addresses=${host}`, 'unix_socket_directories='];
 
-/** Starts a PostgreSQL of `binary`; it takes connections when this resolves. */
+/** Starts a PostgreSQL of `installation`; it takes connections when this resolves. */
 export async function startPostgresProcess(
-  binary: PostgresBinary,
+  installation: PostgresBinary,
   asUser?: PostgresUser,
 ): Promise<PostgresProcess> {
   const user = asUser ?? (await postgresUser());
+  const binary = await reachableInstallation(installation, user);
   const folder = temporaryFolder('postgres');
   const data = join(folder.path, 'data');
   let port = 0;

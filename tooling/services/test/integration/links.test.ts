@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -7,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vites
 import { findOnPath } from '../../find-executable.ts';
 import { freePort } from '../../free-port.ts';
 import { MissingServiceError, type PostgresServer, startPostgres, startRedis } from '../../index.ts';
-import { installedPostgres } from '../../postgres-binary.ts';
+import { embeddedPostgres, installedPostgres } from '../../postgres-binary.ts';
 import { otherUser } from '../../postgres-user.ts';
 import { downloadedRedis, installedRedis } from '../../redis-binary.ts';
 
@@ -121,34 +122,57 @@ describe('path', () => {
     }
   });
 
-  test('PostgreSQL is found on PATH or where packages put it, and answers only on the loopback', async () => {
-    vi.stubEnv('CACHEKIT_SERVICES', 'path');
-    const postgres = await startPostgres();
-    expect(postgres.link).toBe('path');
-    expect(await setting(postgres.url, 'listen_addresses')).toBe('127.0.0.1');
-    expect(await setting(postgres.url, 'unix_socket_directories')).toBe('');
-    await postgres.stop();
+  test('an installation on PATH is found through its links, and answers only on the loopback', async () => {
+    const { initdb } = await installedPostgres().catch(embeddedPostgres);
+    const folder = await mkdtemp(join(tmpdir(), 'cachekit-path-test-'));
+    try {
+      await symlink(initdb, join(folder, 'initdb'));
+      vi.stubEnv('CACHEKIT_SERVICES', 'path');
+      vi.stubEnv('PATH', [folder, '/usr/bin', '/bin'].join(delimiter));
+      const postgres = await startPostgres();
+      expect(postgres.link).toBe('path');
+      expect(await setting(postgres.url, 'listen_addresses')).toBe('127.0.0.1');
+      expect(await setting(postgres.url, 'unix_socket_directories')).toBe('');
+      await postgres.stop();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
-  if (process.getuid?.() === 0) {
-    test('root without user namespaces runs PostgreSQL as another user, from its first start', async () => {
-      const home = await mkdtemp(join(tmpdir(), 'cachekit-other-user-'));
-      try {
-        vi.stubEnv('XDG_CACHE_HOME', home);
-        vi.resetModules();
-        const { startPostgresProcess } = await import('../../postgres-process.ts');
-        const postgres = await startPostgresProcess(await installedPostgres(), otherUser);
-        const url = `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
-        expect(await setting(url, 'wal_level')).toBe('logical');
-        await postgres.restart();
-        expect(await setting(url, 'wal_level')).toBe('logical');
-        await postgres.stop();
-      } finally {
-        await rm(home, { recursive: true });
-      }
-    });
-  }
+  test('what packages install beside PATH is found too', async () => {
+    vi.stubEnv('PATH', '/nowhere');
+    const found = await installedPostgres().catch((error: unknown) => error);
+    if (existsSync('/usr/lib/postgresql'))
+      expect(found).toMatchObject({ name: expect.stringMatching(/^PostgreSQL \d/) });
+    else
+      expect(found).toMatchObject({
+        message: expect.stringContaining('no initdb and postgres on PATH or under'),
+      });
+  });
 });
+
+if (process.getuid?.() === 0) {
+  test('root without user namespaces runs PostgreSQL as another user, even from a folder closed to others', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'cachekit-other-user-'));
+    try {
+      vi.stubEnv('XDG_CACHE_HOME', join(home, 'cache'));
+      vi.resetModules();
+      const { startPostgresProcess } = await import('../../postgres-process.ts');
+      const found = await embeddedPostgres();
+      await cp(join(found.origin, '..'), join(home, 'native'), { recursive: true, verbatimSymlinks: true });
+      const origin = join(home, 'native', 'bin');
+      const closed = { ...found, origin, postgres: join(origin, 'postgres'), initdb: join(origin, 'initdb') };
+      const postgres = await startPostgresProcess(closed, otherUser);
+      const url = `postgres://postgres@127.0.0.1:${postgres.port}/postgres`;
+      expect(await setting(url, 'wal_level')).toBe('logical');
+      await postgres.restart();
+      expect(await setting(url, 'wal_level')).toBe('logical');
+      await postgres.stop();
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+}
 
 describe('embedded', () => {
   let postgres: PostgresServer | undefined;

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { engineRefusal } from './container.ts';
+import { engineRefusal } from '../../container.ts';
 import {
   createDatabase,
   MissingServiceError,
@@ -9,7 +9,10 @@ import {
   type RedisServer,
   startPostgres,
   startRedis,
-} from './index.ts';
+} from '../../index.ts';
+
+// Images may have to be pulled first.
+vi.setConfig({ testTimeout: 300_000 });
 
 const refusal = await engineRefusal();
 
