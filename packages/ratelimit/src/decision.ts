@@ -1,5 +1,4 @@
 import type { Step } from './algorithms/algorithm.ts';
-import { allFit } from './algorithms/step-all.ts';
 import type { RateLimitStoreError } from './errors.ts';
 import type { Policy } from './policy.ts';
 
@@ -68,14 +67,9 @@ export function decide<Name extends string>(
       retryAfterMs = Math.max(retryAfterMs, step.retryAfterMs);
     }
   }
-  return {
-    allowed: allFit(steps),
-    limits,
-    retryAfterMs,
-    violated,
-    source,
-    ...(unavailable && { unavailable }),
-  };
+  const allowed = violated.length === 0;
+  if (unavailable === undefined) return { allowed, limits, retryAfterMs, violated, source };
+  return { allowed, limits, retryAfterMs, violated, source, unavailable };
 }
 
 /** The decision when nobody could count. */

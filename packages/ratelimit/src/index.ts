@@ -7,13 +7,13 @@ export { type RateLimitFields, rateLimitHeaders } from './http/headers.ts';
 export { type RejectionParts, tooManyRequests } from './http/too-many-requests.ts';
 export type { KeyParts } from './key.ts';
 export {
-  type ConsumeOptions,
   createRateLimiter,
   type OnUnavailable,
   type RateLimiter,
   type RateLimiterOptions,
 } from './limiter.ts';
 export type { Policy, PolicyOptions } from './policy.ts';
+export type { ConsumeOptions } from './request.ts';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts';
 export { type RedisStoreOptions, redisStore } from './stores/redis.ts';
 export type { LimitRequest, LimitStore } from './stores/store.ts';

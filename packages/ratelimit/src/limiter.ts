@@ -1,19 +1,17 @@
 import {
-  ArgumentError,
   assertKnownOptions,
   type Clock,
   ConfigurationError,
   type Duration,
   durationMs,
-  globalPrefix,
   systemClock,
-  tenantPrefix,
 } from '@cachekit/core';
 import type { Step } from './algorithms/algorithm.ts';
 import { type Decision, decide, decideBlindly } from './decision.ts';
 import { RateLimitStoreError } from './errors.ts';
-import { type KeyParts, keyTail } from './key.ts';
+import type { KeyParts } from './key.ts';
 import type { Policy } from './policy.ts';
+import { type ConsumeOptions, requestBuilder } from './request.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { LimitRequest, LimitStore } from './stores/store.ts';
 import { within } from './within.ts';
@@ -45,20 +43,6 @@ export interface RateLimiterOptions<Name extends string> {
   onUnavailable?: OnUnavailable;
   /** @defaultValue the clock of the machine */
   clock?: Clock;
-}
-
-/** What one check takes besides the ids. */
-export interface ConsumeOptions {
-  /**
-   * Puts the keys under this tenant: other tenants' equal ids are counted apart, and on Redis Cluster all keys of the
-   * check are in one slot.
-   */
-  tenant?: string;
-  /**
-   * Tokens to take from each policy; an integer from 1.
-   * @defaultValue `1`
-   */
-  cost?: number;
 }
 
 /** Decides whether requests pass. */
@@ -122,13 +106,14 @@ export function createRateLimiter<Name extends string>(options: RateLimiterOptio
     throw new ConfigurationError('createRateLimiter: store: give redisStore({ redis }) or memoryStore()');
   }
   const local = onUnavailable === 'local' ? memoryStore() : undefined;
+  const requestOf = requestBuilder(policies, store);
 
   async function consume<Used extends Name>(
     ids: Readonly<Record<Used, KeyParts>>,
     call: ConsumeOptions = {},
   ): Promise<Decision<Used>> {
     const names = Object.keys(ids ?? {}) as Used[];
-    const request = requestOf(policies, store, names, ids, call, clock.now());
+    const request = requestOf(names, ids, call, clock.now());
     let steps: readonly Step[];
     try {
       const answer = store.check(request);
@@ -174,48 +159,6 @@ function checkedPolicies(policies: Readonly<Record<string, Policy>>): Readonly<R
     }
   }
   return Object.freeze({ ...policies });
-}
-
-function requestOf(
-  policies: Readonly<Record<string, Policy>>,
-  store: LimitStore,
-  names: readonly string[],
-  ids: Readonly<Record<string, KeyParts>>,
-  call: ConsumeOptions,
-  now: number,
-): LimitRequest {
-  const { tenant, cost = 1 } = call;
-  for (const option in call) {
-    if (option !== 'tenant' && option !== 'cost') {
-      throw new ArgumentError(`consume: unknown option "${option}"; it takes tenant, cost`);
-    }
-  }
-  if (names.length === 0) throw new ArgumentError('consume: give at least one policy');
-  if (!Number.isSafeInteger(cost) || cost < 1) {
-    throw new ArgumentError(`consume: cost: ${String(cost)} is none; give an integer from 1`);
-  }
-  if (store.oneSlot && names.length > 1 && tenant === undefined) {
-    throw new ArgumentError('consume: on Redis Cluster several policies in one check need a tenant');
-  }
-  const prefix =
-    tenant === undefined ? globalPrefix(store.namespace, 'l') : tenantPrefix(store.namespace, 'l', tenant);
-  const asked: Policy[] = [];
-  const keys: string[] = [];
-  for (const name of names) {
-    const policy = Object.hasOwn(policies, name) ? policies[name] : undefined;
-    if (policy === undefined) {
-      throw new ArgumentError(
-        `consume: no policy "${name}"; this limiter has ${Object.keys(policies).join(', ')}`,
-      );
-    }
-    const parts = ids[name];
-    if (!Array.isArray(parts) || (parts.length === 0 && tenant === undefined)) {
-      throw new ArgumentError(`consume: ${name}: give the parts of an id, such as [userId]`);
-    }
-    asked.push(policy);
-    keys.push(`${prefix}${name}:${policy.algorithm.version}${keyTail(name, parts)}`);
-  }
-  return { policies: asked, keys, cost, now };
 }
 
 function storeError(store: string, error: unknown): RateLimitStoreError {

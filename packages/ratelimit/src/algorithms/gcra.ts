@@ -50,7 +50,7 @@ const algorithm: Algorithm = {
   },
   lua: `
     local late = 0
-    if math.fmod(window, limit) ~= 0 then
+    if window % limit ~= 0 then
       late = math.floor(tonumber(redis.pcall('GET', key)) or 0)
       if not (late >= 0 and late < limit) then late = 0 end
     end

@@ -1,6 +1,7 @@
 import type { Decision } from '../decision.ts';
 import type { KeyParts } from '../key.ts';
-import type { ConsumeOptions, RateLimiter } from '../limiter.ts';
+import type { RateLimiter } from '../limiter.ts';
+import type { ConsumeOptions } from '../request.ts';
 
 /** What a middleware asks the limiter about one request. */
 export interface RateLimitCheck<Name extends string> extends ConsumeOptions {

@@ -1,0 +1,21 @@
+import type { Figure } from './runner/figure.ts';
+
+/** Measures one area. `stop` of what it started has run when it resolves. */
+export type Area = () => Promise<readonly Figure[]>;
+
+/** Each area under the name that is given on the command line; loaded when it is asked for. */
+export const areas: Readonly<Record<string, () => Promise<Area>>> = {
+  ratelimit: async () => (await import('./areas/ratelimit.ts')).ratelimit,
+};
+
+/**
+ * The area of that name.
+ *
+ * @throws RangeError that lists the areas, if there is none of that name.
+ */
+export function areaNamed(name: string | undefined): () => Promise<Area> {
+  const area = name !== undefined && Object.hasOwn(areas, name) ? areas[name] : undefined;
+  if (area !== undefined) return area;
+  const given = name === undefined ? 'No area given' : `No area "${name}"`;
+  throw new RangeError(`${given}; there are: ${Object.keys(areas).join(', ')}`);
+}
