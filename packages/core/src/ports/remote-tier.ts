@@ -34,6 +34,18 @@ export type RemoteRead =
   /** Nothing, or something that is no entry of a known format (`damaged`). */
   | { readonly state: 'absent'; readonly damaged?: true };
 
+/** An attempt to become the loader of a key. */
+export interface AcquireRequest {
+  readonly key: string;
+  /** Differs for every attempt. */
+  readonly token: string;
+  /** How long the lease lasts. */
+  readonly leaseMs: number;
+  /** Version of the entry that is to be replaced; it stays readable meanwhile. */
+  readonly replaces?: string;
+  readonly tags?: readonly string[];
+}
+
 /** What became of an attempt to become the loader of a key. */
 export type Acquisition =
   /** The caller loads; `clock` is the clock of the load. */
@@ -84,8 +96,11 @@ export interface RemoteTier {
   /**
    * Asks to load `key`. Succeeds if the key is absent or damaged, if it holds an entry whose version is `replaces`
    * (a refresh: the old entry stays readable), or if the lease there has run out.
+   *
+   * Of `tags`, which the entry will carry, those that the tier does not know get the clock of this load. Otherwise the
+   * first commit would make them known, and refuse every load that began before that one.
    */
-  acquire(request: { key: string; token: string; leaseMs: number; replaces?: string }): Promise<Acquisition>;
+  acquire(request: AcquireRequest): Promise<Acquisition>;
 
   /**
    * Stores the entry if `token` is still the holder and no tag of the entry was bumped after `entry.clock`.

@@ -31,8 +31,7 @@ for i = 2, #KEYS do
 end
 redis.call('SET', key, ARGV[3], 'PX', ms)
 for i = 2, #KEYS do keepTag(KEYS[i], clock, ms) end
-changed[#changed + 1] = key
-publish(changed)
+publish({key})
 return 1
 `,
 };

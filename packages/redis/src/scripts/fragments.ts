@@ -76,21 +76,21 @@ const tagKeptMs = 3_600_000;
 
 /**
  * `versionOf(tag)`: the clock of its last bump, or nothing if the server does not know the tag.
- * `keepTag(tag, version, ms)`: keeps the tag as long as the entry that carries it; one that was unknown gets `version`
- * and is added to `changed`.
+ * `storeTag(tag, version, ms)`: makes it known, for at least `ms`.
+ * `keepTag(tag, version, ms)`: keeps it as long as the entry that carries it; one that was unknown gets `version`, which
+ * is told to nobody, because nobody trusts an entry less for it.
  */
 export const luaTags: string = `
-local changed = {}
 local function versionOf(tag)
   local stored = redis.pcall('GET', tag)
   if type(stored) == 'string' and #stored <= 16 and string.match(stored, '^%d+$') then return tonumber(stored) end
 end
 local function storeTag(tag, version, ms)
   redis.call('SET', tag, string.format('%.0f', version), 'PX', math.max(ms, ${tagKeptMs}))
-  changed[#changed + 1] = tag
 end
 local function keepTag(tag, version, ms)
   if not versionOf(tag) then return storeTag(tag, version, ms) end
-  if redis.call('PTTL', tag) < ms then redis.call('PEXPIRE', tag, ms) end
+  local left = redis.call('PTTL', tag)
+  if left >= 0 and left < ms then redis.call('PEXPIRE', tag, ms) end
 end
 `;

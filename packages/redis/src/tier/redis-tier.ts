@@ -1,4 +1,5 @@
 import {
+  type AcquireRequest,
   type Acquisition,
   assertKnownOptions,
   assertNamespace,
@@ -126,16 +127,18 @@ class RedisTier implements RemoteTier {
     return stored.map(decodeRead);
   }
 
-  async acquire(request: {
-    key: string;
-    token: string;
-    leaseMs: number;
-    replaces?: string;
-  }): Promise<Acquisition> {
-    const { key, token, leaseMs, replaces = '' } = request;
-    const reply = await this.#redis.script(acquireScript, [key], [token, wholeMs(leaseMs), replaces]);
+  async acquire(request: AcquireRequest): Promise<Acquisition> {
+    const { key, token, leaseMs, replaces = '', tags = [] } = request;
+    const [near, far] = this.#tagsBySlot(key, tags);
+    const args = [token, wholeMs(leaseMs), replaces];
+    const reply = await this.#redis.script(acquireScript, [key, ...near], args);
     const [outcome, detail] = reply as [number, number | string | undefined];
-    if (outcome === 0) return { state: 'acquired', clock: detail as number };
+    if (outcome === 0) {
+      const clock = detail as number;
+      // Not waited for: the commit does it again, and it only spares others a refusal.
+      if (far.length > 0) this.#keepTags(far, clock, 0).catch(ignore);
+      return { state: 'acquired', clock };
+    }
     if (outcome === 1) return leased;
     const read = decodeRead(detail as string);
     if (read.state === 'entry') return read;
@@ -230,13 +233,15 @@ class RedisTier implements RemoteTier {
 
   async #keepTags(tags: readonly string[], clock: TierClock, ms: number): Promise<boolean> {
     const groups = commandGroups(tags, this.#cluster, mostKeys);
-    const args = [this.#channel, clock, ms];
+    const args = [clock, ms];
     const kept = await Promise.all(groups.map((group) => this.#redis.script(keepTagsScript, group, args)));
     return kept.every((reply) => reply === 1);
   }
 }
 
 const leased: Acquisition = { state: 'leased' };
+
+function ignore(): void {}
 
 function tagVersion(stored: Stored): TierClock | undefined {
   return stored !== null && /^\d{1,16}$/.test(stored) ? Number(stored) : undefined;

@@ -300,6 +300,30 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
       expect(await tier.tagVersions([tag, `${prefix}#other`])).toEqual([clock, bumped]);
     });
 
+    it('do not let loads that run side by side refuse each other, whichever ends first', async () => {
+      const beside = `${prefix}calls`;
+      const first = newToken(random);
+      const second = newToken(random);
+      const began = await tier.acquire({ key, token: first, leaseMs: 10_000, tags: [tag] });
+      const later = await tier.acquire({ key: beside, token: second, leaseMs: 10_000, tags: [tag] });
+      if (began.state !== 'acquired' || later.state !== 'acquired') throw new Error('Expected to load both');
+      expect(await tier.tagVersions([tag])).toEqual([began.clock]);
+      const entries = [entry('v', later.clock, [tag]), entry('v', began.clock, [tag])] as const;
+      expect(await tier.commit({ key: beside, token: second, entry: entries[0], ttlMs: 1_000 })).toBe(true);
+      expect(await tier.commit({ key, token: first, entry: entries[1], ttlMs: 1_000 })).toBe(true);
+      const [version] = await tier.tagVersions([tag]);
+      expect(version).toBeLessThanOrEqual(began.clock);
+    });
+
+    it('that were lost make older entries invalid, also when a load makes them known again', async () => {
+      const old = await load('v', [tag]);
+      await observer.del(tag);
+      expect(await tier.tagVersions([tag])).toEqual([undefined]);
+      await tier.acquire({ key: `${prefix}calls`, token: newToken(random), leaseMs: 10_000, tags: [tag] });
+      const [version] = await tier.tagVersions([tag]);
+      expect(version).toBeGreaterThan(old.clock);
+    });
+
     it('bumped are newer than every load that began before, and older than every one after', async () => {
       const { clock: before } = await load('v', [tag]);
       const bumped = await tier.bumpTags([tag]);
