@@ -49,6 +49,8 @@ export default defineConfig({
         test: {
           name: 'doctest',
           include: ['tooling/doctest/doctest.test.ts'],
+          // An example may print; what it prints is of interest only when it fails.
+          silent: 'passed-only',
           globalSetup: services,
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installOutbox, pgExecutor } from '@cachekit/core/postgres';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
@@ -35,6 +36,9 @@ beforeAll(async () => {
   await client.connect();
   await client.query(readFileSync(new URL('tables.sql', import.meta.url), 'utf8'));
   await client.end();
+  const pool = new pg.Pool({ connectionString: database.url });
+  for (const outbox of ['change', 'view_change']) await installOutbox(pgExecutor(pool), outbox);
+  await pool.end();
 });
 
 function place({ file, line, title }: Example): string {
