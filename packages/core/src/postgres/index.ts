@@ -29,4 +29,4 @@ export {
   type SharedPoolLike,
   sharedPool,
 } from './shared-pool.ts';
-export { wakeChannel, wakeSql } from './wake.ts';
+export { armingHorizonSql, armSql, disarmSql, wakeChannel, wakeSql } from './wake.ts';

@@ -193,7 +193,7 @@ class OutboxSource implements ChangeSource {
 
   lag(): SourceLag {
     const now = this.#clock.now();
-    const oldestMs = this.#oldest ? this.#oldest.ageMs + (now - this.#oldest.seenAt) : 0;
+    const oldestMs = this.#oldest ? Math.round(this.#oldest.ageMs + (now - this.#oldest.seenAt)) : 0;
     const underWayMs = this.#underWaySince === undefined ? 0 : now - this.#underWaySince;
     const stalledBy =
       underWayMs > this.#takeoverMs
@@ -280,6 +280,7 @@ class OutboxSource implements ChangeSource {
       return this.#pollMs;
     }
     if (outcome === 'nothing') return 0;
+    this.#delivered += outcome;
     this.#stalledBy = undefined;
     this.#oldest = undefined;
     this.#emptyReads = 0;
@@ -325,7 +326,8 @@ class OutboxSource implements ChangeSource {
     if (pruned < pruneBatch) this.#prunedAt = now;
   }
 
-  #deliver(): Promise<'delivered' | 'nothing' | 'elsewhere'> {
+  /** @returns How many changes were delivered and acknowledged; 0 for a gap. */
+  #deliver(): Promise<number | 'nothing' | 'elsewhere'> {
     return this.#sql.transaction(async (transaction) => {
       const held = await holdCursor(transaction, this.name, this.#takeoverMs);
       if (held === undefined) return 'elsewhere';
@@ -334,7 +336,7 @@ class OutboxSource implements ChangeSource {
         const position = await presentPosition(transaction);
         await this.#holding(transaction, (sink, signal) => sink.gap(gap, signal));
         await moveCursor(transaction, this.name, position, 0);
-        return 'delivered';
+        return 0;
       }
       const { rows, position } = await readOutbox(transaction, this.#table, held, this.#batchSize);
       const first = rows[0];
@@ -344,8 +346,7 @@ class OutboxSource implements ChangeSource {
         await this.#holding(transaction, (sink, signal) => deliverRows(rows, sink, signal));
       }
       await moveCursor(transaction, this.name, position, rows.length);
-      this.#delivered += rows.length;
-      return 'delivered';
+      return rows.length;
     });
   }
 
