@@ -49,7 +49,7 @@ export interface IoRedisExecutorOptions {
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the client has a `keyPrefix` (use `namespace` instead: scripts
  * and channels cannot see the prefix), or for a wrong option.
  * @example
- * const redis = ioredisExecutor(new Redis(process.env.REDIS_URL, { lazyConnect: true }));
+ * const redis = ioredisExecutor(new Redis(process.env.REDIS_URL ?? '', { lazyConnect: true }));
  * const cache = createCache({ remote: redisTier({ redis }) });
  */
 export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOptions = {}): RedisExecutor {

@@ -78,8 +78,7 @@ const clockSkew = 50_000;
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
  * @throws UnsupportedByClientError `UNSUPPORTED_BY_CLIENT` if `coherence` is `pubsub` and the client cannot subscribe.
  * @example
- * const redis = ioredisExecutor(new Redis({ lazyConnect: true }));
- * const cache = createCache({ remote: redisTier({ redis }) });
+ * const cache = createCache({ remote: redisTier({ redis, coherence: 'pubsub' }) });
  */
 export function redisTier(options: RedisTierOptions): RemoteTier {
   assertKnownOptions('redisTier', options, ['redis', 'namespace', 'coherence']);
