@@ -62,13 +62,17 @@ export async function measure(options: MeasureOptions): Promise<ReadonlyMap<stri
   return samples;
 }
 
+/** Runs for at least eight slices, so that what is hot has been compiled; the last of them says how fast it is. */
 async function warmUp(contender: Contender, sliceMs: number): Promise<number> {
-  for (let operations = 8; ; ) {
+  let operations = 8;
+  for (let spentMs = 0; ; ) {
     const began = performance.now();
     await contender.run(operations);
     const tookMs = performance.now() - began;
-    if (tookMs >= sliceMs / 2) return Math.max(1, Math.round((operations * sliceMs) / tookMs));
-    operations *= tookMs < sliceMs / 16 ? 8 : 2;
+    spentMs += tookMs;
+    const enough = Math.max(1, Math.round((operations * sliceMs) / Math.max(tookMs, 0.001)));
+    if (tookMs >= sliceMs / 2 && spentMs >= 8 * sliceMs) return enough;
+    operations = tookMs >= sliceMs / 2 ? enough : operations * (tookMs < sliceMs / 16 ? 8 : 2);
   }
 }
 
