@@ -12,7 +12,7 @@ export {
   type RuleChange,
   type RuleOperation,
 } from './events/define-events.ts';
-export { type DeriveEvents, type PublishContext, type PublishHub, publishStage } from './events/derive.ts';
+export { type DeriveEvents, type PublishHub, publishStage } from './events/derive.ts';
 export { maxEventLength, type RealtimeEventInput } from './events/event.ts';
 export type { StreamSink } from './hub/connection.ts';
 export type { StreamGapReason } from './hub/frame.ts';

@@ -1,30 +1,21 @@
 import {
   ArgumentError,
-  type ChangeBatch,
+  type ChangeContext,
   type ChangeEvent,
-  type GapReason,
+  ConfigurationError,
   isCacheKitError,
-  type TierClock,
+  type Stage,
 } from '@cachekit/core';
 import type { Hub } from '../hub/hub.ts';
 import type { RealtimeEventInput } from './event.ts';
-
-/** What `publishStage` reads of the context that core's pipeline gives to a stage. */
-export interface PublishContext {
-  readonly source: string;
-  /** Clock of the invalidation before this stage. */
-  readonly clock?: TierClock | undefined;
-  /** The source does not know what it missed; then the batch is empty. */
-  readonly gap?: GapReason | undefined;
-}
 
 /** What `publishStage` needs of a hub. */
 export type PublishHub = Pick<Hub, 'publish' | 'gap' | 'reportError'>;
 
 /** Makes the events of one change; `tenant` is the change's if left out, and may be no other. */
-export type DeriveEvents<Context extends PublishContext = PublishContext> = (
+export type DeriveEvents = (
   change: ChangeEvent,
-  context: Context,
+  context: ChangeContext,
 ) => RealtimeEventInput | readonly RealtimeEventInput[] | undefined;
 
 /**
@@ -32,21 +23,23 @@ export type DeriveEvents<Context extends PublishContext = PublishContext> = (
  *
  * It belongs after `invalidateStage`, whose clock the events carry: a listener that fetches again with this clock
  * gets nothing older than the change. A batch that is delivered again appends nothing twice. An event goes to the
- * tenant of its change; a change without a tenant concerns every tenant. A change that cannot be told (`derive`
+ * tenant of its change: the refresh of a view without a tenant concerns every tenant, a row without one nobody. A
+ * change that cannot be told (`derive`
  * throws, or gives what cannot be sent) holds nobody up: the tenant's listeners get a gap in its place, and
  * `onError` of the hub hears of it. After a gap of the source every tenant's listeners get one.
  *
- * @throws Whatever the log throws; the pipeline then delivers the batch again.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` without a hub or a function. The stage itself rejects with what
+ * the log rejects with; the pipeline then delivers the batch again.
  * @example
  * createChangePipeline({
  *   sources: [changeSource({ sql, listener })],
  *   stages: [invalidateStage(cache, tagsOf), publishStage(hub, events.derive)],
  * });
  */
-export function publishStage<Context extends PublishContext = PublishContext>(
-  hub: PublishHub,
-  derive: DeriveEvents<Context>,
-): (batch: ChangeBatch, context: Context) => Promise<void> {
+export function publishStage(hub: PublishHub, derive: DeriveEvents): Stage {
+  if (typeof hub?.publish !== 'function' || typeof derive !== 'function') {
+    throw new ConfigurationError('publishStage takes a hub and the function that derives events');
+  }
   return async (batch, context) => {
     if (context.gap !== undefined) {
       await hub.gap({ clock: context.clock });
@@ -59,6 +52,8 @@ export function publishStage<Context extends PublishContext = PublishContext>(
       if (events.length > 0) await publishAll(hub, events);
     };
     for (const change of batch) {
+      // A row of nobody is shown to nobody.
+      if (change.tenant === undefined && change.operation !== 'refresh') continue;
       try {
         ready.push(...eventsOf(change, derive(change, context), context));
       } catch (error) {
@@ -73,7 +68,7 @@ export function publishStage<Context extends PublishContext = PublishContext>(
 function eventsOf(
   change: ChangeEvent,
   derived: RealtimeEventInput | readonly RealtimeEventInput[] | undefined,
-  context: PublishContext,
+  context: ChangeContext,
 ): RealtimeEventInput[] {
   if (derived === undefined) return [];
   const events: readonly RealtimeEventInput[] = 'type' in derived ? [derived] : derived;
