@@ -187,6 +187,7 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
       if (before === 'idle' || before === 'closed' || before === 'denied') begin();
       start();
     } else if (next === 'stale' || next === 'backoff') {
+      if (openedAt !== undefined && clock.now() - openedAt >= provenMs) failures = 0;
       wait(backoffMs(range, failures, random, floorMs));
       failures += 1;
       floorMs = 0;
@@ -244,7 +245,6 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
 
   function over(own: AbortController, outcome: 'failed' | 'refused'): void {
     if (attempt !== own) return;
-    if (openedAt !== undefined && clock.now() - openedAt >= provenMs) failures = 0;
     if (outcome === 'refused' && refusals === 0) {
       // A token may have expired on the way: once more with fresh headers.
       refusals = 1;
