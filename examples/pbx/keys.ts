@@ -1,0 +1,22 @@
+import { type CacheTag, type ChangeEvent, defineKeys, resource } from '@cachekit/core';
+import type { CampaignPerformance, DevicePerformance, RecentCall, StatisticsDay } from './page/api.ts';
+
+/** What is cached, for how long, and what each entry depends on: a table, or a view and its refreshes. */
+export const keys = defineKeys({
+  scope: 'tenant',
+  resources: {
+    statistics: resource<{ days: StatisticsDay[] }>({ ttl: '15m', tags: ['mv_call_statistics'] }),
+    devices: resource<{ devices: DevicePerformance[] }>({ ttl: '5m', tags: ['mv_device_performance'] }),
+    campaigns: resource<{ campaigns: CampaignPerformance[] }>({
+      ttl: '15m',
+      tags: ['mv_campaign_performance'],
+    }),
+    recentCalls: resource<{ calls: RecentCall[] }, { limit: number }>({ ttl: '1m', tags: ['calls'] }),
+    deviceCount: resource<{ total: number }>({ ttl: '5m', tags: ['devices'] }),
+  },
+});
+
+/** The tag of what a change makes old: that of its table or view, of its tenant. */
+export function tagsOf(change: ChangeEvent): CacheTag[] {
+  return change.tenant === undefined ? [] : [keys.tag(change.tenant, change.table)];
+}

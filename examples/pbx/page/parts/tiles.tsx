@@ -1,0 +1,70 @@
+import type { CacheMetrics, OnlineDevices, StatisticsDay } from '../api.ts';
+import { formatCount, formatDuration, formatMs, formatPercent } from '../format.ts';
+import { useLive } from '../live.tsx';
+import { useApi } from '../use-api.ts';
+
+/** A device that drops out does so by the passing of time alone, so nobody announces it. */
+const presenceEveryMs = 5_000;
+
+export function Tiles() {
+  const statistics = useApi<{ days: StatisticsDay[] }>('statistics', '/api/statistics').data?.body.days;
+  const presence = useApi<OnlineDevices>('presence', '/api/presence', presenceEveryMs).data?.body;
+  const metrics = useApi<{ overall: CacheMetrics }>('cache', '/api/v1/cache/metrics').data?.body.overall;
+  const { latencies } = useLive();
+
+  const today = statistics?.at(-1);
+  const answered = today ? today.answeredCalls + today.completedCalls : 0;
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)];
+
+  return (
+    <dl className="tiles">
+      <Tile
+        name="Calls today"
+        value={today ? formatCount(today.totalCalls) : '–'}
+        note={yesterdayNote(statistics)}
+      />
+      <Tile
+        name="Answered today"
+        value={today && today.totalCalls > 0 ? formatPercent((100 * answered) / today.totalCalls) : '–'}
+        note={today ? `${formatCount(answered)} of ${formatCount(today.totalCalls)}` : ''}
+      />
+      <Tile
+        name="Average duration"
+        value={formatDuration(today?.averageDurationSeconds ?? null)}
+        note="today"
+      />
+      <Tile
+        name="Devices online"
+        value={presence?.online == null ? '–' : formatCount(presence.online)}
+        note={presence ? `of ${formatCount(presence.total)}` : ''}
+      />
+      <Tile
+        name="Cache hit rate"
+        value={metrics ? formatPercent(metrics.hitRate * 100) : '–'}
+        note={metrics ? `${formatCount(metrics.totalRequests)} reads` : ''}
+      />
+      <Tile
+        name="Commit to screen"
+        value={median === undefined ? '–' : formatMs(median)}
+        note={median === undefined ? 'waiting for a call' : `median of the last ${sorted.length}`}
+        id="latency"
+      />
+    </dl>
+  );
+}
+
+function yesterdayNote(days: readonly StatisticsDay[] | undefined): string {
+  const yesterday = days?.at(-2);
+  return yesterday ? `${formatCount(yesterday.totalCalls)} yesterday` : '';
+}
+
+function Tile({ name, value, note, id }: { name: string; value: string; note: string; id?: string }) {
+  return (
+    <div className="tile" data-testid={id}>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+      <small>{note || '\u00a0'}</small>
+    </div>
+  );
+}

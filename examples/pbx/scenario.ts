@@ -1,0 +1,189 @@
+import type { EventsOf } from '@cachekit/realtime';
+import { createRealtimeClient, type RealtimeClient, type RealtimeEvent } from '@cachekit/realtime/client';
+import type { events } from './events.ts';
+import type { RecentCall, StatisticsDay } from './page/api.ts';
+
+type PbxEvents = EventsOf<typeof events>;
+type PbxClient = RealtimeClient<PbxEvents>;
+
+/** One link of the way of a change: what was seen, and how long it took. */
+export interface Link {
+  name: string;
+  seen: string;
+  tookMs: number;
+}
+
+/** A link of the way that did not do what it promises. */
+export class BrokenLinkError extends Error {
+  readonly link: string;
+  constructor(link: string, message: string, options?: { cause?: unknown }) {
+    super(`${link}: ${message}`, options);
+    this.name = 'BrokenLinkError';
+    this.link = link;
+  }
+}
+
+const deadlineMs = 15_000;
+
+/**
+ * Follows one committed row through the running server, as a browser without a screen would.
+ *
+ * @param origin - Address of the server.
+ * @param account - Whose call it is.
+ * @throws BrokenLinkError at the first link that fails or takes longer than 15 s.
+ */
+export async function followOneRow(origin: string, account: string): Promise<Link[]> {
+  const links: Link[] = [];
+  const headers = { 'X-Account-Id': account };
+  const client = createRealtimeClient<PbxEvents>({ url: `${origin}/api/events`, headers });
+
+  async function link<T>(name: string, act: () => Promise<{ seen: string; value: T }>): Promise<T> {
+    const startedAt = performance.now();
+    const acted = act().catch((cause: unknown) => {
+      throw new BrokenLinkError(name, cause instanceof Error ? cause.message : String(cause), { cause });
+    });
+    const { seen, value } = await within(acted, name);
+    links.push({ name, seen, tookMs: performance.now() - startedAt });
+    return value;
+  }
+
+  async function get<T>(path: string, clock?: number): Promise<{ body: T; cache: string }> {
+    const response = await fetch(origin + path, {
+      headers: { ...headers, ...(clock !== undefined && { 'X-CacheKit-Clock': String(clock) }) },
+    });
+    if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+    return { body: (await response.json()) as T, cache: response.headers.get('X-Cache') ?? '' };
+  }
+
+  async function expectCache<T>(path: string, wanted: 'MISS' | 'HIT', clock?: number) {
+    const answer = await get<T>(path, clock);
+    if (answer.cache !== wanted)
+      throw new Error(`${path} was a ${answer.cache || 'read without X-Cache'}, not a ${wanted}`);
+    return { seen: `X-Cache: ${answer.cache}`, value: answer.body };
+  }
+
+  try {
+    await link('stream opens', async () => {
+      const live = stateBecomes(client, 'live');
+      client.connect();
+      await live;
+      return { seen: 'client is live', value: undefined };
+    });
+
+    const statistics = '/api/statistics';
+    const before = await link('statistics before', async () => {
+      const { body, cache } = await get<{ days: StatisticsDay[] }>(statistics);
+      return { seen: `${callsOf(body)} calls in 90 days, X-Cache: ${cache}`, value: callsOf(body) };
+    });
+    // In the cache before the change, so that a wrong invalidation would show.
+    await get('/api/calls?limit=10');
+
+    const created = eventOf(client, 'call.created');
+    const refreshed = eventOf(client, 'view.refreshed', ({ resource }) => resource === 'statistics');
+    const callId = await link('call is written', async () => {
+      const response = await fetch(`${origin}/api/calls`, { method: 'POST', headers });
+      if (response.status !== 201)
+        throw new Error(`the insert answered ${response.status}: ${await response.text()}`);
+      const { callId } = (await response.json()) as { callId: string };
+      return { seen: `row ${callId} in PostgreSQL`, value: callId };
+    });
+    const writtenAt = Date.now();
+
+    const event = await link('event arrives', async () => {
+      let { data, event } = await created;
+      // Other traffic may come first; the row of this run is the one that counts.
+      while (data.callId !== callId) ({ data, event } = await eventOf(client, 'call.created'));
+      return { seen: `call.created, id ${event.id}`, value: event };
+    });
+
+    await link('list of calls', async () => {
+      const { seen, value } = await expectCache<{ calls: RecentCall[] }>(
+        '/api/calls?limit=10',
+        'MISS',
+        event.clock,
+      );
+      if (!value.calls.some(({ id }) => id === callId)) throw new Error(`row ${callId} is not in the answer`);
+      return { seen: `${seen}, with the new row`, value: undefined };
+    });
+    await link('list of calls again', () => expectCache('/api/calls?limit=10', 'HIT', event.clock));
+
+    const viewEvent = await link('view is refreshed', async () => {
+      const { event } = await refreshed;
+      return { seen: `view.refreshed, ${Date.now() - writtenAt} ms after the write`, value: event };
+    });
+    await link('view through the cache', async () => {
+      const { seen, value } = await expectCache<{ days: StatisticsDay[] }>(
+        statistics,
+        'MISS',
+        viewEvent.clock,
+      );
+      const after = callsOf(value);
+      if (after <= before) throw new Error(`the view counts ${after} calls and had ${before}`);
+      return { seen: `${seen}, ${after} calls`, value: undefined };
+    });
+    await link('view again', () => expectCache(statistics, 'HIT', viewEvent.clock));
+
+    await link('limit is hit', async () => {
+      for (let sent = 1; sent <= 11; sent++) {
+        const response = await fetch(`${origin}/api/devices/once-${callId}/commands`, {
+          method: 'POST',
+          headers,
+        });
+        if (response.status === 429 && sent === 11) {
+          return {
+            seen: `11th command: 429, Retry-After ${response.headers.get('Retry-After')} s`,
+            value: undefined,
+          };
+        }
+        if (response.status !== 202)
+          throw new Error(`command ${sent} of 10 allowed answered ${response.status}`);
+      }
+      throw new Error('eleven commands passed a limit of ten');
+    });
+    return links;
+  } finally {
+    client.close();
+  }
+}
+
+const callsOf = ({ days }: { days: StatisticsDay[] }): number =>
+  days.reduce((sum, day) => sum + day.totalCalls, 0);
+
+async function within<T>(promise: Promise<T>, name: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new BrokenLinkError(name, `nothing within ${deadlineMs / 1_000} s`)),
+      deadlineMs,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function eventOf<Type extends keyof PbxEvents & string>(
+  client: PbxClient,
+  type: Type,
+  wanted: (data: PbxEvents[Type]) => boolean = () => true,
+): Promise<{ data: PbxEvents[Type]; event: RealtimeEvent }> {
+  return new Promise((resolve) => {
+    const stop = client.on(type, (data, event) => {
+      if (!wanted(data)) return;
+      stop();
+      resolve({ data, event });
+    });
+  });
+}
+
+function stateBecomes(client: PbxClient, wanted: string): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = client.onState((state) => {
+      if (state !== wanted) return;
+      stop();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,21 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import react from '@vitejs/plugin-react';
+import { build } from 'vite';
+
+const pageFolder = fileURLToPath(new URL('../page/', import.meta.url));
+
+/** Builds the page and gives the folder it can be served from. */
+export async function buildPage(): Promise<string> {
+  const outDir = join(tmpdir(), `cachekit-pbx-page-${process.pid}`);
+  await build({
+    root: pageFolder,
+    configFile: false,
+    logLevel: 'error',
+    plugins: [react()],
+    resolve: { conditions: ['@cachekit/source', 'module', 'browser', 'production'] },
+    build: { outDir, emptyOutDir: true, chunkSizeWarningLimit: 2_000 },
+  });
+  return outDir;
+}

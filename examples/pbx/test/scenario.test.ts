@@ -1,0 +1,67 @@
+import { useDatabase } from '@cachekit/services/vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { type Running, run } from '../run.ts';
+import { followOneRow } from '../scenario.ts';
+import type { SeedSize } from '../seed/seed.ts';
+
+const smallSize: SeedSize = { users: 5, devices: 20, campaigns: 8, calls: 5_000 };
+
+describe.each([
+  { name: 'with Redis', redis: true },
+  { name: 'without Redis, in one process', redis: false },
+])('the way of one committed row, $name', ({ redis }) => {
+  const database = useDatabase();
+  const troubles: string[] = [];
+  let running: Running;
+
+  beforeAll(async () => {
+    running = await run({
+      databaseUrl: database.url,
+      redisUrl: redis ? inject('redisUrl') : undefined,
+      page: false,
+      size: smallSize,
+      onProgress: () => {},
+      onTrouble: (part, error) => troubles.push(`${part}: ${String(error)}`),
+    });
+  });
+  afterAll(() => running.close());
+
+  test('goes from the insert to the event, the view and the cache (PBX-4, PBX-9, PBX-11, PBX-13, RC-7)', async () => {
+    const links = await followOneRow(running.origin, '1');
+    expect(links.map(({ name }) => name)).toEqual([
+      'stream opens',
+      'statistics before',
+      'call is written',
+      'event arrives',
+      'list of calls',
+      'list of calls again',
+      'view is refreshed',
+      'view through the cache',
+      'view again',
+      'limit is hit',
+    ]);
+    expect(troubles).toEqual([]);
+  });
+
+  test('does not reach the listeners or the answers of another account', async () => {
+    const response = await fetch(`${running.origin}/api/calls?limit=100`, {
+      headers: { 'X-Account-Id': '2' },
+    });
+    const { calls } = (await response.json()) as { calls: { id: string }[] };
+    const { rows } = await running.switchboard.sql.query<{ id: string }>(
+      'select id::text from calls where user_id = 2 order by start_time desc, id desc limit 100',
+    );
+    expect(calls.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
+  });
+
+  test('is refused without an account, and with one that is none', async () => {
+    for (const account of ['', '0', '1:2', '*', '{1}', '1\u00a0', '9'.repeat(200)]) {
+      const response = await fetch(`${running.origin}/api/statistics`, {
+        headers: { 'X-Account-Id': account },
+      }).catch((error: unknown) => error);
+      // A header value that HTTP forbids never leaves the client.
+      if (response instanceof Response) expect(response.status, account).toBe(401);
+      else expect(response).toBeInstanceOf(TypeError);
+    }
+  });
+});
