@@ -15,7 +15,7 @@ const clockCalls = new Set([
 ]);
 const randomCalls = new Set(['Math.random', 'crypto.randomUUID', 'crypto.getRandomValues']);
 
-const nodeGlobals = new Set(['process', 'Buffer', 'global', 'require', '__dirname', 'setImmediate']);
+const nodeGlobals = new Set(['process', 'Buffer', 'require', '__dirname', 'setImmediate']);
 const serverFolders = /^packages\/[^/]+\/src\/(postgres|node|testing)\//;
 
 /** Checks the text of one source file and counts what the meter prints; needs no type information. */
@@ -113,6 +113,7 @@ function hasDefaultModifier(node: ts.Node): boolean {
 function isReference(node: ts.Identifier): boolean {
   const { parent } = node;
   if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
+  if (ts.isBindingElement(parent)) return parent.initializer === node;
   return !('name' in parent && parent.name === node);
 }
 
