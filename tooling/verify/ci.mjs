@@ -9,6 +9,7 @@ import { count, report, reportsVariable, settle } from './reports.mjs';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'cachekit-reports-'));
 process.env[reportsVariable] = folder;
+process.env.npm_config_update_notifier = 'false';
 const times = [];
 
 for (const [part, ...args] of [
