@@ -1,6 +1,5 @@
 import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
-import type { TagRecord } from '../memory/tag-records.ts';
 import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
@@ -177,9 +176,7 @@ async function throughRemote(
         begin(parts, flight, 'loading');
         const sentAt = parts.clock.now();
         const answer = await reached(
-          remote.read('acquire', (tier) =>
-            tier.acquire({ key: key.wire, token, leaseMs, tags: flight.tags.map(wireOf), ...replaces }),
-          ),
+          remote.read('acquire', (tier) => tier.acquire({ key: key.wire, token, leaseMs, ...replaces })),
         );
         if (answer.state === 'acquired') {
           parts.time.observe(answer.clock, sentAt);
@@ -233,8 +230,4 @@ function count(counters: ResourceState['counters'], outcome: Outcome): void {
 
 function outcomeValue(outcome: Outcome): unknown {
   return outcome.value;
-}
-
-function wireOf(record: TagRecord): string {
-  return record.wire;
 }
