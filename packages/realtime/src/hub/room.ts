@@ -274,8 +274,13 @@ export function createRoom(tenant: string, context: RoomContext): Room {
           if (head && !closed) void sync();
         },
       });
-      const found = followed.then(() => log.position(tenant));
-      head = await within(found, openMs, clock);
+      // A subscription waits until the log can be reached; a question fails at once when it cannot.
+      const ready = Promise.all([followed, log.position(tenant)]);
+      head = await within(
+        ready.then(() => log.position(tenant)),
+        openMs,
+        clock,
+      );
       if (syncAgain) void sync();
       else flush();
     },

@@ -68,7 +68,7 @@ export function sseHandler(
     if (request.method !== 'GET') return answer(405, { Allow: 'GET' });
     const identity = await authenticate(request);
     if (!identity) return answer(401, {});
-    const { body, sink, opened } = sseBody(hub.queueBytes);
+    const { body, sink, opened, left } = sseBody(hub.queueBytes);
     const admission = await hub.connect({
       tenant: identity.tenant,
       expiresAt: identity.expiresAt,
@@ -81,8 +81,8 @@ export function sseHandler(
     const { stream } = admission;
     opened(stream);
     const { signal } = request;
-    if (signal.aborted) sink.abort();
-    else signal.addEventListener('abort', () => sink.abort(), { once: true });
+    if (signal.aborted) left();
+    else signal.addEventListener('abort', left, { once: true });
     return new Response(body, { status: 200, headers: streamHeaders });
   };
 }
@@ -123,6 +123,8 @@ interface SseBody {
   readonly body: ReadableStream<Uint8Array>;
   readonly sink: StreamSink;
   readonly opened: (stream: HubStream) => void;
+  /** The consumer is gone. */
+  readonly left: () => void;
 }
 
 /**
@@ -172,6 +174,10 @@ function sseBody(queueBytes: number): SseBody {
     sink,
     opened(given) {
       stream = given;
+    },
+    left() {
+      sink.end();
+      stream?.close();
     },
   };
 }
