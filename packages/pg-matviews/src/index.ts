@@ -7,6 +7,16 @@ export {
 } from './errors.ts';
 export type { ViewDrift } from './migrate/drift.ts';
 export type { PlanAction, PlanEntry } from './migrate/plan.ts';
+export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';
+export {
+  createRefresher,
+  type Freshness,
+  type Refresher,
+  type RefresherOptions,
+  type WaitOptions,
+} from './refresh/refresher.ts';
+export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';
+export type { ViewStatus } from './refresh/status.ts';
 export {
   defineView,
   type RefreshMode,

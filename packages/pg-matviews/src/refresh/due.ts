@@ -1,0 +1,40 @@
+/** How soon after a change a view is refreshed. */
+export interface Pace {
+  /** A refresh waits until no mark came for this long, */
+  readonly debounceMs: number;
+  /** but never longer than this after the first mark. */
+  readonly maxWaitMs: number;
+}
+
+/** Ages of the marks of a view that wait, by the database's clock. */
+export interface WaitingMarks {
+  readonly oldestMs: number;
+  readonly newestMs: number;
+}
+
+/** What is known of the last refresh of a view in this process. */
+export interface LastRun {
+  readonly tookMs: number;
+  readonly endedMsAgo: number;
+}
+
+/**
+ * Milliseconds until a dirty view is to be refreshed; 0: now.
+ *
+ * After a refresh the view rests for as long as the refresh took, so that under constant writes at most half of the
+ * time goes into refreshing, unless `maxWaitMs` asks for more.
+ */
+export function msUntilDue(marks: WaitingMarks, pace: Pace, last: LastRun | undefined): number {
+  const quiet = pace.debounceMs - marks.newestMs;
+  const rest = last === undefined ? 0 : last.tookMs - last.endedMsAgo;
+  const latest = pace.maxWaitMs - marks.oldestMs;
+  return Math.max(0, Math.min(Math.max(quiet, rest), latest));
+}
+
+const firstRetryMs = 500;
+const lastRetryMs = 60_000;
+
+/** Pause after so many failures in a row: doubles from half a second to a minute. */
+export function retryMs(failures: number): number {
+  return Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(failures - 1, 20));
+}

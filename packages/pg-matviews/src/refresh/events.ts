@@ -1,0 +1,56 @@
+/** A key of a view that a refresh changed. */
+export interface ViewChange {
+  /** Absent: every tenant. */
+  readonly tenant?: string;
+  /** Key columns of the view; empty: every row of the tenant. */
+  readonly key: Readonly<Record<string, unknown>>;
+}
+
+/** A refresh that was committed. */
+export interface RefreshedEvent {
+  readonly view: string;
+  readonly mode: 'concurrently' | 'plain';
+  readonly durationMs: number;
+  /** Every change committed before this time is in the view; milliseconds since the epoch by the database's clock. */
+  readonly freshAsOf: number;
+  /** How many marks it took. */
+  readonly marks: number;
+  readonly changes: readonly ViewChange[];
+}
+
+/** What a refresher tells. */
+export interface RefresherEvents {
+  refreshed: (event: RefreshedEvent) => void;
+  /** A refresh failed; the view stays dirty. A view in `retryInMs` is tried again by itself if the refresher runs. */
+  failed: (event: { view: string; error: unknown; failures: number; retryInMs: number }) => void;
+  /** The refresher cannot read which views are dirty; it tries again by itself. */
+  error: (event: { error: unknown }) => void;
+}
+
+/** Calls listeners; one that throws hurts nobody else, its exception is thrown again in a microtask of its own. */
+export class Listeners {
+  readonly #byName = new Map<keyof RefresherEvents, Set<(event: never) => void>>();
+
+  on<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void {
+    const listeners = this.#byName.get(name) ?? new Set();
+    listeners.add(listener);
+    this.#byName.set(name, listeners);
+  }
+
+  off<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void {
+    this.#byName.get(name)?.delete(listener);
+  }
+
+  emit<Name extends keyof RefresherEvents>(name: Name, event: Parameters<RefresherEvents[Name]>[0]): void {
+    for (const listener of [...(this.#byName.get(name) ?? [])]) {
+      try {
+        // A listener is stored under the name whose events it takes.
+        listener(event as never);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import type { Clock, SqlExecutor, SqlListener } from '@cachekit/core';
+import { wakeChannel } from '@cachekit/core/postgres';
+import { wakeSubject } from '../sql/mark-trigger.ts';
+import { Alarm } from './alarm.ts';
+import { Armed } from './armed.ts';
+import { type LastRun, msUntilDue, type Pace, retryMs } from './due.ts';
+import { glanceAtMarks } from './marks.ts';
+
+/** Longest sleep: bounds how late a mark is seen that no NOTIFY told of. */
+const pollMs = 250;
+/** Pause before a view is looked at again that another process is refreshing. */
+const elsewhereMs = 100;
+
+/** What the loop needs of the refresher. */
+export interface LoopHost {
+  readonly sql: SqlExecutor;
+  readonly clock: Clock;
+  readonly listener: SqlListener | undefined;
+  /** Each after those it is computed from. */
+  readonly views: readonly string[];
+  /** Name under which writers are asked to wake it. */
+  readonly consumer: string;
+  readonly pace: Pace;
+  /** Refreshes what is marked; never rejects. */
+  refresh(view: string): Promise<'done' | 'elsewhere' | { readonly retryInMs: number }>;
+  failed(error: unknown): void;
+}
+
+interface Memory {
+  tookMs: number;
+  endedAt: number;
+  /** Not before this time of the process' clock. */
+  notBefore: number;
+}
+
+/**
+ * Watches the marks and refreshes one view at a time.
+ *
+ * | state    | until                                                                     |
+ * | -------- | ------------------------------------------------------------------------- |
+ * | idle     | a NOTIFY, or the poll, shows a mark                                       |
+ * | debounce | no mark came for `debounceMs`, at most `maxWaitMs` after the first        |
+ * | run      | the transaction of the refresh ends                                       |
+ * | cooldown | as long as the run took, unless `maxWaitMs` asks for more                 |
+ * | back-off | half a second to a minute after a failure; the marks stay                 |
+ */
+export class RefreshLoop {
+  readonly #host: LoopHost;
+  readonly #alarm: Alarm;
+  readonly #armed: Armed;
+  readonly #memory = new Map<string, Memory>();
+  #stopping = false;
+  #listening = false;
+  #running: Promise<void> | undefined;
+  #offState: (() => void) | undefined;
+  #unlisten: (() => Promise<void>) | undefined;
+
+  constructor(host: LoopHost) {
+    this.#host = host;
+    this.#alarm = new Alarm(host.clock);
+    this.#armed = new Armed(host.sql, host.consumer);
+  }
+
+  start(): void {
+    this.#listen();
+    this.#running = this.#run();
+  }
+
+  /** Resolves when no refresh is under way any more. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#alarm.end();
+    await this.#running;
+    this.#offState?.();
+    await this.#unlisten?.().catch(() => undefined);
+    if (this.#listening) await this.#armed.disarm().catch(() => undefined);
+  }
+
+  #listen(): void {
+    const { listener } = this.#host;
+    if (listener === undefined) return;
+    this.#offState = listener.onState((state) => {
+      this.#listening = state === 'ready';
+      // What was said while nobody listened is in the table.
+      if (state === 'ready') this.#alarm.ring();
+    });
+    listener
+      .listen(wakeChannel(wakeSubject), () => this.#alarm.ring())
+      .then(
+        (unlisten) => {
+          if (this.#stopping) return unlisten();
+          this.#unlisten = unlisten;
+          this.#listening = true;
+          this.#alarm.ring();
+          return undefined;
+        },
+        (error) => this.#host.failed(error),
+      )
+      .catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#stopping) {
+      try {
+        const sleepMs = await this.#step();
+        failures = 0;
+        if (sleepMs > 0) await this.#alarm.sleep(sleepMs);
+      } catch (error) {
+        failures += 1;
+        this.#host.failed(error);
+        await this.#alarm.sleep(retryMs(failures), false);
+      }
+    }
+  }
+
+  /** One look and at most one refresh. @returns How long to sleep before the next. */
+  async #step(): Promise<number> {
+    const { sql, clock, views, consumer, pace } = this.#host;
+    const glance = await glanceAtMarks(sql, views, consumer);
+    if (glance.dirty.size === 0) return this.#listening ? this.#armed.idle(glance, pollMs) : pollMs;
+    await this.#armed.busy(glance);
+    let soonest = pollMs;
+    for (const view of views) {
+      const marks = glance.dirty.get(view);
+      if (marks === undefined) continue;
+      const now = clock.now();
+      const memory = this.#memory.get(view);
+      const last: LastRun | undefined = memory && { tookMs: memory.tookMs, endedMsAgo: now - memory.endedAt };
+      const wait = Math.max(msUntilDue(marks, pace, last), (memory?.notBefore ?? 0) - now);
+      if (wait <= 0) {
+        await this.#refresh(view);
+        return 0;
+      }
+      soonest = Math.min(soonest, wait);
+    }
+    return Math.max(1, Math.ceil(soonest));
+  }
+
+  async #refresh(view: string): Promise<void> {
+    const { clock } = this.#host;
+    const startedAt = clock.now();
+    const outcome = await this.#host.refresh(view);
+    const endedAt = clock.now();
+    const pause = outcome === 'done' ? 0 : outcome === 'elsewhere' ? elsewhereMs : outcome.retryInMs;
+    this.#memory.set(view, {
+      tookMs: outcome === 'done' ? endedAt - startedAt : 0,
+      endedAt,
+      notBefore: endedAt + pause,
+    });
+  }
+}
