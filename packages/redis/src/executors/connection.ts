@@ -44,13 +44,13 @@ export class Connection {
   /** The client, if a command would be written at once. */
   get ready(): IoRedisConnectionLike | undefined {
     const client = this.#client;
-    return client !== undefined && client.status === 'ready' ? client : undefined;
+    return client !== undefined && writes(client) ? client : undefined;
   }
 
   async whenReady(): Promise<IoRedisConnectionLike> {
     if (this.#closed) throw unavailable('the executor is closed');
     const client = this.#current();
-    if (client.status === 'ready') return client;
+    if (writes(client)) return client;
     this.#outage ??= this.#begin();
     if (this.#outage.over !== undefined) throw this.#outage.over;
     return this.#outage.promise;
@@ -91,7 +91,7 @@ export class Connection {
       this.#lastError = error;
     });
     client.on('ready', () => {
-      if (client !== this.#client || client.status !== 'ready') return;
+      if (client !== this.#client || !writes(client)) return;
       this.#lastError = undefined;
       this.#outage?.resolve(client);
       this.#outage?.stop();
@@ -121,6 +121,10 @@ export class Connection {
     const outage: Outage = { promise, resolve, over: undefined, stop };
     return outage;
   }
+}
+
+function writes(client: IoRedisConnectionLike): boolean {
+  return client.status === 'ready' && client.stream?.writable !== false;
 }
 
 function unavailable(message: string, cause?: unknown): RedisUnavailableError {

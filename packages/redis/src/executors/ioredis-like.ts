@@ -2,6 +2,8 @@
 export interface IoRedisConnectionLike {
   /** `ready` is the one that matters: commands are written at once. */
   readonly status: string;
+  /** Only a single connection has one. It may have ended while `status` is still `ready`. */
+  readonly stream?: { readonly writable: boolean };
   connect(): Promise<void>;
   disconnect(reconnect?: boolean): void;
   // biome-ignore lint/suspicious/noExplicitAny: ioredis takes strings, numbers, buffers and arrays of them here

@@ -3,6 +3,7 @@ import { RedisUnavailableError } from '../errors.ts';
 import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike } from './ioredis-like.ts';
 import { reconnectDelayMs } from './reconnect-delay.ts';
+import { isReplyError } from './reply-error.ts';
 
 /** What a subscriber needs of its executor. */
 export interface SubscriberParts {
@@ -149,7 +150,7 @@ export class IoRedisSubscriber implements RedisSubscriber {
       await this.#within(client.subscribe(channel), this.#parts.timeoutMs, 'SUBSCRIBE');
     } catch (error) {
       // A refusal (such as a missing permission) is told to those who asked; only they can do something about it.
-      if (!isReply(error) || entry.waiting.length === 0) throw error;
+      if (!isReplyError(error) || entry.waiting.length === 0) throw error;
       this.#channels.delete(channel);
       settle(entry, error);
       return;
@@ -223,10 +224,6 @@ function settle(entry: Channel, error?: unknown): void {
     if (error === undefined) resolve();
     else reject(error);
   }
-}
-
-function isReply(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
 }
 
 function closedError(): RedisUnavailableError {

@@ -19,6 +19,7 @@ import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './co
 import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike, IoRedisLike } from './ioredis-like.ts';
 import { IoRedisSubscriber } from './ioredis-subscriber.ts';
+import { isReplyError } from './reply-error.ts';
 
 /** Options of {@link ioredisExecutor}. */
 export interface IoRedisExecutorOptions {
@@ -66,6 +67,7 @@ export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOpt
 
 /** How far a call got. */
 interface Call {
+  readonly operation: string;
   sent: boolean;
   /** Its caller has been told that it failed. */
   over: boolean;
@@ -93,13 +95,13 @@ class IoRedisExecutor implements RedisExecutor {
   }
 
   command(name: string, ...args: RedisArgument[]): Promise<unknown> {
-    const call: Call = { sent: false, over: false };
-    return this.#limited(name, this.#send(name, args, call), call);
+    const call = begin(name);
+    return this.#limited(this.#send(name, args, call), call);
   }
 
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    const call: Call = { sent: false, over: false };
-    return this.#limited(script.name, this.#evaluate(script, keys, args, call), call);
+    const call = begin(script.name);
+    return this.#limited(this.#evaluate(script, keys, args, call), call);
   }
 
   async *scan(prefix: string): AsyncGenerator<readonly string[], void, void> {
@@ -108,8 +110,9 @@ class IoRedisExecutor implements RedisExecutor {
     for (const node of client.nodes?.('master') ?? [client]) {
       let cursor = '0';
       do {
-        const page = node.call('SCAN', cursor, 'MATCH', pattern, 'COUNT', 512);
-        const reply = await this.#limited('SCAN', page, { sent: true, over: false });
+        const call = begin('SCAN');
+        const page = this.#write(node, call, 'SCAN', [cursor, 'MATCH', pattern, 'COUNT', 512]);
+        const reply = await this.#limited(page, call);
         const [next, keys] = reply as [string, string[]];
         cursor = next;
         if (keys.length > 0) yield keys;
@@ -157,17 +160,28 @@ class IoRedisExecutor implements RedisExecutor {
     }
   }
 
-  #write(client: IoRedisConnectionLike, call: Call, name: string, args: RedisArgument[]): Promise<unknown> {
+  async #write(
+    client: IoRedisConnectionLike,
+    call: Call,
+    name: string,
+    args: RedisArgument[],
+  ): Promise<unknown> {
     // Whoever asked has been told that it failed; nobody expects it to happen any more.
-    if (call.over) return new Promise(() => {});
+    if (call.over) return;
     call.sent = true;
-    return client.call(name, ...args);
+    try {
+      return await client.call(name, ...args);
+    } catch (cause) {
+      if (isReplyError(cause)) throw cause;
+      const message = 'the connection was lost before the reply';
+      throw new RedisUnavailableError(call.operation, { message, sent: true, cause });
+    }
   }
 
-  #limited<T>(operation: string, work: Promise<T>, call: Call): Promise<T> {
+  #limited<T>(work: Promise<T>, call: Call): Promise<T> {
     return withDeadline(work, this.#timeoutMs, this.#clock, () => {
       call.over = true;
-      return new RedisUnavailableError(operation, {
+      return new RedisUnavailableError(call.operation, {
         message: `no reply within ${this.#timeoutMs} ms`,
         sent: call.sent,
         cause: this.#connection.lastError,
@@ -188,5 +202,9 @@ class IoRedisExecutor implements RedisExecutor {
 }
 
 function isNoScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+  return isReplyError(error) && error.message.startsWith('NOSCRIPT');
+}
+
+function begin(operation: string): Call {
+  return { operation, sent: false, over: false };
 }
