@@ -2,6 +2,7 @@ import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
+import type { TagRecord } from '../memory/tag-records.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { ReadOptions } from '../read-options.ts';
 import { holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
@@ -57,8 +58,8 @@ export async function read(
       count(counters, held);
       return held;
     }
-    const running = joins < mostJoins ? parts.flights.get(key.wire) : undefined;
-    const flight = running ?? launch(parts, request, undefined);
+    const running = joins < mostJoins ? joinable(parts, key.wire) : undefined;
+    const flight = running ?? launch(parts, request, false);
     try {
       const outcome = await flight.join(request.signal, (reason) => abandon(parts, flight, reason));
       // The flight of somebody else may have begun too early for this caller; one's own never has.
@@ -85,16 +86,23 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
   return servedOld({ ...entry, from: 'memory' });
 }
 
-/** Starts the one refresh of this process behind an entry that is served stale. */
-function refreshBehind(parts: EngineParts, request: ReadRequest, entry: MemoryEntry): void {
-  if (parts.clock.now() < entry.retryAt || parts.flights.get(entry.wire) !== undefined) return;
-  launch(parts, { ...request, minClock: 0 }, entry);
+/** What a caller may wait for. A refresh only where nothing but memory could have the old value. */
+function joinable(parts: EngineParts, wire: string): Flight<Outcome> | undefined {
+  return parts.flights.get(wire) ?? (parts.remote === undefined ? parts.flights.refreshOf(wire) : undefined);
 }
 
-/** Starts a flight for the key. `behind`: the entry that is served meanwhile, if nobody waits for the flight. */
-function launch(parts: EngineParts, request: ReadRequest, behind: MemoryEntry | undefined): Flight<Outcome> {
+/** Starts the one refresh of this process behind an entry that is served stale. */
+function refreshBehind(parts: EngineParts, request: ReadRequest, entry: MemoryEntry): void {
+  const { flights } = parts;
+  if (parts.clock.now() < entry.retryAt) return;
+  if (flights.refreshOf(entry.wire) !== undefined || flights.get(entry.wire) !== undefined) return;
+  launch(parts, { ...request, minClock: 0 }, true);
+}
+
+/** Starts a flight for the key. `behind`: an entry is served meanwhile, and nobody has to wait. */
+function launch(parts: EngineParts, request: ReadRequest, behind: boolean): Flight<Outcome> {
   const { wire, tags } = request.key;
-  const flight = new Flight<Outcome>(wire, parts.tags.retain([...tags, parts.everything]));
+  const flight = new Flight<Outcome>(wire, parts.tags.retain([...tags, parts.everything]), behind);
   parts.flights.add(flight);
   const land = () => {
     parts.flights.landed(flight);
@@ -102,7 +110,7 @@ function launch(parts: EngineParts, request: ReadRequest, behind: MemoryEntry | 
   };
   const tail = () => (flight.tail === undefined ? land() : flight.tail.then(land, land));
   // A turn later, so that the flight can be joined before the loader runs.
-  flight.promise = Promise.resolve().then(() => fly(parts, flight, request, behind));
+  flight.promise = Promise.resolve().then(() => fly(parts, flight, request));
   // Also keeps a failure that nobody waits for from being unhandled.
   parts.background.run(flight.promise.then(tail, tail));
   return flight;
@@ -115,16 +123,11 @@ function abandon(parts: EngineParts, flight: Flight<Outcome>, reason: unknown): 
 }
 
 /** The way to a value that memory does not have. Without the remote tier, or while it does not answer: the loader. */
-async function fly(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  behind: MemoryEntry | undefined,
-): Promise<Outcome> {
+async function fly(parts: EngineParts, flight: Flight<Outcome>, request: ReadRequest): Promise<Outcome> {
   const { remote } = parts;
   if (remote !== undefined) {
     try {
-      return await throughRemote(parts, flight, request, behind, remote);
+      return await throughRemote(parts, flight, request, remote);
     } catch (error) {
       if (!(error instanceof Unreached)) throw error;
     }
@@ -143,7 +146,6 @@ async function throughRemote(
   parts: EngineParts,
   flight: Flight<Outcome>,
   request: ReadRequest,
-  behind: MemoryEntry | undefined,
   remote: RemoteCall,
 ): Promise<Outcome> {
   const { key, policy } = request;
@@ -163,7 +165,7 @@ async function throughRemote(
       if (entry !== undefined && life === 'fresh') {
         return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
       }
-      if (entry !== undefined && life === 'stale' && behind === undefined) {
+      if (entry !== undefined && life === 'stale' && !flight.behind) {
         parts.flights.detach(flight);
         refreshBehind(parts, request, entry);
         return servedOld({ ...entry, from: 'remote' });
@@ -176,7 +178,9 @@ async function throughRemote(
         begin(parts, flight, 'loading');
         const sentAt = parts.clock.now();
         const answer = await reached(
-          remote.read('acquire', (tier) => tier.acquire({ key: key.wire, token, leaseMs, ...replaces })),
+          remote.read('acquire', (tier) =>
+            tier.acquire({ key: key.wire, token, leaseMs, tags: flight.tags.map(wireOf), ...replaces }),
+          ),
         );
         if (answer.state === 'acquired') {
           parts.time.observe(answer.clock, sentAt);
@@ -230,4 +234,8 @@ function count(counters: ResourceState['counters'], outcome: Outcome): void {
 
 function outcomeValue(outcome: Outcome): unknown {
   return outcome.value;
+}
+
+function wireOf(record: TagRecord): string {
+  return record.wire;
 }

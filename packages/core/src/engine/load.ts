@@ -60,7 +60,7 @@ export function release(parts: EngineParts, flight: Flight<Outcome>): void {
   const { token } = flight;
   if (token === undefined || parts.remote === undefined) return;
   flight.token = undefined;
-  parts.background.run(parts.remote.read('release', (tier) => tier.release(flight.wire, token)));
+  parts.background.run(parts.remote.attempt('release', (tier) => tier.release(flight.wire, token)));
 }
 
 async function loadAndStore(
@@ -134,9 +134,8 @@ async function store(
     return;
   }
   const tags = flight.tags.map((record) => record.wire);
-  const { clock, token } = licence;
+  const { clock, token, degraded } = licence;
   const now = parts.clock.now();
-  let { degraded } = licence;
   if (parts.remote !== undefined && token !== undefined) {
     const committed = await commit(parts.remote, parts.codec, {
       key: key.wire,
@@ -161,13 +160,11 @@ async function store(
       refused(parts, request);
       return;
     }
-    if (committed.state === 'stored') {
-      // The tier knows every tag now, and none was invalidated after the load began.
-      for (const record of flight.tags) {
-        if (record.epoch !== flight.epoch) parts.tags.learned(record, clock, flight.epoch, flight.asOf);
-      }
-    } else {
-      degraded = true;
+    // Whether it would have been refused is not known: nobody else may see the value.
+    if (committed.state === 'unreached') return;
+    // The tier knows every tag now, and none was invalidated after the load began.
+    for (const record of flight.tags) {
+      if (record.epoch !== flight.epoch) parts.tags.learned(record, clock, flight.epoch, flight.asOf);
     }
   }
   if (flight.overtaken || flight.touched) return;

@@ -39,22 +39,27 @@ export class RemoteCall {
    */
   async read<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
     if (!this.#breaker.allows()) throw new TierError(this.tier.name, operation, 'it did not answer before');
-    return await this.#call(operation, call);
+    return await this.attempt(operation, call);
   }
 
   /**
-   * For what must not be left undone: tried even while the breaker is open.
+   * For what must not be left undone: tried even while the breaker is open, and told the tier's clock by the answer.
    *
    * @throws TierError `TIER_FAILED`
    */
   async write(operation: string, call: (tier: RemoteTier) => Promise<TierClock>): Promise<TierClock> {
     const sentAt = this.#clock.now();
-    const clock = await this.#call(operation, call);
+    const clock = await this.attempt(operation, call);
     this.#time.observe(clock, sentAt);
     return clock;
   }
 
-  async #call<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
+  /**
+   * Tried even while the breaker is open; an answer closes it.
+   *
+   * @throws TierError `TIER_FAILED`
+   */
+  async attempt<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
     try {
       const answer = await call(this.tier);
       this.#breaker.succeeded();

@@ -103,7 +103,8 @@ export interface RemoteTier {
   acquire(request: AcquireRequest): Promise<Acquisition>;
 
   /**
-   * Stores the entry if `token` is still the holder and no tag of the entry was bumped after `entry.clock`.
+   * Stores the entry if `token` is still the holder and no tag of the entry was bumped after `entry.clock`. Tags that
+   * the tier does not know are known from then on, with the clock of the entry. Either way the lease is over.
    *
    * @returns Whether it was stored. `false` means something overtook the load: its value must not be cached anywhere.
    */
@@ -120,7 +121,10 @@ export interface RemoteTier {
   /** Gives a lease back without a value; no-op if it is no longer held. Wakes those who wait for the load. */
   release(key: string, token: string): Promise<void>;
 
-  /** Stores unconditionally, with the tier's present clock in place of `entry.clock`; ends any load under way. */
+  /**
+   * Stores unconditionally, with the tier's present clock in place of `entry.clock`; ends any load under way. Tags that
+   * the tier does not know are known from then on.
+   */
   put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock>;
 
   /** Removes keys and ends every load of them that is under way. */

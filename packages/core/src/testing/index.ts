@@ -5,3 +5,4 @@ export {
   type MemoryRemoteTierOptions,
   memoryRemoteTier,
 } from './memory-remote-tier.ts';
+export { type RemoteTierFixture, remoteTierSuite } from './remote-tier-suite.ts';

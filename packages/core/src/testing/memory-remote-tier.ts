@@ -243,7 +243,9 @@ export class MemoryRemoteTier implements RemoteTier {
       const { key, token, entry, ttlMs } = request;
       if (!this.#holds(key, token)) return false;
       for (const tag of entry.tags) {
-        if ((this.remote.tag(tag) ?? 0) > entry.clock) return false;
+        if ((this.remote.tag(tag) ?? 0) <= entry.clock) continue;
+        this.#release(key);
+        return false;
       }
       this.#store(key, entry, ttlMs);
       return true;
@@ -263,11 +265,7 @@ export class MemoryRemoteTier implements RemoteTier {
 
   release(key: string, token: string): Promise<void> {
     return this.#answer('release', () => {
-      const text = this.remote.get(key);
-      if (text === undefined || !this.#holds(key, token)) return;
-      if (isLease(text)) this.remote.remove(key);
-      else this.remote.patch(key, withField(text, entryFields.refreshToken, noToken));
-      this.remote.publish([key]);
+      if (this.#holds(key, token)) this.#release(key);
     });
   }
 
@@ -339,6 +337,13 @@ export class MemoryRemoteTier implements RemoteTier {
     const text = this.remote.get(key);
     if (text === undefined) return false;
     return fieldText(text, isLease(text) ? entryFields.version : entryFields.refreshToken) === token;
+  }
+
+  #release(key: string): void {
+    const text = this.remote.get(key) ?? '';
+    if (isLease(text)) this.remote.remove(key);
+    else this.remote.patch(key, withField(text, entryFields.refreshToken, noToken));
+    this.remote.publish([key]);
   }
 
   #store(key: string, entry: RemoteEntry, ttlMs: number): void {

@@ -8,6 +8,8 @@ export type FlightPhase = 'reading' | 'waiting' | 'loading' | 'landed';
 export class Flight<Outcome> {
   readonly wire: string;
   readonly tags: readonly TagRecord[];
+  /** Whether it refreshes an entry that is served meanwhile, so that nobody has to wait for it. */
+  readonly behind: boolean;
   readonly controller: AbortController = new AbortController();
   /** The epoch of trust, and how many changes of tags had been heard, when the present read or load began. */
   epoch = 0;
@@ -28,9 +30,10 @@ export class Flight<Outcome> {
   #stays = false;
   #callers = 0;
 
-  constructor(wire: string, tags: readonly TagRecord[]) {
+  constructor(wire: string, tags: readonly TagRecord[], behind: boolean) {
     this.wire = wire;
     this.tags = tags;
+    this.behind = behind;
   }
 
   /** Whether anybody asked for it who cannot leave, or has not left. */
@@ -70,13 +73,19 @@ export class Flight<Outcome> {
   }
 }
 
-/** The flights of one cache: at most one per key that may be joined, any number that were overtaken. */
+/** The flights of one cache: per key at most one that may be joined and one refresh, and any number that were overtaken. */
 export class SingleFlight<Outcome> {
   readonly #joinable = new Map<string, Flight<Outcome>>();
+  readonly #refreshes = new Map<string, Flight<Outcome>>();
   readonly #live = new Map<string, Set<Flight<Outcome>>>();
 
   get(wire: string): Flight<Outcome> | undefined {
     return this.#joinable.get(wire);
+  }
+
+  /** The refresh of a key behind the entry that is served. */
+  refreshOf(wire: string): Flight<Outcome> | undefined {
+    return this.#refreshes.get(wire);
   }
 
   /** All that have not landed, the overtaken ones among them. */
@@ -90,7 +99,7 @@ export class SingleFlight<Outcome> {
   }
 
   add(flight: Flight<Outcome>): void {
-    this.#joinable.set(flight.wire, flight);
+    this.#of(flight).set(flight.wire, flight);
     const flights = this.#live.get(flight.wire);
     if (flights === undefined) this.#live.set(flight.wire, new Set([flight]));
     else flights.add(flight);
@@ -98,7 +107,8 @@ export class SingleFlight<Outcome> {
 
   /** From now on nobody joins it. */
   detach(flight: Flight<Outcome>): void {
-    if (this.#joinable.get(flight.wire) === flight) this.#joinable.delete(flight.wire);
+    const flights = this.#of(flight);
+    if (flights.get(flight.wire) === flight) flights.delete(flight.wire);
   }
 
   landed(flight: Flight<Outcome>): void {
@@ -107,5 +117,9 @@ export class SingleFlight<Outcome> {
     const flights = this.#live.get(flight.wire);
     flights?.delete(flight);
     if (flights?.size === 0) this.#live.delete(flight.wire);
+  }
+
+  #of(flight: Flight<Outcome>): Map<string, Flight<Outcome>> {
+    return flight.behind ? this.#refreshes : this.#joinable;
   }
 }
