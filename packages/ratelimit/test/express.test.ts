@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { FakeClock } from '@cachekit/core/testing';
 import express from 'express';
 import { afterEach, describe, expect, test } from 'vitest';
 import { rateLimit } from '../src/express/index.ts';
 import { createRateLimiter, gcra, memoryStore } from '../src/index.ts';
-import { FakeClock } from './fake-clock.ts';
 
 const limiter = () =>
   createRateLimiter({

@@ -1,7 +1,7 @@
+import { FakeClock } from '@cachekit/core/testing';
 import { describe, expect, test } from 'vitest';
 import { withRateLimit } from '../src/fetch/index.ts';
 import { createRateLimiter, gcra, memoryStore } from '../src/index.ts';
-import { FakeClock } from './fake-clock.ts';
 
 const limiter = () =>
   createRateLimiter({

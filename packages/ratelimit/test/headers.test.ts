@@ -1,3 +1,4 @@
+import { FakeClock } from '@cachekit/core/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -8,7 +9,6 @@ import {
   rateLimitHeaders,
   tooManyRequests,
 } from '../src/index.ts';
-import { FakeClock } from './fake-clock.ts';
 import { parseItems } from './structured-fields.ts';
 
 const policies = {
@@ -104,7 +104,7 @@ describe('rateLimitHeaders()', () => {
           const clock = new FakeClock();
           const limits = limiter(clock);
           for (const { gap, cost } of calls) {
-            clock.advance(gap);
+            await clock.advance(gap);
             const ask = () => limits.consume({ burst: ['u1'], daily: ['u1'] }, { cost });
             const decision = await ask();
             const headers = rateLimitHeaders(decision);
@@ -117,7 +117,7 @@ describe('rateLimitHeaders()', () => {
             }
             const retryAfter = Number(headers['Retry-After']);
             for (const { parameters } of items) expect(parameters.t ?? 0).toBeLessThanOrEqual(retryAfter);
-            clock.advance(retryAfter * 1_000);
+            await clock.advance(retryAfter * 1_000);
             expect((await ask()).allowed).toBe(true);
           }
         },

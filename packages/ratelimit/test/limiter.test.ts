@@ -1,4 +1,5 @@
 import { isCacheKitError } from '@cachekit/core';
+import { FakeClock } from '@cachekit/core/testing';
 import { describe, expect, test } from 'vitest';
 import {
   createRateLimiter,
@@ -10,7 +11,6 @@ import {
   RateLimitStoreError,
   type Step,
 } from '../src/index.ts';
-import { FakeClock } from './fake-clock.ts';
 
 const policies = {
   user: gcra({ limit: 3, window: '1m' }),
@@ -77,9 +77,9 @@ describe('consume()', () => {
         passed++;
         continue;
       }
-      clock.advance(decision.retryAfterMs - 1);
+      await clock.advance(decision.retryAfterMs - 1);
       expect((await ask()).allowed).toBe(false);
-      clock.advance(1);
+      await clock.advance(1);
       expect((await ask()).allowed).toBe(true);
       passed++;
     }
@@ -185,14 +185,14 @@ describe('when the store is unavailable', () => {
       decision = answer;
     });
     await Promise.resolve();
-    clock.advance(149);
+    await clock.advance(149);
     await new Promise((resolve) => setImmediate(resolve));
     expect(decision).toBeUndefined();
-    clock.advance(1);
-    clock.advance(1);
+    await clock.advance(1);
+    await clock.advance(1);
     await answered;
     expect(decision).toMatchObject({ allowed: true, source: 'local' });
-    expect(clock.pending).toBe(0);
+    expect(clock.timers).toBe(0);
   });
 
   test.each([
@@ -251,8 +251,8 @@ describe('when the store is unavailable', () => {
     const limits = createRateLimiter({ policies, store, clock });
     const answered = limits.consume({ user: ['u1'] });
     await Promise.resolve();
-    clock.advance(150);
-    clock.advance(1);
+    await clock.advance(150);
+    await clock.advance(1);
     expect((await answered).source).toBe('local');
     late(new Error('too late'));
     await new Promise((resolve) => setImmediate(resolve));

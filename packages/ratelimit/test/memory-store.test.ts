@@ -1,6 +1,6 @@
+import { FakeClock } from '@cachekit/core/testing';
 import { describe, expect, test } from 'vitest';
 import { createRateLimiter, fixedWindow, gcra, memoryStore } from '../src/index.ts';
-import { FakeClock } from './fake-clock.ts';
 
 const policies = { api: gcra({ limit: 4, window: '1m' }) };
 
@@ -57,7 +57,7 @@ describe('memoryStore()', () => {
     });
     await limiter.consume({ long: ['kept'] });
     for (let i = 0; i < 19; i++) await limiter.consume({ short: [i] });
-    clock.advance(1_000);
+    await clock.advance(1_000);
     for (let i = 0; i < 15; i++) await limiter.consume({ long: [`new ${i}`] });
     expect((await limiter.consume({ long: ['kept'] })).limits.long.remaining).toBe(0);
   });
@@ -66,10 +66,10 @@ describe('memoryStore()', () => {
     const clock = new FakeClock();
     const limiter = createRateLimiter({ policies, store: memoryStore(), clock });
     await limiter.consume({ api: ['u1'] }, { cost: 4 });
-    clock.advance(-3_600_000);
+    await clock.advance(-3_600_000);
     const denied = await limiter.consume({ api: ['u1'] });
     expect(denied.retryAfterMs).toBeLessThanOrEqual(60_000);
-    clock.advance(denied.retryAfterMs);
+    await clock.advance(denied.retryAfterMs);
     expect((await limiter.consume({ api: ['u1'] })).allowed).toBe(true);
   });
 

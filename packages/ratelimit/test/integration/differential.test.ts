@@ -1,8 +1,8 @@
+import { FakeClock } from '@cachekit/core/testing';
 import { uniqueNamespace } from '@cachekit/services/vitest';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRateLimiter, fixedWindow, gcra, memoryStore, redisStore } from '../../src/index.ts';
-import { FakeClock } from '../fake-clock.ts';
 import { connect } from './connection.ts';
 import { virtualTime } from './virtual-time.ts';
 
@@ -39,7 +39,7 @@ describe('the Lua and the TypeScript of each algorithm', () => {
           onUnavailable: 'throw',
         });
         for (const { names, id, cost, gap } of requests) {
-          clock.advance(Math.floor(gap ** 3 * policies[names[0] ?? 'a'].windowMs));
+          await clock.advance(Math.floor(gap ** 3 * policies[names[0] ?? 'a'].windowMs));
           const ids = Object.fromEntries(names.map((name) => [name, [id]])) as Record<
             'a' | 'b' | 'c',
             string[]
@@ -81,7 +81,7 @@ describe('the Lua and the TypeScript of each algorithm', () => {
           });
           for (const [i, { id, cost, gap }] of requests.entries()) {
             const { rule, inTypeScript, inLua } = limiters[i % limiters.length] as (typeof limiters)[number];
-            clock.advance(Math.floor(gap ** 3 * rule.window));
+            await clock.advance(Math.floor(gap ** 3 * rule.window));
             const options = { cost: Math.max(1, Math.round(cost ** 3 * rule.limit)) };
             const [expected, decision] = await Promise.all([
               inTypeScript.consume({ a: [id] }, options),
