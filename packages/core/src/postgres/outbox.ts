@@ -64,7 +64,7 @@ export async function installOutbox(sql: SqlExecutor, name: string): Promise<voi
 export interface OutboxRetention {
   /**
    * How long a row is kept after it was written, once every consumer has it.
-   * @defaultValue `'1h'`
+   * @defaultValue `'10m'`
    */
   readonly consumed?: Duration;
   /**
@@ -91,7 +91,7 @@ export async function pruneOutbox(
   retention: OutboxRetention = {},
 ): Promise<number> {
   const table = outboxTable(name);
-  const consumedMs = durationMs(retention.consumed ?? '1h', 'retention.consumed');
+  const consumedMs = durationMs(retention.consumed ?? '10m', 'retention.consumed');
   const abandonedMs = durationMs(retention.abandoned ?? '7d', 'retention.abandoned');
   return sql.transaction(async (transaction) => {
     await transaction.query(

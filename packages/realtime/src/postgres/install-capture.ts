@@ -68,6 +68,7 @@ export async function installCapture(sql: SqlExecutor, options: InstallCaptureOp
   // All are checked before the first is touched.
   const shapes: TableShape[] = [];
   for (const [name, table] of tables) shapes.push(await readTableShape(sql, name, table));
+  refuseTwice(shapes);
   await installOutbox(sql, changeOutbox);
   for (const shape of shapes) {
     if (await isInstalled(sql, shape)) continue;
@@ -103,6 +104,22 @@ export async function uninstallCapture(
       await withTableLock(sql, lockTimeoutMs, options.clock ?? systemClock, async (transaction) => {
         await transaction.query(`drop function if exists ${qualifiedFunction(row.name)}() cascade`);
       });
+    }
+  }
+}
+
+/** A table under two names, or a partition beside its parent: every change of it would have to be told twice. */
+function refuseTwice(shapes: readonly TableShape[]): void {
+  const names = new Map<string, string>();
+  for (const shape of shapes) {
+    for (const { oid } of shape.relations) {
+      const other = names.get(oid);
+      if (other !== undefined) {
+        throw new ConfigurationError(
+          `installCapture: "${other}" and "${shape.capture.name}" are the same table, or one is a partition of the other`,
+        );
+      }
+      names.set(oid, shape.capture.name);
     }
   }
 }

@@ -356,6 +356,8 @@ describe('installing', () => {
     [{ devices: { key: ['serial'] } }, 'does not identify a row'],
     [{ calls: { keys: ['id'] } }, 'unknown option "keys"'],
     [{ a_view: {} }, 'is no table'],
+    [{ calls: {}, 'public.calls': {} }, 'are the same table'],
+    [{ parts: {}, parts_1: {} }, 'is a partition of the other'],
     [{}, 'at least one table'],
   ])('refuses %j', async (tables, message) => {
     await pool.query('create or replace view a_view as select 1 as id');
