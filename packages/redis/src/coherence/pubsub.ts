@@ -1,4 +1,11 @@
-import type { Coherence, CoherenceSink, RedisExecutor, RedisSubscriber } from '@cachekit/core';
+import {
+  type Coherence,
+  type CoherenceSink,
+  type RedisExecutor,
+  type RedisSubscriber,
+  tokenLength,
+} from '@cachekit/core';
+import { storedMark } from '../scripts/fragments.ts';
 
 /**
  * Hears of changes on a channel to which the scripts of the tier publish as they write.
@@ -32,6 +39,11 @@ export class PubSubCoherence implements Coherence {
 }
 
 function hear(message: string, sink: CoherenceSink): void {
+  const keyStart = storedMark.length + tokenLength;
+  if (message.startsWith(storedMark) && message.length > keyStart) {
+    sink.changed([message.slice(keyStart)], message.slice(storedMark.length, keyStart));
+    return;
+  }
   const keys = keysOf(message);
   if (keys === undefined) sink.changedAll();
   else sink.changed(keys);

@@ -31,7 +31,7 @@ for i = 2, #KEYS do
 end
 redis.call('SET', key, ARGV[3], 'PX', ms)
 for i = 2, #KEYS do keepTag(KEYS[i], clock, ms) end
-publish({key})
+publishStored(key, ARGV[3])
 return 1
 `,
 };

@@ -16,10 +16,23 @@ local function digits(value, length)
 end
 `;
 
-/** `publish(keys)`: tells the other processes which keys changed, unless there is no channel (`ARGV[1]` is empty). */
-export const luaPublish = `
+/** Begins a message that tells of one entry that was stored: its version and its key follow. */
+export const storedMark = '=';
+
+/**
+ * Tells the other processes what changed, unless there is no channel (`ARGV[1]` is empty).
+ *
+ * `publish(keys)`: these keys, as a JSON array. `publishStored(key, text)`: this key, with the version of what it holds
+ * now, so that a process that has the very same in memory need not read it again.
+ */
+export const luaPublish: string = `
 local function publish(keys)
   if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], cjson.encode(keys)) end
+end
+local function publishStored(key, text)
+  if ARGV[1] == '' then return end
+  local version = string.sub(text, ${entryFields.version.start + 1}, ${entryFields.version.start + entryFields.version.length})
+  redis.call('PUBLISH', ARGV[1], '${storedMark}' .. version .. key)
 end
 `;
 

@@ -22,7 +22,7 @@ for i = 2, #KEYS do
 end
 redis.call('SET', key, string.sub(text, 1, ${start}) .. digits(clock, ${length}) .. string.sub(text, ${start + length + 1}), 'PX', ms)
 for i = 2, #KEYS do keepTag(KEYS[i], clock, ms) end
-publish({key})
+publishStored(key, text)
 return clock
 `,
 };

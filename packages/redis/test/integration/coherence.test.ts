@@ -17,8 +17,11 @@ class Told implements CoherenceSink {
   readonly events: string[] = [];
   readonly keys = new Set<string>();
 
-  changed(keys: readonly string[]): void {
+  readonly versions: (string | undefined)[] = [];
+
+  changed(keys: readonly string[], version?: string): void {
     this.events.push(`changed ${keys.join(' ')}`);
+    this.versions.push(version);
     for (const key of keys) this.keys.add(key);
   }
   changedAll(): void {
@@ -109,6 +112,20 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await expectTold('k');
   });
 
+  it('tells the version of what was stored, so that its writer need not read it again', async () => {
+    await listen();
+    const stored = entry(0);
+    await writer.put('k:é\u0001', stored, 60_000);
+    await expect.poll(() => told.events).toEqual(['changed k:é\u0001']);
+    const token = newToken(Math.random);
+    const acquired = await writer.acquire({ key: 'l', token, leaseMs: 10_000 });
+    if (acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+    const loaded = entry(acquired.clock);
+    await writer.commit({ key: 'l', token, entry: loaded, ttlMs: 60_000 });
+    await writer.expire(['l']);
+    await expect.poll(() => told.versions).toEqual([stored.version, loaded.version, undefined]);
+  });
+
   it('tells a waiter when a load is refused, so that it does not wait for the lease to run out', async () => {
     await listen();
     const token = newToken(Math.random);
@@ -148,7 +165,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
 
   it('takes a message that it does not understand for a change of everything', async () => {
     await listen();
-    for (const message of ['', 'nonsense', '{"a":1}', '[1]']) {
+    for (const message of ['', 'nonsense', '{"a":1}', '[1]', '=', '=abcdefghij']) {
       told.events.length = 0;
       await observer.publish('ck:c:changes', message);
       await expect.poll(() => told.events).toEqual(['changed all']);
