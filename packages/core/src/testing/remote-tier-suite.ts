@@ -328,7 +328,9 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
     test('expire() leaves the entry there, fresh no more', async () => {
       const entry = await stored(key);
       await other.expire([key, `${prefix}none`]);
-      expect(await readOne(key)).toEqual({ state: 'entry', entry: { ...entry, freshUntil: 0 } });
+      // Another version, so that a load under way cannot prolong it as unchanged; a tier may also keep it.
+      const version = expect.any(String);
+      expect(await readOne(key)).toEqual({ state: 'entry', entry: { ...entry, freshUntil: 0, version } });
     });
 
     test('touch() prolongs the very version and no other', async () => {
@@ -373,9 +375,9 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       expect(found.has(wild)).toBe(false);
     });
 
-    test('its coherence tells every process of every change, once it is armed', async (context) => {
+    test('its coherence tells every process of every change, once it is armed', async () => {
       const coherence = other.coherence;
-      if (coherence === undefined || coherence.mode === 'ttl') return context.skip();
+      if (coherence === undefined || coherence.mode === 'ttl') return;
       const heard = new Set<string>();
       let armed = false;
       const sink: CoherenceSink = {
