@@ -86,7 +86,9 @@ interface Task {
  *     'call.status-changed': ({ data }) => [['call', data.id], ['calls']],
  *   },
  * });
- * const calls = { queryKey: ['calls'], queryFn: async ({ queryKey }) => (await fetch('/api/calls', binding.init(queryKey))).json() };
+ * queryClient.setQueryDefaults(['calls'], {
+ *   queryFn: async ({ queryKey }) => (await fetch('/api/calls', binding.init(queryKey))).json(),
+ * });
  */
 export function bindQueryClient<Event extends BoundEvent = BoundEvent>(
   queryClient: QueryClientLike,
