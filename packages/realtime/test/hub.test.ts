@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createHub, createMemoryLog, type EventLog, type Hub, type HubOptions } from '../src/index.ts';
+import {
+  createHub,
+  createMemoryLog,
+  type EventLog,
+  type Hub,
+  type HubOptions,
+  type HubStream,
+} from '../src/index.ts';
 import { type CollectingSink, collectingSink, seeded, upTo } from './collect.ts';
 
 const opened: Hub[] = [];
@@ -102,6 +109,19 @@ describe('createHub()', () => {
     await hub.publish([event(1)]);
     const { sink } = await open(hub, { lastEventId: (await hub.position('a')).replace(/1$/, '99') });
     expect(sink.gaps()).toEqual(['epoch']);
+  });
+
+  it('takes the position that another instance told before its own message has come', async () => {
+    const log = deafLog();
+    const [one, two] = [newHub({ log }), newHub({ log })];
+    await open(two);
+    log.deaf = true;
+    await one.publish([event(1), event(2)]);
+    const { sink } = await open(two, { lastEventId: await one.position('a') });
+    log.deaf = false;
+    await one.publish([event(3)]);
+    await vi.waitFor(() => expect(data(sink)).toEqual([3]));
+    expect(sink.gaps()).toEqual([]);
   });
 
   it('gives a gap where more was missed than is replayed or kept', async () => {
@@ -220,6 +240,47 @@ describe('a slow consumer', () => {
     const slow = await open(hub, { sink: collectingSink(1_000) });
     await hub.publish(upTo(200).map((n) => event(n)));
     expect(slow.sink.bytes).toBeLessThan(1_200);
+  });
+
+  it.each(upTo(8))('is not forgotten when it makes room %i turns after its queue was full', async (turns) => {
+    const hub = newHub({ queue: { bytes: 300 }, replay: 5_000 });
+    const inner = collectingSink(300);
+    let stream: HubStream | undefined;
+    const sink: CollectingSink = {
+      ...inner,
+      events: inner.events,
+      get room() {
+        return inner.room;
+      },
+      write(chunk) {
+        inner.write(chunk);
+        if (inner.room > 0) return;
+        void pass(turns).then(() => {
+          inner.setRoom(300);
+          stream?.drained();
+        });
+      },
+    };
+    stream = (await open(hub, { sink })).stream;
+    for (let n = 1; n <= 300; n += 1) await hub.publish([event(n)]);
+    await vi.waitFor(() => expect(offsets(inner)).toEqual(upTo(300)));
+  });
+
+  it('gets a gap when the log is shorter than what was already told of it', async () => {
+    const log = createMemoryLog();
+    const hub = newHub({
+      log: {
+        ...log,
+        readAfter: async (tenant) => ({ state: 'rows', rows: [], top: await log.position(tenant) }),
+      },
+      queue: { bytes: 300 },
+    });
+    const { sink, stream } = await open(hub, { sink: collectingSink(300) });
+    // More than the frames kept in memory.
+    for (let n = 1; n <= 400; n += 1) await hub.publish([event(n)]);
+    sink.setRoom(10_000);
+    stream.drained();
+    await vi.waitFor(() => expect(sink.gaps()).toEqual(['epoch']));
   });
 
   describe('on a clock', () => {
@@ -390,6 +451,7 @@ describe('1,000 random schedules of cuts, slowness, lost messages and resumption
   async function schedule(seed: number): Promise<void> {
     const random = seeded(seed);
     const log = deafLog();
+    log.turns = () => Math.floor(random() * 6);
     const hubs = [newHub({ log, random }), newHub({ log, random })];
     const received: number[] = [];
     let lastEventId = await log.position('a').then(({ epoch }) => `${epoch}.0`);
@@ -441,23 +503,34 @@ describe('1,000 random schedules of cuts, slowness, lost messages and resumption
   }
 });
 
+async function pass(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+}
+
 /** A log whose followers hear nothing while it is deaf, and whose reads fail while it is failing. */
-function deafLog(length = 1_000): EventLog & { deaf: boolean; failing: boolean } {
+function deafLog(length = 1_000): EventLog & { deaf: boolean; failing: boolean; turns: () => number } {
   const inner = createMemoryLog({ length });
+  // A connection keeps the order of its messages.
+  let queue: Promise<void> = Promise.resolve();
   const log = {
     ...inner,
     deaf: false,
     failing: false,
+    /** How many turns a message takes, and a read before and after it sees the log. */
+    turns: () => 0,
     follow: (tenant: string, follower: Parameters<EventLog['follow']>[1]) =>
       inner.follow(tenant, {
         appended: (tail) => {
-          if (!log.deaf) follower.appended(tail);
+          if (!log.deaf) queue = queue.then(() => pass(log.turns())).then(() => follower.appended(tail));
         },
         restored: () => follower.restored(),
       }),
     readAfter: async (...args: Parameters<EventLog['readAfter']>) => {
       if (log.failing) throw new Error('no log');
-      return inner.readAfter(...args);
+      await pass(log.turns());
+      const read = await inner.readAfter(...args);
+      await pass(log.turns());
+      return read;
     },
   };
   return log;

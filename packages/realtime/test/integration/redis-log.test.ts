@@ -97,7 +97,7 @@ describe('createRedisLog()', () => {
     const tenants: string[] = [];
     for await (const some of log.tenants()) tenants.push(...some);
     expect(tenants).toEqual(['used']);
-    expect(await client.zrange(index, 0, -1)).toEqual(['used']);
+    expect(await client.zrange(index, '0', '-1')).toEqual(['used']);
   });
 
   it.each([
