@@ -71,10 +71,11 @@ const pruneEveryMs = 60_000;
  *   a transaction that rolled back, or of a savepoint that did, never.
  * - In the order in which they were written as far as one row of a table is concerned. A transaction that runs long
  *   delays nothing but its own rows.
- * - At its first start it begins with the present. If the outbox holds older rows they are not replayed: it reports the
- *   gap `started`. It reports `restored` when the database is not the one the cursor was made in (another cluster, a
- *   recovery to a point in time, a failover), `trimmed` when rows were removed before they were delivered, and
- *   `source` for a TRUNCATE, in its place between the changes before and after it.
+ * - At its first start it begins with the present: what is committed after `start` resolved is delivered, and what the
+ *   outbox already holds is not replayed but reported as the gap `started`. It reports `restored` when the database is
+ *   not the one the cursor was made in (another cluster, a recovery to a point in time, a failover), `trimmed` when
+ *   rows were removed before they were delivered, and `source` for a TRUNCATE, in its place between the changes before
+ *   and after it.
  * - One connection of the pool is in use while a batch is delivered, inside a transaction that holds the cursor's row.
  *   When it dies or is taken away the signal of the batch aborts, and the batch is delivered again by whoever holds
  *   the cursor next.
@@ -333,7 +334,8 @@ class OutboxSource implements ChangeSource {
       if (held === undefined) return 'elsewhere';
       if (held.gap !== undefined) {
         const { gap } = held;
-        const position = await presentPosition(transaction);
+        // Only a cursor of another history has no place to go on from; else what is still there is delivered after it.
+        const position = gap === 'restored' ? await presentPosition(transaction) : held;
         await this.#holding(transaction, (sink, signal) => sink.gap(gap, signal));
         await moveCursor(transaction, this.name, position, 0);
         return 0;

@@ -1,5 +1,11 @@
-import { type ChangeSource, isCacheKitError } from '@cachekit/core';
-import { createListener, type OutboxSourceOptions, outboxSource, pgExecutor } from '@cachekit/core/postgres';
+import { type ChangeSource, isCacheKitError, systemClock } from '@cachekit/core';
+import {
+  createListener,
+  type OutboxSourceOptions,
+  outboxSource,
+  pgExecutor,
+  pruneOutbox,
+} from '@cachekit/core/postgres';
 import { createDatabase } from '@cachekit/services';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
@@ -186,6 +192,33 @@ describe('the cursor', () => {
       await copy.drop();
       pool = poolOf(database.url);
     }
+  });
+});
+
+describe('what is not needed any more', () => {
+  test('is deleted by the source itself, also while it is never idle', async () => {
+    // A minute of this clock is 30 ms.
+    const clock = { ...systemClock, now: () => performance.now() * 2_000 };
+    const recorder = new Recorder();
+    await source({ clock, retention: { consumed: 0 } }).start(recorder);
+    for (let id = 1; id <= 200; id += 1) await pool.query('insert into work values ($1, 0)', [id]);
+    await expect.poll(() => recorder.changes.length, deadline).toBe(200);
+    await expect.poll(() => committed(pool), deadline).toEqual([]);
+  });
+
+  test('and was removed before it was delivered is a gap, and what is left is delivered behind it', async () => {
+    const recorder = new Recorder();
+    const absent = source({ name: 'absent' });
+    await absent.start(recorder);
+    await absent.stop();
+    await pool.query('insert into work values (1, 0)');
+    await pool.query("update cachekit.change set at = now() - interval '8 days'");
+    await pool.query('insert into work values (2, 0)');
+    expect(await pruneOutbox(pgExecutor(pool), 'change')).toBe(1);
+    await source({ name: 'absent' }).start(recorder);
+    await expect.poll(() => recorder.seen.length, deadline).toBe(2);
+    expect(recorder.seen[0]).toBe('gap:trimmed');
+    expect(recorder.changes.map((change) => change.key.id)).toEqual([2]);
   });
 });
 
