@@ -89,10 +89,10 @@ export interface Cache {
    * @example
    * const devices = await cache.getOrLoad(keys.devices({ tenant }), ({ signal }) => loadDevices(tenant, signal));
    */
-  getOrLoad<T>(key: CacheKey<T>, loader: Loader<T>, options?: ReadOptions): Promise<T>;
+  getOrLoad<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T>;
 
   /** As {@link Cache.getOrLoad}, and tells where the value came from and how old it is. */
-  read<T>(key: CacheKey<T>, loader: Loader<T>, options?: ReadOptions): Promise<CacheRead<T>>;
+  read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>>;
 
   /**
    * Stores a value; ends every load of the key that is under way.
@@ -101,7 +101,7 @@ export interface Cache {
    * @throws TierError `TIER_FAILED` if the remote tier was not reached. It then still holds what it held.
    * @throws ArgumentError `INVALID_ARGUMENT` for `undefined` and for what the codec cannot write.
    */
-  set<T>(key: CacheKey<T>, value: T, policy?: CachePolicy): Promise<TierClock>;
+  set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock>;
 
   /**
    * Removes entries, and makes every load of them that is under way land nowhere.
@@ -164,16 +164,16 @@ class EngineCache implements Cache {
     this.namespace = this.#parts.namespace;
   }
 
-  getOrLoad<T>(key: CacheKey<T>, loader: Loader<T>, options?: ReadOptions): Promise<T> {
+  getOrLoad<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T> {
     return getOrLoad(this.#parts, key, loader as Loader<unknown>, options) as Promise<T>;
   }
 
-  async read<T>(key: CacheKey<T>, loader: Loader<T>, options?: ReadOptions): Promise<CacheRead<T>> {
+  async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
     const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
     return cacheRead<T>(this.#parts, key, outcome);
   }
 
-  set<T>(key: CacheKey<T>, value: T, policy?: CachePolicy): Promise<TierClock> {
+  set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
     return set(this.#parts, key, value, policy);
   }
 

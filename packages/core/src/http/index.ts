@@ -1,1 +1,3 @@
-export {};
+export { clockHeader, minClockOf, setCacheHeaders } from './cache-headers.ts';
+export { metricsHandler } from './metrics-handler.ts';
+export { type WithCacheOptions, withCache } from './with-cache.ts';

@@ -1,0 +1,45 @@
+import type { CacheRead } from '../cache.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
+
+/** Header in which a client says the clock of the invalidation it heard of, and by which responses vary. */
+export const clockHeader = 'X-CacheKit-Clock';
+
+/**
+ * The minimum clock of a request. Whatever is no clock counts as none.
+ *
+ * @param headers - Of the request; see {@link clockHeader}.
+ */
+export function minClockOf(headers: Headers): TierClock | undefined {
+  const text = headers.get(clockHeader);
+  if (text === null || !/^\d{1,16}$/.test(text)) return undefined;
+  const clock = Number(text);
+  return Number.isSafeInteger(clock) ? clock : undefined;
+}
+
+/**
+ * Says in the headers of a response what the cache said.
+ *
+ * | header          | value                                                                      |
+ * | --------------- | -------------------------------------------------------------------------- |
+ * | `X-Cache`       | `HIT`, `MISS` or `STALE`                                                   |
+ * | `Cache-Control` | `private, max-age={ttl}, stale-while-revalidate={ttl/2}`, unless there is one |
+ * | `Age`           | seconds since the load began, so that a browser does not add `ttl` to `ttl` |
+ * | `Vary`          | `X-CacheKit-Clock` beside what it says already                             |
+ *
+ * Seconds are whole. A response that is no success gets `X-Cache` and `Vary` alone.
+ *
+ * @see RFC 9111, RFC 5861
+ */
+export function setCacheHeaders(response: Response, read: Omit<CacheRead<unknown>, 'value'>): void {
+  const { headers } = response;
+  headers.set('X-Cache', read.state.toUpperCase());
+  const vary = headers.get('Vary');
+  headers.set('Vary', vary === null ? clockHeader : `${vary}, ${clockHeader}`);
+  if (!response.ok || headers.has('Cache-Control')) return;
+  const seconds = Math.floor(read.ttlMs / 1_000);
+  headers.set(
+    'Cache-Control',
+    `private, max-age=${seconds}, stale-while-revalidate=${Math.floor(seconds / 2)}`,
+  );
+  headers.set('Age', String(Math.floor(read.ageMs / 1_000)));
+}

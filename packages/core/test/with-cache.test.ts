@@ -1,0 +1,176 @@
+import { describe, expect, test, vi } from 'vitest';
+import { metricsHandler, withCache } from '../src/http/index.ts';
+import { createCache, isCacheKitError } from '../src/index.ts';
+import { FakeClock } from '../src/testing/index.ts';
+import { devices, keys, settled, stats } from './keys.ts';
+
+const get = (headers: Record<string, string> = {}, method = 'GET') =>
+  new Request('http://localhost/api/devices', { method, headers });
+
+function setup() {
+  const clock = new FakeClock();
+  const cache = createCache({ clock });
+  let version = 0;
+  const load = vi.fn(async () => ({ version: ++version }));
+  return { clock, cache, load, handler: withCache(cache, { key: () => devices, load }) };
+}
+
+describe('withCache()', () => {
+  test('RC-7 says MISS and then HIT, and how long a browser may keep it', async () => {
+    const { handler, clock } = setup();
+    const first = await handler(get());
+    expect(first.status).toBe(200);
+    expect(await first.json()).toEqual({ version: 1 });
+    expect(Object.fromEntries(first.headers)).toMatchObject({
+      'x-cache': 'MISS',
+      'cache-control': 'private, max-age=300, stale-while-revalidate=150',
+      age: '0',
+      vary: 'X-CacheKit-Clock',
+      'content-type': 'application/json',
+    });
+    await clock.advance(12_345);
+    const second = await handler(get());
+    expect(await second.json()).toEqual({ version: 1 });
+    expect(second.headers.get('X-Cache')).toBe('HIT');
+    expect(second.headers.get('Age')).toBe('12');
+  });
+
+  test('RC-7 says STALE for what is served while it is refreshed', async () => {
+    const { cache, clock } = setup();
+    const handler = withCache(cache, { key: () => stats, load: async () => 1 });
+    await handler(get());
+    await clock.advance(70_000);
+    expect((await handler(get())).headers.get('X-Cache')).toBe('STALE');
+    await settled();
+    expect((await handler(get())).headers.get('X-Cache')).toBe('HIT');
+  });
+
+  test('answers a client that heard of an invalidation with nothing older', async () => {
+    const { handler, cache } = setup();
+    await handler(get());
+    const clock = await cache.invalidateTags(keys.tag('acme', 'calls'));
+    const response = await handler(get({ 'X-CacheKit-Clock': String(clock) }));
+    expect(response.headers.get('X-Cache')).toBe('MISS');
+    expect(await response.json()).toEqual({ version: 2 });
+    expect((await handler(get({ 'X-CacheKit-Clock': String(clock) }))).headers.get('X-Cache')).toBe('HIT');
+  });
+
+  test.each([
+    '',
+    'abc',
+    '-1',
+    '1e9',
+    '1.5',
+    ' 5',
+    '99999999999999999',
+    '9999999999999999',
+    '4102444800000000',
+  ])('ignores the clock %j', async (clock) => {
+    const { handler } = setup();
+    await handler(get());
+    expect((await handler(get({ 'X-CacheKit-Clock': clock }))).headers.get('X-Cache')).toBe('HIT');
+  });
+
+  test('passes the error of a loader, a key or a response on unchanged', async () => {
+    const { cache } = setup();
+    const failure = new Error('no database');
+    const fail = () => {
+      throw failure;
+    };
+    const key = () => devices;
+    const load = async () => 1;
+    await expect(withCache(cache, { key, load: fail })(get())).rejects.toBe(failure);
+    await expect(withCache(cache, { key: fail, load })(get())).rejects.toBe(failure);
+    await expect(withCache(cache, { key, load, respond: fail })(get())).rejects.toBe(failure);
+  });
+
+  test('lets the response be made, and keeps what it says itself', async () => {
+    const { cache } = setup();
+    const handler = withCache(cache, {
+      key: () => devices,
+      load: async () => null,
+      respond: (value) =>
+        value === null
+          ? new Response('none', { status: 404, headers: { Vary: 'Accept' } })
+          : Response.json(value),
+    });
+    const missing = await handler(get());
+    expect(missing.status).toBe(404);
+    expect(await missing.text()).toBe('none');
+    expect(missing.headers.get('Vary')).toBe('Accept, X-CacheKit-Clock');
+    expect(missing.headers.get('Cache-Control')).toBeNull();
+    const moved = withCache(cache, {
+      key: () => stats,
+      load: async () => 1,
+      respond: () => Response.redirect('http://localhost/', 302),
+    });
+    expect((await moved(get())).headers.get('Location')).toBe('http://localhost/');
+    const own = withCache(cache, {
+      key: () => stats,
+      load: async () => 1,
+      respond: () => new Response('x', { headers: { 'Cache-Control': 'no-store' } }),
+    });
+    expect((await own(get())).headers.get('Cache-Control')).toBe('no-store');
+  });
+
+  test('answers HEAD without a body and refuses other methods', async () => {
+    const { handler, load } = setup();
+    const head = await handler(get({}, 'HEAD'));
+    expect(head.headers.get('X-Cache')).toBe('MISS');
+    expect(await head.text()).toBe('');
+    const post = await handler(get({}, 'POST'));
+    expect(post.status).toBe(405);
+    expect(post.headers.get('Allow')).toBe('GET, HEAD');
+    expect(load).toHaveBeenCalledTimes(1);
+  });
+
+  test('aborts the load when the last client has gone', async () => {
+    const { cache } = setup();
+    const gone = new AbortController();
+    let signal: AbortSignal | undefined;
+    const handler = withCache(cache, {
+      key: () => devices,
+      load: (_request, context) => {
+        signal = context.signal;
+        return new Promise(() => {});
+      },
+    });
+    const response = handler(new Request('http://localhost/', { signal: gone.signal }));
+    await vi.waitFor(() => expect(signal).toBeDefined());
+    gone.abort(new Error('gone'));
+    await expect(response).rejects.toThrow('gone');
+    expect(signal?.aborted).toBe(true);
+  });
+
+  test('refuses options that no handler can be made of', () => {
+    const { cache } = setup();
+    const make = withCache as unknown as (...all: unknown[]) => unknown;
+    for (const options of [
+      {},
+      { key: () => devices },
+      { key: 1, load: () => 1 },
+      { key: () => 1, load: () => 1, ttl: 1 },
+    ]) {
+      expect(() => make(cache, options)).toThrow(
+        expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_CONFIGURATION')),
+      );
+    }
+  });
+});
+
+describe('metricsHandler()', () => {
+  test('CRM-6 gives the metrics and resets them', async () => {
+    const { cache, handler } = setup();
+    const metrics = metricsHandler(cache);
+    for (let request = 0; request < 4; request++) await handler(get());
+    expect(await (await metrics(get())).json()).toMatchObject({
+      cache: {
+        devices: { hits: 3, misses: 1, hitRate: 75, totalRequests: 4 },
+        overall: { hits: 3, misses: 1, hitRate: 75, totalRequests: 4 },
+      },
+    });
+    expect((await metrics(get({}, 'DELETE'))).status).toBe(204);
+    expect(await (await metrics(get())).json()).toMatchObject({ cache: { overall: { totalRequests: 0 } } });
+    expect((await metrics(get({}, 'PUT'))).status).toBe(405);
+  });
+});
