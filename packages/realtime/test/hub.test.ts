@@ -242,7 +242,7 @@ describe('a slow consumer', () => {
     expect(slow.sink.bytes).toBeLessThan(1_200);
   });
 
-  it.each(upTo(8))('is not forgotten when it makes room %i turns after its queue was full', async (turns) => {
+  it.each([0, ...upTo(7)])('is not forgotten when it makes room %i turns after its queue was full', async (turns) => {
     const hub = newHub({ queue: { bytes: 300 }, replay: 5_000 });
     const inner = collectingSink(300);
     let stream: HubStream | undefined;
