@@ -12,6 +12,7 @@ export default defineConfig({
   resolve: { conditions: [source, ...defaultClientConditions] },
   ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
   test: {
+    silent: 'passed-only',
     reporters: reports
       ? ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]]
       : ['default'],
@@ -49,8 +50,6 @@ export default defineConfig({
         test: {
           name: 'doctest',
           include: ['tooling/doctest/doctest.test.ts'],
-          // An example may print; what it prints is of interest only when it fails.
-          silent: 'passed-only',
           globalSetup: services,
           testTimeout: 30_000,
           hookTimeout: 60_000,
