@@ -196,8 +196,10 @@ async function throughRemote(
         if (old !== undefined) return servedOld(old);
         throw new LoadTimeoutError(key.wire, policy.hardTimeoutMs);
       }
+      const limitMs =
+        old === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
       flight.phase = 'waiting';
-      await wait.until(Math.min(pollMs, policy.hardTimeoutMs - waitedMs), signal);
+      await wait.until(Math.min(pollMs, limitMs - waitedMs), signal);
       signal.throwIfAborted();
     } finally {
       wait.leave();

@@ -59,8 +59,8 @@ export function dropKey(parts: EngineParts, wire: string): void {
 async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierClock> {
   const clock = await around(
     parts,
-    () => {
-      for (const wire of wires) distrustTag(parts, wire);
+    (carriedOut) => {
+      for (const wire of wires) distrustTag(parts, wire, carriedOut);
     },
     () =>
       parts.remote?.write('bumpTags', (tier) => (wires.length === 0 ? tier.time() : tier.bumpTags(wires))),
@@ -71,27 +71,28 @@ async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierC
 
 async function around(
   parts: EngineParts,
-  drop: () => void,
+  drop: (carriedOut: boolean) => void,
   call: () => Promise<TierClock> | undefined,
 ): Promise<TierClock> {
-  drop();
+  drop(false);
   const answer = call();
   if (answer === undefined) return parts.time.tick();
   try {
     return await answer;
   } finally {
-    drop();
+    drop(true);
   }
 }
 
-function distrustTag(parts: EngineParts, wire: string): void {
+function distrustTag(parts: EngineParts, wire: string, carriedOut: boolean): void {
   const record = parts.remote === undefined ? parts.tags.get(wire) : parts.tags.changed(wire);
   if (record === undefined) return;
   for (const flight of parts.flights.live()) {
     if (!flight.tags.includes(record)) continue;
     overtake(parts, flight);
-    // The load is refused whatever it gives; without its lease the next one can begin at once.
-    release(parts, flight);
+    // The load is refused whatever it gives; without its lease the next one can begin at once. Not sooner, or the next
+    // one would begin before the invalidation too.
+    if (carriedOut) release(parts, flight);
   }
 }
 

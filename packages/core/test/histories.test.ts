@@ -1,0 +1,218 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Cache, createCache, type TierClock } from '../src/index.ts';
+import { FakeClock, MemoryRemote, type MemoryRemoteTier, memoryRemoteTier } from '../src/testing/index.ts';
+import { keys, settled } from './keys.ts';
+
+/** The keys of the histories; the second has a tag of its own, the last is served stale. */
+const subjects = [
+  keys.devices({ tenant: 'a' }),
+  keys.calls({ tenant: 'a', limit: 1 }),
+  keys.devices({ tenant: 'b' }),
+  keys.kept({ tenant: 'a' }),
+];
+const tags = ['devices', 'calls'];
+const processCount = 3;
+/** Longest life of a value that was loaded while the tier did not answer. */
+const degradedMs = 1_000;
+
+type Step =
+  | {
+      readonly do: 'read' | 'invalidate' | 'set';
+      readonly by: number;
+      readonly key: number;
+      readonly turns: number;
+    }
+  | { readonly do: 'tag'; readonly by: number; readonly tag: number }
+  | { readonly do: 'clear' | 'cut' | 'mend' | 'fail' | 'recover'; readonly by: number }
+  | { readonly do: 'settle' }
+  | { readonly do: 'advance'; readonly ms: number };
+
+const by = fc.nat({ max: processCount - 1 });
+const key = fc.nat({ max: subjects.length - 1 });
+const turns = fc.nat({ max: 25 });
+const faults: fc.Arbitrary<Step> = fc.record({ do: fc.constantFrom('cut', 'mend', 'fail', 'recover'), by });
+const steps = (withFaults: boolean): fc.Arbitrary<Step[]> =>
+  fc.array(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.record({ do: fc.constant('read'), by, key, turns }) as fc.Arbitrary<Step> },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constantFrom('invalidate', 'set'),
+          by,
+          key,
+          turns,
+        }) as fc.Arbitrary<Step>,
+      },
+      {
+        weight: 2,
+        arbitrary: fc.record({ do: fc.constant('tag'), by, tag: fc.nat({ max: 1 }) }) as fc.Arbitrary<Step>,
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('clear'), by }) as fc.Arbitrary<Step> },
+      { weight: 4, arbitrary: fc.constant<Step>({ do: 'settle' }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({
+          do: fc.constant('advance'),
+          ms: fc.constantFrom(1, 300, 2_000, 6_000, 70_000),
+        }) as fc.Arbitrary<Step>,
+      },
+      ...(withFaults ? [{ weight: 2, arbitrary: faults }] : []),
+    ),
+    { minLength: 5, maxLength: 60 },
+  );
+
+/** Lives through a history and checks every read against what had been invalidated before it began. */
+class History {
+  readonly clock = new FakeClock();
+  readonly #caches: Cache[];
+  readonly #tiers: MemoryRemoteTier[] = [];
+  readonly #database = subjects.map(() => 0);
+  /** What the invalidations that were carried out promise: nothing older than this is read. */
+  readonly #floor = subjects.map(() => 0);
+  readonly #failing = new Array<boolean>(processCount).fill(false);
+  readonly #degradedUntil = new Array<number>(processCount).fill(0);
+  readonly #running: Promise<void>[] = [];
+
+  constructor(remote: boolean) {
+    const server = new MemoryRemote({ clock: this.clock });
+    this.#caches = Array.from({ length: processCount }, () => {
+      if (!remote) return createCache({ clock: this.clock });
+      const tier = memoryRemoteTier({ remote: server });
+      this.#tiers.push(tier);
+      return createCache({ clock: this.clock, remote: tier });
+    });
+    // Without a remote tier there is one process.
+    if (!remote) this.#caches.fill(this.#caches[0] as Cache);
+  }
+
+  async run(history: readonly Step[]): Promise<void> {
+    for (const step of history) await this.#take(step);
+    for (const tier of this.#tiers) {
+      tier.recover();
+      tier.mendBus();
+    }
+    await this.clock.advance(60_000);
+    await Promise.all(this.#running);
+    for (let index = 0; index < processCount; index++) this.#read(index, index % subjects.length, 0, true);
+    await this.clock.advance(60_000);
+    await Promise.all(this.#running);
+    await Promise.all(this.#caches.map((cache) => cache.close()));
+    expect(this.clock.timers).toBe(0);
+  }
+
+  async #take(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'read':
+        return this.#read(step.by, step.key, step.turns, false);
+      case 'set':
+        // Awaited: a set() that races with an invalidation may well come after it, with what was read before it.
+        this.#write(step.by, [step.key], (cache, subject) => cache.set(subject, this.#database[step.key]));
+        return await this.#running.at(-1);
+      case 'invalidate':
+        return this.#write(step.by, [step.key], (cache, subject) => cache.invalidate(subject));
+      case 'tag': {
+        const tag = tags[step.tag] as string;
+        const tagged = subjects.flatMap(({ tags: wires }, index) =>
+          wires.includes(keys.tag('a', tag).wire) ? [index] : [],
+        );
+        return this.#write(step.by, tagged, (cache) => cache.invalidateTags(keys.tag('a', tag)));
+      }
+      case 'clear':
+        return this.#write(step.by, [...subjects.keys()], (cache) => cache.clear());
+      case 'settle':
+        return await settled();
+      case 'advance':
+        return await this.clock.advance(step.ms);
+      case 'cut':
+        return this.#tiers[step.by]?.cutBus();
+      case 'mend':
+        return this.#tiers[step.by]?.mendBus();
+      case 'fail':
+        this.#failing[step.by] = true;
+        return this.#tiers[step.by]?.fail();
+      case 'recover':
+        if (this.#failing[step.by]) this.#degradedUntil[step.by] = Number.POSITIVE_INFINITY;
+        this.#failing[step.by] = false;
+        this.#tiers[step.by]?.recover();
+    }
+  }
+
+  #read(process: number, index: number, turns: number, last: boolean): void {
+    const floor = this.#floor[index] as number;
+    const excused = !last && this.#excused(process);
+    const cache = this.#caches[process] as Cache;
+    const subject = subjects[index] as (typeof subjects)[number];
+    const load = async () => {
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      const version = this.#database[index];
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      return version;
+    };
+    this.#running.push(
+      cache.getOrLoad(subject, load).then(
+        (version) => {
+          if (!excused) expect(version).toBeGreaterThanOrEqual(floor);
+        },
+        // Time jumps here, also over a load that only waits for its turn.
+        (error) => expect(error).toMatchObject({ code: 'LOAD_TIMEOUT' }),
+      ),
+    );
+  }
+
+  #write(
+    process: number,
+    indexes: readonly number[],
+    call: (cache: Cache, subject: (typeof subjects)[number]) => Promise<TierClock>,
+  ): void {
+    for (const index of indexes) this.#database[index] = (this.#database[index] as number) + 1;
+    const written = indexes.map((index) => this.#database[index] as number);
+    const subject = subjects[indexes[0] ?? 0] as (typeof subjects)[number];
+    this.#running.push(
+      call(this.#caches[process] as Cache, subject).then(
+        () => {
+          for (const [at, index] of indexes.entries()) {
+            this.#floor[index] = Math.max(this.#floor[index] as number, written[at] as number);
+          }
+        },
+        (error) => expect(error).toMatchObject({ code: 'TIER_FAILED' }),
+      ),
+    );
+  }
+
+  /** A process that does not reach the tier, or did not a moment ago, may serve what it loaded meanwhile. */
+  #excused(process: number): boolean {
+    if (this.#failing[process]) return true;
+    if (this.#degradedUntil[process] === Number.POSITIVE_INFINITY) {
+      // Reads of the breaker's second go past the tier too.
+      this.#degradedUntil[process] = this.clock.now() + 2 * degradedMs;
+    }
+    return this.clock.now() < (this.#degradedUntil[process] as number);
+  }
+}
+
+const runs = process.env.CACHEKIT_LONG === '1' ? 20_000 : 300;
+
+describe('random histories', () => {
+  test('one process alone never reads what it has invalidated', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps(false), (history) => new History(false).run(history)),
+      { numRuns: runs },
+    );
+  }, 600_000);
+
+  test('several processes never read what one of them has invalidated', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps(false), (history) => new History(true).run(history)),
+      { numRuns: runs },
+    );
+  }, 600_000);
+
+  test('nor while connections break and come back', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps(true), (history) => new History(true).run(history)),
+      { numRuns: runs },
+    );
+  }, 600_000);
+});
