@@ -19,15 +19,16 @@ export async function loadedModules(host: string, entry: string, format: Format)
     .filter(({ specifier }) => specifier !== entry);
 }
 
-/**
- * What an entry loads though it must not: code of anybody but CacheKit and eventemitter3, and, where it has to run on
- * the edge or in a browser, a built-in of Node.
- */
-export function forbiddenModules(loaded: readonly Loaded[], needsNode: boolean): string[] {
+/** What an entry may load beside its own files. */
+export type Allowed = { node: boolean; vitest: boolean };
+
+/** What an entry loads though it must not: a client library, or a built-in of Node where it has to run without. */
+export function forbiddenModules(loaded: readonly Loaded[], allowed: Allowed): string[] {
   return loaded
     .filter(({ specifier, url }) => {
-      if (url.startsWith('node:')) return !needsNode;
+      if (url.startsWith('node:')) return !allowed.node;
       if (specifier.startsWith('.')) return false;
+      if (specifier === 'vitest') return !allowed.vitest;
       return (
         !/^(@cachekit\/|eventemitter3$)/.test(specifier) && !url.includes('/node_modules/eventemitter3/')
       );

@@ -49,6 +49,8 @@ describe('the manifest of a tarball', () => {
 });
 
 describe('what an entry loads', () => {
+  const edge = { node: false, vitest: false };
+
   test('is seen through every module behind it, in both formats', async () => {
     install('client', { 'package.json': '{}', 'index.js': '' });
     install('deep', {
@@ -60,8 +62,8 @@ describe('what an entry loads', () => {
     });
     for (const format of ['import', 'require'] as const) {
       const loaded = await loadedModules(host, 'deep', format);
-      expect(forbiddenModules(loaded, false)).toEqual([expect.stringMatching(/net$/), 'client']);
-      expect(forbiddenModules(loaded, true)).toEqual(['client']);
+      expect(forbiddenModules(loaded, edge)).toEqual([expect.stringMatching(/net$/), 'client']);
+      expect(forbiddenModules(loaded, { node: true, vitest: false })).toEqual(['client']);
     }
   });
 
@@ -71,7 +73,16 @@ describe('what an entry loads', () => {
     install('ours', { 'package.json': '{}', 'index.js': `require('@cachekit/core')` });
     const loaded = await loadedModules(host, 'ours', 'require');
     expect(loaded).toHaveLength(3);
-    expect(forbiddenModules(loaded, false)).toEqual([]);
+    expect(forbiddenModules(loaded, edge)).toEqual([]);
+  });
+
+  test('may be vitest where suites are, whatever that loads itself', async () => {
+    install('vitest', { 'package.json': '{}', 'index.js': `require('client'); require('node:net');` });
+    install('client', { 'package.json': '{}', 'index.js': '' });
+    install('suites', { 'package.json': '{}', 'index.js': `require('vitest')` });
+    const loaded = await loadedModules(host, 'suites', 'require');
+    expect(forbiddenModules(loaded, { node: true, vitest: true })).toEqual([]);
+    expect(forbiddenModules(loaded, edge)).toEqual(['vitest']);
   });
 
   test('is an error when the entry cannot be loaded at all', async () => {
