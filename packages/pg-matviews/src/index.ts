@@ -5,8 +5,9 @@ export {
   RefreshFailedError,
   ViewDriftError,
 } from './errors.ts';
+export type { PlanAction } from './migrate/decide.ts';
 export type { ViewDrift } from './migrate/drift.ts';
-export type { PlanAction, PlanEntry } from './migrate/plan.ts';
+export type { PlanEntry } from './migrate/plan.ts';
 export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';
 export {
   createRefresher,

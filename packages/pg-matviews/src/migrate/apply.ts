@@ -2,8 +2,9 @@ import type { Clock, SqlExecutor } from '@cachekit/core';
 import { ViewDriftError } from '../errors.ts';
 import { isLockConflict } from '../sql/sql-state.ts';
 import type { ViewDefinition } from '../view.ts';
+import type { PlanChoices } from './decide.ts';
 import { install } from './install.ts';
-import { type Migration, type PlanChoices, type PlanEntry, planMigration } from './plan.ts';
+import { type Migration, type PlanEntry, planMigration } from './plan.ts';
 import { sessionSql } from './session.ts';
 
 /** Serializes everybody who applies views to a database; ends with the transaction. */

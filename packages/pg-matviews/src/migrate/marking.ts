@@ -10,7 +10,7 @@ import {
 } from '../sql/mark-trigger.ts';
 import type { ViewDefinition } from '../view.ts';
 import type { SourceRecord } from './records.ts';
-import type { SourceTable } from './source-tables.ts';
+import type { SourceTable } from './source-table.ts';
 import type { WantedView } from './wanted.ts';
 
 /**

@@ -43,27 +43,27 @@ export function markFunctionBody(
   const groups = signatures(rules);
   const probe = `SELECT ${[...new Set(groups.flatMap((group) => [...group.reads]))].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM`;
   const per = (event: 'insert' | 'update' | 'delete'): string =>
-    groups.map((group) => insertSql(table, group, event, types)).join('\n');
+    `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
+    ${groups.map((group) => marksSql(table, group, event, types)).join('\n    UNION ALL ')};`;
   const everything = `INSERT INTO cachekit.mark (view, source, everything)
   VALUES ${rules.map((rule) => `(${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true)`).join(', ')};`;
-  const anchor = 'PERFORM FROM cachekit.mark, cachekit.wake WHERE false;';
   return `
 DECLARE
   known boolean := TG_OP <> 'TRUNCATE';
 BEGIN
   BEGIN
-    ${anchor}
-  EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
-    RETURN NULL;
-  END;
-  BEGIN
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
-      PERFORM FROM (${probe} new_rows t) t WHERE false;
+      PERFORM FROM cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
     ELSIF TG_OP = 'DELETE' THEN
-      PERFORM FROM (${probe} old_rows t) t WHERE false;
+      PERFORM FROM cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
+    ELSE
+      PERFORM FROM cachekit.mark, cachekit.wake WHERE false;
     END IF;
-  EXCEPTION WHEN undefined_column OR undefined_function OR datatype_mismatch THEN
-    known := false;
+  EXCEPTION
+    WHEN undefined_table OR invalid_schema_name THEN
+      RETURN NULL;
+    WHEN undefined_column THEN
+      known := false;
   END;
   IF NOT known THEN
     ${everything}
@@ -123,46 +123,57 @@ function signatures(rules: readonly MarkRule[]): Signature[] {
   return [...groups.values()];
 }
 
-function insertSql(
+/** The marks of one group of views, as a SELECT. Equal rows are put together before anything is made of them. */
+function marksSql(
   table: string,
   group: Signature,
   event: 'insert' | 'update' | 'delete',
   types: ReadonlyMap<string, string>,
 ): string {
-  const views = group.views.map((view) => `(${quoteLiteral(view)})`).join(', ');
-  const changed = changedRows(group, event, types);
-  if (group.tenant === null && group.key.length === 0) {
-    return `INSERT INTO cachekit.mark (view, source, everything)
-    SELECT v.view, ${quoteLiteral(table)}, true FROM (VALUES ${views}) v (view) WHERE EXISTS (${changed});`;
+  const views = `(VALUES ${group.views.map((view) => `(${quoteLiteral(view)})`).join(', ')}) v (view)`;
+  const named = [...(group.tenant === null ? [] : [group.tenant]), ...group.key.map(([, column]) => column)];
+  const changed = changedRows(group, named, event, types);
+  const source = quoteLiteral(table);
+  if (named.length === 0) {
+    return `SELECT v.view, ${source}, NULL, NULL::jsonb, true FROM ${views} WHERE EXISTS (${changed})`;
   }
-  return `INSERT INTO cachekit.mark (view, source, tenant, key)
-    SELECT v.view, ${quoteLiteral(table)}, d.tenant, d.key
-    FROM (SELECT DISTINCT c.tenant, c.key FROM (${changed}) c) d, (VALUES ${views}) v (view);`;
+  const tenant = group.tenant === null ? 'NULL' : 'd.n0::text';
+  const first = group.tenant === null ? 0 : 1;
+  const pairs = group.key.map(([view], at) => `${quoteLiteral(view)}, d.n${at + first}`);
+  const key = pairs.length === 0 ? 'NULL::jsonb' : `jsonb_build_object(${pairs.join(', ')})`;
+  const columns = named.map((_, at) => `c.n${at}`).join(', ');
+  return `SELECT v.view, ${source}, ${tenant}, ${key}, false
+    FROM (SELECT DISTINCT ${columns} FROM (${changed}) c) d, ${views}`;
 }
 
-/** The rows of a statement that count, each with its `tenant` and `key`. */
+/** The rows of a statement that count, each with its columns of tenant and key as `n0`, `n1`, ... */
 function changedRows(
   group: Signature,
+  named: readonly string[],
   event: 'insert' | 'update' | 'delete',
   types: ReadonlyMap<string, string>,
 ): string {
-  const tenant =
-    group.tenant === null ? 'NULL::text' : `t.${quoteIdentifier(group.tenant)}::text COLLATE "C"`;
-  const pairs = group.key.map(([view, column]) => `${quoteLiteral(view)}, t.${quoteIdentifier(column)}`);
-  const key = pairs.length === 0 ? 'NULL::jsonb' : `jsonb_build_object(${pairs.join(', ')})`;
-  const named = `${tenant} AS tenant, ${key} AS key`;
-  if (event === 'insert') return `SELECT ${named} FROM new_rows t`;
-  if (event === 'delete') return `SELECT ${named} FROM old_rows t`;
+  const names = named.map((column, at) => `${distinct(column, types.get(column))} AS n${at}`);
+  if (event === 'insert') return `SELECT ${names.join(', ')} FROM new_rows t`;
+  if (event === 'delete') return `SELECT ${names.join(', ')} FROM old_rows t`;
   const compared = [...group.reads].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`);
-  const from = (rows: string): string => `SELECT ${[named, ...compared].join(', ')} FROM ${rows} t`;
+  const from = (rows: string): string => `SELECT ${[...names, ...compared].join(', ')} FROM ${rows} t`;
   return `(${from('old_rows')} EXCEPT ALL ${from('new_rows')}) UNION ALL (${from('new_rows')} EXCEPT ALL ${from('old_rows')})`;
 }
 
 /** Types whose `=` says "no difference that a query could show". */
 const exact = ['bool', 'int2', 'int4', 'int8', 'uuid', 'date', 'timestamp', 'timestamptz', 'bytea', 'oid'];
+const textual = ['text', 'varchar', 'bpchar', 'name'];
 
 /** The column as something that has an exact `=`: json has none, numeric takes 1.0 for 1.00, text may fold case. */
-function comparable(column: string, type: string | undefined): string {
+function comparable(column: string, type = ''): string {
   const name = `t.${quoteIdentifier(column)}`;
-  return type !== undefined && exact.includes(type) ? name : `${name}::text COLLATE "C"`;
+  return exact.includes(type) ? name : `${name}::text COLLATE "C"`;
+}
+
+/** The column as something that has an `=` and becomes the same text and JSON. */
+function distinct(column: string, type = ''): string {
+  const name = `t.${quoteIdentifier(column)}`;
+  if (exact.includes(type)) return name;
+  return textual.includes(type) ? `${name} COLLATE "C"` : `${name}::text COLLATE "C"`;
 }

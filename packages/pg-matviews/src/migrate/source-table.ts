@@ -26,27 +26,19 @@ export interface SourceTable {
 }
 
 /**
- * The tables called `names`, by those names.
+ * The table called `name`, if there is one.
  *
- * @throws ConfigurationError `INVALID_CONFIGURATION` if one does not exist or can have no triggers with transition
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is something that can have no triggers with transition
  * tables (a view, a foreign table).
  */
-export async function readSourceTables(
-  sql: SqlExecutor,
-  names: readonly string[],
-): Promise<Map<string, SourceTable>> {
-  const found = new Map<string, SourceTable>();
-  for (const name of names) {
-    const [table] = await jsonRows<SourceTable & { readonly kind: string }>(sql, sourceTableSql, [
-      quoteQualified(parseQualifiedName(name)),
-    ]);
-    if (table === undefined) throw new ConfigurationError(`Source "${name}": there is no such table`);
-    if (table.kind !== 'r' && table.kind !== 'p') {
-      throw new ConfigurationError(`Source "${name}": only a table can mark views`);
-    }
-    found.set(name, table);
+export async function readSourceTable(sql: SqlExecutor, name: string): Promise<SourceTable | undefined> {
+  const [table] = await jsonRows<SourceTable & { readonly kind: string }>(sql, sourceTableSql, [
+    quoteQualified(parseQualifiedName(name)),
+  ]);
+  if (table !== undefined && table.kind !== 'r' && table.kind !== 'p') {
+    throw new ConfigurationError(`Source "${name}": only a table can mark views`);
   }
-  return found;
+  return table;
 }
 
 const sourceTableSql = `

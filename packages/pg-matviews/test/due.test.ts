@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { msUntilDue, retryMs } from '../src/refresh/due.ts';
+
+const pace = { debounceMs: 250, maxWaitMs: 2_000 };
+
+describe('msUntilDue()', () => {
+  it('waits until no mark came for the debounce', () => {
+    expect(msUntilDue({ oldestMs: 0, newestMs: 0 }, pace, undefined)).toBe(250);
+    expect(msUntilDue({ oldestMs: 900, newestMs: 100 }, pace, undefined)).toBe(150);
+    expect(msUntilDue({ oldestMs: 900, newestMs: 250 }, pace, undefined)).toBe(0);
+  });
+
+  it('never waits longer than the maximum after the first mark', () => {
+    expect(msUntilDue({ oldestMs: 1_950, newestMs: 0 }, pace, undefined)).toBe(50);
+    expect(msUntilDue({ oldestMs: 9_000, newestMs: 0 }, pace, undefined)).toBe(0);
+    for (let oldestMs = 0; oldestMs <= 2_000; oldestMs += 50) {
+      const wait = msUntilDue({ oldestMs, newestMs: 0 }, pace, { tookMs: 60_000, endedMsAgo: 0 });
+      expect(oldestMs + wait).toBeLessThanOrEqual(2_000);
+    }
+  });
+
+  it('rests as long as the last refresh took', () => {
+    expect(msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, endedMsAgo: 300 })).toBe(600);
+    expect(msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, endedMsAgo: 900 })).toBe(0);
+  });
+});
+
+describe('retryMs()', () => {
+  it('doubles from half a second to a minute', () => {
+    expect([1, 2, 3, 7, 8, 500].map(retryMs)).toEqual([500, 1_000, 2_000, 32_000, 60_000, 60_000]);
+  });
+});
