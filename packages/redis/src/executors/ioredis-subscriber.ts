@@ -35,7 +35,7 @@ const heartbeatMs = 1_000;
  * | state      | next                                                                                  |
  * | ---------- | ------------------------------------------------------------------------------------- |
  * | idle       | connecting, at the first `subscribe`                                                  |
- * | connecting | ready, when every channel is confirmed; waiting, on any failure                       |
+ * | connecting | ready, when every channel is confirmed; idle, if none is left; waiting, on any failure |
  * | ready      | waiting, when the connection closes or a heartbeat is not answered: `lost` is told    |
  * | waiting    | connecting, after the delay                                                           |
  * | closed     | nothing                                                                               |
@@ -103,6 +103,7 @@ export class IoRedisSubscriber implements RedisSubscriber {
       await this.#within(client.connect(), this.#parts.stallMs, 'connect');
       await this.#confirmAll(client);
       if (client !== this.#client) return;
+      if (this.#channels.size === 0) return this.#rest(client);
       this.#phase = 'ready';
       this.#failures = 0;
       this.#tell('ready');
@@ -180,6 +181,13 @@ export class IoRedisSubscriber implements RedisSubscriber {
         () => this.#lose(client),
       );
     }, heartbeatMs);
+  }
+
+  /** Nobody listens any more, or nobody may: there is nothing to be ready for. */
+  #rest(client: IoRedisConnectionLike): void {
+    this.#phase = 'idle';
+    this.#client = undefined;
+    client.disconnect();
   }
 
   /** @param client - `undefined` if none could be made. Any but the present one was lost before. */

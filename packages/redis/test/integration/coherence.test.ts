@@ -163,6 +163,21 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await expect.poll(() => told.events, { timeout: 10_000 }).toEqual(['armed']);
   });
 
+  it('is never armed if the server refuses the channel', async () => {
+    await observer.call('ACL', 'SETUSER', 'deaf', 'on', '>secret', '+@all', '~*', 'resetchannels');
+    await observer.call('ACL', 'LOG', 'RESET');
+    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://deaf:secret@')));
+    const deaf = redisTier({ redis });
+    try {
+      deaf.coherence?.start(told);
+      await expect.poll(async () => String(await observer.call('ACL', 'LOG'))).toContain('ck:c:changes');
+      await expect.poll(() => connections(observer)).toBe(0);
+      expect(told.events).toEqual([]);
+    } finally {
+      await redis.close();
+    }
+  });
+
   it('takes a message that it does not understand for a change of everything', async () => {
     await listen();
     for (const message of ['', 'nonsense', '{"a":1}', '[1]', '=', '=abcdefghij']) {

@@ -87,7 +87,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     expect(confirmed).toBe(false);
     await server.restart();
     await Promise.all([subscription, late]);
-    expect(states).toEqual(['ready']);
+    await expect.poll(() => states).toEqual(['ready']);
     expect(await observer.publish('b', 'x')).toBe(1);
   });
 
