@@ -16,16 +16,10 @@ export { type DeriveEvents, type PublishHub, publishStage } from './events/deriv
 export { maxEventLength, type RealtimeEventInput } from './events/event.ts';
 export type { StreamSink } from './hub/connection.ts';
 export type { StreamGapReason } from './hub/frame.ts';
-export {
-  createHub,
-  type Hub,
-  type HubOptions,
-  type HubStream,
-  type PublishResult,
-  type StreamAdmission,
-  type StreamRequest,
-} from './hub/hub.ts';
+export { createHub, type Hub, type HubOptions } from './hub/hub.ts';
 export type { HubMetrics } from './hub/hub-metrics.ts';
+export type { GapNotice, PublishResult } from './hub/publisher.ts';
+export type { HubStream, StreamAdmission, StreamRequest } from './hub/streams.ts';
 export type {
   EventLog,
   LogAppend,

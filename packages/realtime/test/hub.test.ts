@@ -6,6 +6,8 @@ import {
   type Hub,
   type HubOptions,
   type HubStream,
+  type LogFollower,
+  type LogPosition,
 } from '../src/index.ts';
 import { type CollectingSink, collectingSink, seeded, upTo } from './collect.ts';
 
@@ -269,6 +271,22 @@ describe('a slow consumer', () => {
     },
   );
 
+  it('is told of a gap that the room met while it was behind, also when the log went back in time', async () => {
+    const log = deafLog();
+    const hub = newHub({ log, queue: { bytes: 300 } });
+    const { sink, stream } = await open(hub, { sink: collectingSink(300) });
+    await open(hub);
+    await hub.publish(upTo(20).map((n) => event(n)));
+    const { epoch } = await log.position('a');
+    const reached = offsets(sink).at(-1) ?? 0;
+    log.rewound = { epoch, offset: reached - 2 };
+    for (const follower of log.followers) follower.restored();
+    await vi.waitFor(() => expect(hub.metrics().gaps).toBe(1));
+    sink.setRoom(10_000);
+    stream.drained();
+    await vi.waitFor(() => expect(sink.gaps()).toEqual(['epoch']));
+  });
+
   it('gets a gap when the log is shorter than what was already told of it', async () => {
     const log = createMemoryLog();
     const hub = newHub({
@@ -331,6 +349,9 @@ describe('a slow consumer', () => {
       expect(sink.ended).toBe(true);
       expect(sink.events.at(-1)).toMatchObject({ type: 'ck.bye' });
       expect(hub.metrics().connections).toBe(0);
+      const left = await hub.connect({ tenant: 'a', sink: collectingSink(), expiresAt: Date.now() + 5_000 });
+      if (left.state === 'open') left.stream.close();
+      expect(vi.getTimerCount()).toBe(0);
     });
 
     it('refuses instead of waiting for a log that does not answer', async () => {
@@ -511,7 +532,7 @@ async function pass(turns: number): Promise<void> {
 }
 
 /** A log whose followers hear nothing while it is deaf, and whose reads fail while it is failing. */
-function deafLog(length = 1_000): EventLog & { deaf: boolean; failing: boolean; turns: () => number } {
+function deafLog(length = 1_000) {
   const inner = createMemoryLog({ length });
   // A connection keeps the order of its messages.
   let queue: Promise<void> = Promise.resolve();
@@ -519,17 +540,23 @@ function deafLog(length = 1_000): EventLog & { deaf: boolean; failing: boolean; 
     ...inner,
     deaf: false,
     failing: false,
+    /** Where the log claims to end after it lost something. */
+    rewound: undefined as LogPosition | undefined,
+    followers: new Set<LogFollower>(),
     /** How many turns a message takes, and a read before and after it sees the log. */
     turns: () => 0,
-    follow: (tenant: string, follower: Parameters<EventLog['follow']>[1]) =>
-      inner.follow(tenant, {
+    follow: (tenant: string, follower: LogFollower) => {
+      log.followers.add(follower);
+      return inner.follow(tenant, {
         appended: (tail) => {
           if (!log.deaf) queue = queue.then(() => pass(log.turns())).then(() => follower.appended(tail));
         },
         restored: () => follower.restored(),
-      }),
+      });
+    },
     readAfter: async (...args: Parameters<EventLog['readAfter']>) => {
       if (log.failing) throw new Error('no log');
+      if (log.rewound) return { state: 'gap', reason: 'epoch', top: log.rewound } as const;
       await pass(log.turns());
       const read = await inner.readAfter(...args);
       await pass(log.turns());

@@ -1,5 +1,5 @@
 import type { LogPosition } from '../position.ts';
-import type { Frame } from './frame.ts';
+import type { Frame, StreamGapReason } from './frame.ts';
 
 /** Where the bytes of one stream go. */
 export interface StreamSink {
@@ -25,6 +25,8 @@ export interface Connection {
   /** Whether somebody brings it up right now. */
   catchingUp: boolean;
   closed: boolean;
+  /** The room went on without what this connection lacks; it is told when it is brought up. */
+  missed: StreamGapReason | undefined;
   /** Since when the consumer has taken nothing although something is queued; `undefined` when it takes. */
   stalledSince: number | undefined;
   /** When the authentication of the listener ends, milliseconds since the epoch. */

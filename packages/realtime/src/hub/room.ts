@@ -200,13 +200,17 @@ export function createRoom(tenant: string, context: RoomContext): Room {
   function restart(top: LogPosition, reason: StreamGapReason): void {
     ring.clear();
     head = top;
-    for (const connection of connections) if (connection.live) gap(connection, reason);
+    for (const connection of connections) {
+      if (connection.live) gap(connection, reason);
+      else connection.missed = reason;
+    }
   }
 
   function gap(connection: Connection, reason: StreamGapReason): void {
     const position = headNow();
     connection.sink.write(gapFrame(position, reason));
     connection.position = position;
+    connection.missed = undefined;
     counters.gaps += 1;
     if (connection.sink.room <= 0) fallBehind(connection);
   }
@@ -237,9 +241,9 @@ export function createRoom(tenant: string, context: RoomContext): Room {
   async function replayTo(connection: Connection): Promise<void> {
     while (!connection.closed && !closed && connection.sink.room > 0) {
       const { epoch, offset } = headNow();
-      const { position } = connection;
-      if (position.epoch !== epoch) {
-        gap(connection, 'epoch');
+      const { position, missed } = connection;
+      if (missed !== undefined || position.epoch !== epoch) {
+        gap(connection, missed ?? 'epoch');
       } else if (position.offset >= offset) {
         connection.live = true;
         return;

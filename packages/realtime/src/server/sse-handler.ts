@@ -1,6 +1,7 @@
 import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import type { StreamSink } from '../hub/connection.ts';
-import type { Hub, HubStream } from '../hub/hub.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { HubStream } from '../hub/streams.ts';
 
 /** Who a request comes from. */
 export interface StreamIdentity {
