@@ -299,6 +299,23 @@ describe('createViews().apply()', () => {
   });
 });
 
+describe('the schema of CacheKit', () => {
+  it('may be dropped: writers go on, and apply takes the views it finds', async () => {
+    const schema = freshSchema();
+    const views = createViews({ sql: database.sql, schema, views: [totals('adopted')] });
+    await views.apply();
+    const oid = await database.one(`select '"${schema}".adopted'::regclass::oid`);
+    await database.pool.query('drop schema cachekit cascade');
+    await database.pool.query(`insert into calls values (2001, 1); delete from calls where id = 2001`);
+    expect(await views.check()).toEqual([]);
+    expect(actions(await views.apply())).toEqual({ adopted: 'alter' });
+    expect(await database.one(`select '"${schema}".adopted'::regclass::oid`)).toBe(oid);
+    await database.pool.query(`insert into calls values (2001, 1); delete from calls where id = 2001`);
+    expect(await database.one(`select count(*)::int from cachekit.mark where tenant = '1'`)).toBe(2);
+    expect(actions(await views.apply())).toEqual({ adopted: 'unchanged' });
+  });
+});
+
 describe('drift', () => {
   it('is a view that was replaced by hand: apply refuses, and replaces when told to', async () => {
     const schema = freshSchema();

@@ -460,6 +460,37 @@ describe('start()', () => {
   });
 });
 
+describe('writers', () => {
+  it('meet no deadlock of ours: 24 of them, with refreshes and an apply in between', async () => {
+    const keeper = refresher({ debounce: 0, maxWait: 50 });
+    await keeper.start();
+    const writers = await Promise.all(Array.from({ length: 24 }, () => database.client()));
+    const write = async (writer: pg.Client, w: number): Promise<void> => {
+      for (let i = 0; i < 15; i++) {
+        await writer.query('begin');
+        for (const user of w % 2 === 0 ? [50, 51] : [51, 50]) {
+          await writer.query('insert into calls (user_id) values ($1)', [user]);
+        }
+        await writer.query('commit');
+      }
+    };
+    const other = defineView({
+      name: 'in_between',
+      kind: 'materialized',
+      query: 'select count(*) as n from calls',
+      sources: { calls: {} },
+    });
+    const aside = createViews({ sql: database.sql, schema: 'aside', views: [other] });
+    await Promise.all([...writers.map(write), aside.apply()]);
+    await keeper.stop();
+    await keeper.waitFresh('gated');
+    expect(await total(50)).toBe(24 * 15);
+    await createRefresher({ sql: database.sql, views: [other] }).waitFresh('in_between');
+    expect(await database.one('select n = (select count(*) from calls) from aside.in_between')).toBe(true);
+    await createViews({ sql: database.sql, schema: 'aside', views: [] }).apply({ prune: true });
+  });
+});
+
 describe('the outbox', () => {
   it('has a row if and only if the refresh was committed', async () => {
     const keeper = refresher();
