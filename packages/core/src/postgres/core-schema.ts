@@ -5,10 +5,18 @@ import type { SqlExecutor } from '../ports/sql.ts';
 const minimumVersion = 140_000;
 
 /**
- * Takes the lock under which all DDL of CacheKit runs; it ends with the transaction. The number is arbitrary and
- * only has to be the same in every process.
+ * Takes the lock under which all DDL of CacheKit runs, for the rest of the transaction.
+ *
+ * The second statement is not idle: waiting for an advisory lock does not make a session see what was created
+ * meanwhile (`create ... if not exists` would then fail on a name it believes to be free), opening a table does.
+ *
+ * @throws The driver's error, unchanged.
  */
-export const migrationLockSql: string = 'select pg_advisory_xact_lock(7236421088530177)';
+export async function lockMigrations(transaction: SqlExecutor): Promise<void> {
+  // Any number, as long as every process takes the same.
+  await transaction.query('select pg_advisory_xact_lock(7236421088530177)');
+  await transaction.query('select from pg_namespace limit 1');
+}
 
 /**
  * Creates the schema `cachekit` with what every consumer needs: the cursors and the wake flags.
@@ -33,7 +41,7 @@ export async function installCoreSchema(sql: SqlExecutor): Promise<void> {
   }
   if (rows[0]?.installed === true) return;
   await sql.transaction(async (transaction) => {
-    await transaction.query(migrationLockSql);
+    await lockMigrations(transaction);
     for (const statement of statements) await transaction.query(statement);
   });
 }

@@ -1,4 +1,4 @@
-export { installCoreSchema, migrationLockSql } from './core-schema.ts';
+export { installCoreSchema, lockMigrations } from './core-schema.ts';
 export {
   type KyselyCompiledQueryLike,
   type KyselyLike,

@@ -4,21 +4,12 @@ import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors
 import type { ChangeSink, ChangeSource, SourceLag } from '../ports/change-source.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
 import type { SqlExecutor, SqlListener } from '../ports/sql.ts';
-import {
-  type CursorGlance,
-  glanceAtCursor,
-  holdCursor,
-  moveCursor,
-  type OutboxRow,
-  openCursor,
-  presentPosition,
-  readOutbox,
-} from './cursor.ts';
-import { whileHeld } from './hold.ts';
+import { glanceAtCursor, openCursor } from './cursor.ts';
 import { type OutboxRetention, outboxTable, pruneBatch, pruneOutbox } from './outbox.ts';
-import { changeOf, isChange } from './outbox-change.ts';
+import { type Delivery, type DeliveryOutcome, deliverNext, SinkFailure } from './outbox-delivery.ts';
+import { SleepProtocol } from './sleep-protocol.ts';
 import { Sleeper } from './sleeper.ts';
-import { armingHorizonSql, armSql, disarmSql, wakeChannel } from './wake.ts';
+import { wakeChannel } from './wake.ts';
 
 /** Options of {@link outboxSource}. */
 export interface OutboxSourceOptions {
@@ -54,12 +45,6 @@ export interface OutboxSourceOptions {
 }
 
 const options = ['sql', 'listener', 'outbox', 'name', 'batchSize', 'timing', 'retention', 'clock'];
-/** Pause between two looks while writers are known to be about. */
-const busyPauseMs = 5;
-/** Longest pause while a writer may be about that does not know the source sleeps. */
-const watchPauseMs = 250;
-/** Empty looks before writers are asked to wake the source, and full ones before they are told not to. */
-const hysteresis = 3;
 const firstRetryMs = 100;
 const lastRetryMs = 5_000;
 const pruneEveryMs = 60_000;
@@ -105,9 +90,10 @@ class OutboxSource implements ChangeSource {
   readonly #listener: SqlListener | undefined;
   readonly #outbox: string;
   readonly #table: string;
-  readonly #batchSize: number;
   readonly #pollMs: number;
   readonly #takeoverMs: number;
+  readonly #delivery: Delivery;
+  readonly #protocol: SleepProtocol;
   readonly #retention: OutboxRetention;
   readonly #clock: Clock;
   #sleeper: Sleeper;
@@ -120,12 +106,6 @@ class OutboxSource implements ChangeSource {
   #listening = false;
 
   #failures = 0;
-  #fullReads = 0;
-  #emptyReads = 0;
-  #armed = false;
-  /** Transactions with a smaller id may have missed that the source sleeps. */
-  #watch: bigint | undefined;
-  #watchPauseMs = busyPauseMs;
   #prunedAt: number;
 
   #delivered = 0;
@@ -147,7 +127,6 @@ class OutboxSource implements ChangeSource {
     this.name = name;
     this.#sql = given.sql;
     this.#listener = given.listener;
-    this.#batchSize = batchSize;
     this.#pollMs = positive(durationMs(given.timing?.poll ?? '250ms', 'timing.poll'), 'timing.poll');
     this.#takeoverMs = positive(
       durationMs(given.timing?.takeover ?? '15s', 'timing.takeover'),
@@ -159,6 +138,19 @@ class OutboxSource implements ChangeSource {
     this.#clock = given.clock ?? systemClock;
     this.#sleeper = new Sleeper(this.#clock);
     this.#prunedAt = this.#clock.now();
+    this.#protocol = new SleepProtocol(given.sql, name, given.outbox, this.#pollMs);
+    this.#delivery = {
+      name,
+      table: this.#table,
+      batchSize,
+      takeoverMs: this.#takeoverMs,
+      clock: this.#clock,
+      began: (oldestMs) => {
+        const now = this.#clock.now();
+        this.#oldest = { ageMs: oldestMs, seenAt: now };
+        this.#underWaySince = now;
+      },
+    };
   }
 
   async start(sink: ChangeSink): Promise<void> {
@@ -167,14 +159,14 @@ class OutboxSource implements ChangeSource {
     this.#stopping = false;
     this.#sleeper = new Sleeper(this.#clock);
     try {
-      await this.#open();
+      await this.#open(sink);
     } catch (error) {
       this.#sink = undefined;
       throw error;
     }
     if (this.#stopping) return;
     this.#listen();
-    this.#running = this.#run();
+    this.#running = this.#run(sink);
   }
 
   async stop(): Promise<void> {
@@ -188,8 +180,7 @@ class OutboxSource implements ChangeSource {
     this.#listening = false;
     const unlisten = await Promise.race([this.#unlisten, Promise.resolve(undefined)]);
     await unlisten?.();
-    if (this.#armed) await this.#sql.query(disarmSql, [this.name]).catch(() => undefined);
-    this.#armed = false;
+    await this.#protocol.end();
   }
 
   lag(): SourceLag {
@@ -204,7 +195,7 @@ class OutboxSource implements ChangeSource {
   }
 
   /** A database that is away may come back; one without the table, or without the right to it, will not by itself. */
-  async #open(): Promise<void> {
+  async #open(sink: ChangeSink): Promise<void> {
     for (let attempt = 0; !this.#stopping; attempt += 1) {
       try {
         await openCursor(this.#sql, this.name, this.#outbox, this.#table);
@@ -217,7 +208,7 @@ class OutboxSource implements ChangeSource {
           );
         }
         if (error instanceof ConfigurationError || state?.startsWith('42')) throw error;
-        this.#sink?.failed?.(error);
+        sink.failed?.(error);
         await this.#sleeper.pause(retryMs(attempt));
       }
     }
@@ -247,15 +238,15 @@ class OutboxSource implements ChangeSource {
       );
   }
 
-  async #run(): Promise<void> {
+  async #run(sink: ChangeSink): Promise<void> {
     while (!this.#stopping) {
       try {
-        const pauseMs = await this.#step();
+        const pauseMs = await this.#step(sink);
         this.#failures = 0;
         if (pauseMs > 0 && !this.#stopping) await this.#sleeper.sleep(pauseMs);
       } catch (error) {
         this.#stalledBy = error instanceof Error ? error.message : String(error);
-        if (!(error instanceof SinkFailure)) this.#sink?.failed?.(error);
+        if (!(error instanceof SinkFailure)) sink.failed?.(error);
         // Not cut short by notifications: they say that there is work, not that it will succeed.
         await this.#sleeper.pause(retryMs(this.#failures));
         this.#failures += 1;
@@ -264,131 +255,57 @@ class OutboxSource implements ChangeSource {
   }
 
   /** One look and, if there is something, one batch. @returns How long to pause before the next. */
-  async #step(): Promise<number> {
-    await this.#prune();
+  async #step(sink: ChangeSink): Promise<number> {
+    await this.#prune(sink);
     if (!this.#sleeper.takeWake()) {
       const glance = await glanceAtCursor(this.#sql, this.name, this.#table);
       if (!glance.known) {
         await openCursor(this.#sql, this.name, this.#outbox, this.#table);
         return 0;
       }
-      if (!glance.pending) return this.#idle(glance);
+      if (!glance.pending) {
+        this.#caughtUp();
+        return this.#protocol.empty(glance, this.#listening);
+      }
       this.#oldest = { ageMs: glance.ageMs, seenAt: this.#clock.now() };
     }
-    const outcome = await this.#deliver();
+    const outcome = await this.#deliver(sink);
     if (outcome === 'elsewhere') {
       this.#stalledBy = 'another process that holds the cursor';
       return this.#pollMs;
     }
     if (outcome === 'nothing') return 0;
     this.#delivered += outcome;
-    this.#stalledBy = undefined;
-    this.#oldest = undefined;
-    this.#emptyReads = 0;
-    this.#fullReads += 1;
-    if (this.#fullReads === hysteresis) {
-      await this.#sql.query(disarmSql, [this.name]);
-      this.#armed = false;
-      this.#watch = undefined;
-    }
+    this.#caughtUp();
+    await this.#protocol.full();
     return 0;
   }
 
-  /** Nothing to deliver: sees to it that the next writer wakes the source, and says how long to pause. */
-  async #idle(glance: CursorGlance): Promise<number> {
+  #caughtUp(): void {
     this.#stalledBy = undefined;
     this.#oldest = undefined;
-    this.#fullReads = 0;
-    this.#emptyReads += 1;
-    if (!this.#listening) return this.#pollMs;
-    if (!glance.armed) {
-      if (this.#emptyReads < hysteresis) return Math.min(busyPauseMs, this.#pollMs);
-      await this.#sql.query(armSql, [this.name, this.#outbox]);
-      this.#armed = true;
-      const { rows } = await this.#sql.query<{ horizon: string }>(armingHorizonSql);
-      this.#watch = BigInt(rows[0]?.horizon ?? 0);
-      this.#watchPauseMs = busyPauseMs;
-      return 0;
-    }
-    if (this.#watch === undefined) return this.#pollMs;
-    if (BigInt(glance.horizon) >= this.#watch) {
-      this.#watch = undefined;
-      return this.#pollMs;
-    }
-    this.#watchPauseMs = Math.min(this.#watchPauseMs * 2, watchPauseMs);
-    return Math.min(this.#watchPauseMs, this.#pollMs);
   }
 
-  /** A full prune means that there is more: the next step goes on, and deliveries are in between. */
-  async #prune(): Promise<void> {
-    const now = this.#clock.now();
-    if (now - this.#prunedAt < pruneEveryMs) return;
-    const pruned = await pruneOutbox(this.#sql, this.#outbox, this.#retention);
-    if (pruned < pruneBatch) this.#prunedAt = now;
-  }
-
-  /** @returns How many changes were delivered and acknowledged; 0 for a gap. */
-  #deliver(): Promise<number | 'nothing' | 'elsewhere'> {
-    return this.#sql.transaction(async (transaction) => {
-      const held = await holdCursor(transaction, this.name, this.#takeoverMs);
-      if (held === undefined) return 'elsewhere';
-      if (held.gap !== undefined) {
-        const { gap } = held;
-        // Only a cursor of another history has no place to go on from; else what is still there is delivered after it.
-        const position = gap === 'restored' ? await presentPosition(transaction) : held;
-        await this.#holding(transaction, (sink, signal) => sink.gap(gap, signal));
-        await moveCursor(transaction, this.name, position, 0);
-        return 0;
-      }
-      const { rows, position } = await readOutbox(transaction, this.#table, held, this.#batchSize);
-      const first = rows[0];
-      if (first === undefined && position === held) return 'nothing';
-      if (first !== undefined) {
-        this.#oldest = { ageMs: Math.max(0, Number(first.ageMs)), seenAt: this.#clock.now() };
-        await this.#holding(transaction, (sink, signal) => deliverRows(rows, sink, signal));
-      }
-      await moveCursor(transaction, this.name, position, rows.length);
-      return rows.length;
-    });
-  }
-
-  async #holding(
-    transaction: SqlExecutor,
-    work: (sink: ChangeSink, signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
-    const sink = this.#sink;
-    if (sink === undefined) return;
-    this.#underWaySince = this.#clock.now();
+  async #deliver(sink: ChangeSink): Promise<DeliveryOutcome> {
     try {
-      await whileHeld(transaction, this.#takeoverMs / 3, this.#clock, async (signal) => {
-        try {
-          await work(sink, signal);
-        } catch (error) {
-          throw new SinkFailure(error);
-        }
-      });
+      return await deliverNext(this.#sql, this.#delivery, sink);
     } finally {
       this.#underWaySince = undefined;
     }
   }
-}
 
-/** Rows that are no change of a row stand for "anything may have happened here" and split the batch. */
-async function deliverRows(rows: readonly OutboxRow[], sink: ChangeSink, signal: AbortSignal): Promise<void> {
-  let from = 0;
-  for (let to = 0; to <= rows.length; to += 1) {
-    const row = rows[to];
-    if (row !== undefined && isChange(row)) continue;
-    if (to > from) await sink.batch(rows.slice(from, to).map(changeOf), signal);
-    if (row !== undefined) await sink.gap('source', signal);
-    from = to + 1;
-  }
-}
-
-/** The sink knows its own error already; it is not reported to it once more. */
-class SinkFailure extends Error {
-  constructor(cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  /** A full prune means that there is more: the next step goes on, and deliveries are in between. */
+  async #prune(sink: ChangeSink): Promise<void> {
+    const now = this.#clock.now();
+    if (now - this.#prunedAt < pruneEveryMs) return;
+    this.#prunedAt = now;
+    try {
+      const pruned = await pruneOutbox(this.#sql, this.#outbox, this.#retention);
+      if (pruned === pruneBatch) this.#prunedAt = now - pruneEveryMs;
+    } catch (error) {
+      // Changes are delivered all the same.
+      sink.failed?.(error);
+    }
   }
 }
 

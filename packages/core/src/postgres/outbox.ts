@@ -1,7 +1,7 @@
 import { type Duration, durationMs } from '../duration.ts';
 import { ArgumentError } from '../errors.ts';
 import type { SqlExecutor } from '../ports/sql.ts';
-import { installCoreSchema, migrationLockSql } from './core-schema.ts';
+import { installCoreSchema, lockMigrations } from './core-schema.ts';
 
 /**
  * The outbox as it stands in SQL: `cachekit."<name>"`.
@@ -42,7 +42,7 @@ export async function installOutbox(sql: SqlExecutor, name: string): Promise<voi
   );
   if (rows[0]?.installed === true) return;
   await sql.transaction(async (transaction) => {
-    await transaction.query(migrationLockSql);
+    await lockMigrations(transaction);
     await transaction.query(`create table if not exists ${table} (
       seq bigint generated always as identity primary key,
       xid xid8 not null default pg_current_xact_id(),

@@ -34,6 +34,9 @@ export interface PgPoolLike {
  * `transaction` inside a transaction is a savepoint. Errors of the driver pass unchanged, also when `run` swallowed
  * the error of a statement that had already aborted the transaction.
  *
+ * A server that vanishes without a word is noticed by TCP only, after minutes, unless the pool has a `query_timeout`;
+ * what times out costs its connection.
+ *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no pool; a single client has no way to keep statements
  * of others out of a transaction.
  * @example

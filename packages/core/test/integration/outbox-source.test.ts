@@ -1,4 +1,4 @@
-import { type ChangeSource, isCacheKitError, systemClock } from '@cachekit/core';
+import { type ChangeSource, isCacheKitError, type SqlExecutor, systemClock } from '@cachekit/core';
 import {
   createListener,
   type OutboxSourceOptions,
@@ -319,7 +319,16 @@ describe('a batch', () => {
 describe('waking', () => {
   test('delivers without a poll, also after an idle time, and keeps silent while it reads anyway', async () => {
     const recorder = new Recorder();
-    await source({ name: 'awake', listener: listener(), timing: never }).start(recorder);
+    const sql = pgExecutor(pool);
+    let statements = 0;
+    const counting: SqlExecutor = {
+      query: (text, parameters) => {
+        statements += 1;
+        return sql.query(text, parameters);
+      },
+      transaction: (run) => sql.transaction(run),
+    };
+    await source({ name: 'awake', sql: counting, listener: listener(), timing: never }).start(recorder);
     const heard: string[] = [];
     const ear = await client();
     ear.on('notification', (message) => heard.push(message.channel));
@@ -330,6 +339,17 @@ describe('waking', () => {
       await expect.poll(() => recorder.changes.length, deadline).toBe(id);
     }
     expect(heard.length).toBeGreaterThan(0);
+
+    // Asleep, it asks the database nothing.
+    let before = -1;
+    await expect
+      .poll(async () => {
+        const quiet = statements === before;
+        before = statements;
+        await pool.query('select pg_sleep(0.3)');
+        return quiet && statements === before;
+      }, deadline)
+      .toBe(true);
 
     // A sink that always finds more tells the writers to keep silent.
     let id = 100;

@@ -129,7 +129,11 @@ describe.each(Object.keys(executors))('%sExecutor()', (name) => {
 
   test('installs its schema from many processes at once, and again without the right to create', async () => {
     await pool.query('drop schema if exists cachekit cascade');
-    await Promise.all([sql(), sql(), sql(), sql()].map((each) => installOutbox(each, 'change')));
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all([sql(), sql(), sql(), sql()].map((each) => installOutbox(each, 'change')));
+      await pool.query('drop schema cachekit cascade');
+    }
+    await installOutbox(sql(), 'change');
     await installOutbox(sql(), 'change');
     await pool.query('drop role if exists low; create role low; grant usage on schema cachekit to low');
     const low = new pg.Pool({ connectionString: database.url, options: '-c role=low' });
@@ -141,12 +145,18 @@ describe.each(Object.keys(executors))('%sExecutor()', (name) => {
   });
 });
 
-test('a pool that nobody listens to does not end the process when an idle connection breaks', async () => {
+test('a pool that nobody listens to does not end the process when a connection breaks', async () => {
   const bare = new pg.Pool({ connectionString: database.url, max: 1 });
   const sql = pgExecutor(bare);
   const { rows } = await sql.query<{ pid: number }>('select pg_backend_pid() as pid');
   await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
   await expect.poll(() => bare.totalCount, deadline).toBe(0);
+  const lost = sql.transaction(async (transaction) => {
+    const mine = await transaction.query<{ pid: number }>('select pg_backend_pid() as pid');
+    await pool.query('select pg_terminate_backend($1)', [mine.rows[0]?.pid]);
+    await expect.poll(() => transaction.query('select 1').catch(() => 'lost'), deadline).toBe('lost');
+  });
+  await expect(lost).rejects.toThrow();
   expect((await sql.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
   await bare.end();
 });

@@ -8,7 +8,7 @@ import {
   type SqlExecutor,
   systemClock,
 } from '@cachekit/core';
-import { installOutbox, migrationLockSql, quoteLiteral } from '@cachekit/core/postgres';
+import { installOutbox, lockMigrations, quoteLiteral } from '@cachekit/core/postgres';
 import { type CapturedTable, readTableShape, type TableShape } from './table-shape.ts';
 import {
   captureBody,
@@ -168,7 +168,7 @@ async function withTableLock(
   for (let attempt = 1; ; attempt += 1) {
     try {
       await sql.transaction(async (transaction) => {
-        await transaction.query(migrationLockSql);
+        await lockMigrations(transaction);
         await transaction.query("select set_config('lock_timeout', $1, true)", [
           String(Math.ceil(lockTimeoutMs)),
         ]);

@@ -16,7 +16,8 @@ beforeAll(async () => {
       unique (user_id, serial));
     create schema app;
     create table app.teams (id int primary key);
-    create table app.members (id int primary key, team int references app.teams on delete cascade);
+    create table app.members (id int primary key, team int references app.teams on delete cascade,
+      joined timestamptz default '2026-01-01 00:00+00');
     create table parts (id int, day date, tenant text, primary key (id, day)) partition by range (day);
     create table parts_1 partition of parts for values from ('2026-01-01') to ('2026-02-01');
     create table parts_2 partition of parts for values from ('2026-02-01') to ('2026-03-01');
@@ -271,6 +272,18 @@ describe("the user's writes go on", () => {
     expect(Math.abs((seen[0]?.at ?? 0) - Date.now())).toBeLessThan(60_000);
     await source.stop();
     await pool.query('truncate calls');
+  });
+
+  test('by a session with functions of its own in front of those of PostgreSQL, and with another time zone', async () => {
+    await pool.query(`create schema evil;
+      create function evil.to_jsonb(anyelement) returns jsonb language plpgsql as $$
+        begin raise exception 'ran as %', current_user; end $$`);
+    const client = await pool.connect();
+    await client.query(`set search_path = evil, app, pg_catalog; set timezone = 'Asia/Tokyo'`);
+    await client.query('insert into members (id) values (1)');
+    client.release(true);
+    expect(await captured()).toMatchObject([{ new: { id: 1, joined: '2026-01-01T00:00:00+00:00' } }]);
+    await pool.query('drop schema evil cascade; truncate app.members');
   });
 });
 
