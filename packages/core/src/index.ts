@@ -1,5 +1,8 @@
+// The cache.
 export { type Cache, type CacheOptions, type CacheRead, createCache } from './cache.ts';
+// What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
+// Errors and durations.
 export { type Duration, durationMs } from './duration.ts';
 export {
   decodeRead,
@@ -30,6 +33,8 @@ export {
   TierError,
 } from './errors.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
+
+// What is cached, and for whom.
 export {
   type CacheKey,
   type CacheTag,
@@ -47,6 +52,7 @@ export {
 } from './key-space.ts';
 export type { LoadContext, Loader } from './loader.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
+// From a committed change to the cache and to those who listen.
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
 export type { ChangeContext, Stage } from './pipeline/stage.ts';
 export {
@@ -57,6 +63,8 @@ export {
   createChangePipeline,
 } from './pipeline.ts';
 export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
+
+// The ports that adapters implement.
 export type {
   ChangeBatch,
   ChangedRow,

@@ -108,6 +108,24 @@ describe('several processes', () => {
     expect(await second).toBe('yes');
   });
 
+  test('do not refuse each other the loads of entries that share a new tag', async () => {
+    const { a, b } = two();
+    const { load, began } = heldLoader();
+    const [one, other] = [1, 2].map((limit) => keys.calls({ tenant: 'acme', limit }));
+    if (one === undefined || other === undefined) throw new Error('no keys');
+    const first = a.cache.getOrLoad(one, load);
+    await settled();
+    const second = b.cache.getOrLoad(other, load);
+    await settled();
+    began[1]?.resolve('second');
+    await second;
+    began[0]?.resolve('first');
+    await first;
+    expect(await a.cache.getOrLoad(other, load)).toBe('second');
+    expect(await b.cache.getOrLoad(one, load)).toBe('first');
+    expect(began).toHaveLength(2);
+  });
+
   const ways: [string, (cache: Cache) => Promise<TierClock>][] = [
     ['invalidate()', (cache) => cache.invalidate(devices)],
     ['invalidateTags()', (cache) => cache.invalidateTags(keys.tag('acme', 'devices'))],
@@ -227,6 +245,58 @@ describe('several processes', () => {
     expect(await late).toBe('old');
     expect(await b.cache.getOrLoad(devices, async () => 'new')).toBe('new');
   });
+
+  test('do not fill memory with a load that a change overtook between its commit and the answer', async () => {
+    const overtakings: ((a: Process, b: Process) => Promise<unknown>)[] = [
+      (_a, b) => b.cache.invalidate(devices),
+      (_a, b) => b.cache.invalidateTags(keys.tag('acme', 'devices')),
+      (_a, b) => b.cache.clear(),
+      (a) => a.cache.invalidate(devices),
+      (a) => a.cache.invalidateTags(keys.tag('acme', 'devices')),
+    ];
+    for (const overtake of overtakings) {
+      const { a, b } = two();
+      await a.cache.getOrLoad(stats, async () => 'first');
+      const open = a.tier.hold('commit');
+      const late = a.cache.getOrLoad(devices, async () => 'old');
+      await vi.waitFor(() => expect(a.tier.calls.commit).toBe(2));
+      await overtake(a, b);
+      open();
+      expect(await late).toBe('old');
+      expect(await a.cache.getOrLoad(devices, async () => 'new')).toBe('new');
+    }
+  });
+
+  test('do not trust an old entry again by an answer that a change overtook on the way', async () => {
+    const { a, b } = two();
+    await a.cache.getOrLoad(devices, async () => 'old');
+    await b.cache.getOrLoad(devices, async () => 'no');
+    b.tier.cutBus();
+    b.tier.mendBus();
+    const open = b.tier.hold('getMany');
+    const late = b.cache.getOrLoad(devices, async () => 'no');
+    await settled();
+    await a.cache.invalidate(devices);
+    open();
+    expect(await late).toBe('old');
+    expect(await b.cache.getOrLoad(devices, async () => 'new')).toBe('new');
+  });
+
+  test.each(ways)(
+    'do not keep what a read brought back while %s was on its way',
+    async (_way, invalidate) => {
+      const { a } = two();
+      await a.cache.getOrLoad(devices, async () => 'old');
+      a.tier.loseMessages();
+      const open = [a.tier.hold('delete', 'request'), a.tier.hold('bumpTags', 'request')];
+      const invalidated = invalidate(a.cache);
+      await settled();
+      expect(await a.cache.getOrLoad(devices, async () => 'no')).toBe('old');
+      for (const each of open) each();
+      await invalidated;
+      expect(await a.cache.getOrLoad(devices, async () => 'new')).toBe('new');
+    },
+  );
 
   test('distrust an entry whose tag the tier no longer knows', async () => {
     const { a, remote, start } = processesOf(1);

@@ -2,7 +2,6 @@ import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
-import type { TagRecord } from '../memory/tag-records.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { ReadOptions } from '../read-options.ts';
 import { holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
@@ -145,10 +144,10 @@ class Unreached extends Error {}
 async function throughRemote(
   parts: EngineParts,
   flight: Flight<Outcome>,
-  request: ReadRequest,
+  read: ReadRequest,
   remote: RemoteCall,
 ): Promise<Outcome> {
-  const { key, policy } = request;
+  const { key, policy } = read;
   const { signal } = flight.controller;
   const startedAt = parts.clock.now();
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
@@ -160,32 +159,34 @@ async function throughRemote(
         lookup(remote, parts.time, parts.clock, key.wire, flight.tags, parts.tags, flight.epoch),
       );
       signal.throwIfAborted();
-      const entry = holdFound(parts, flight, request, found);
+      const entry = holdFound(parts, flight, read, found);
       const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
       if (entry !== undefined && life === 'fresh') {
         return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
       }
       if (entry !== undefined && life === 'stale' && !flight.behind) {
         parts.flights.detach(flight);
-        refreshBehind(parts, request, entry);
+        refreshBehind(parts, read, entry);
         return servedOld({ ...entry, from: 'remote' });
       }
       const old: OldValue | undefined =
         entry === undefined || life === 'absent' ? undefined : { ...entry, from: 'remote' };
       if (found.read.state !== 'leased') {
         const token = newToken(parts.random);
-        const replaces = found.read.state === 'entry' ? { replaces: found.read.entry.version } : {};
+        const request = {
+          key: key.wire,
+          token,
+          leaseMs,
+          tags: flight.tags.map((record) => record.wire),
+          ...(found.read.state === 'entry' ? { replaces: found.read.entry.version } : {}),
+        };
         begin(parts, flight, 'loading');
         const sentAt = parts.clock.now();
-        const answer = await reached(
-          remote.read('acquire', (tier) =>
-            tier.acquire({ key: key.wire, token, leaseMs, tags: flight.tags.map(wireOf), ...replaces }),
-          ),
-        );
+        const answer = await reached(remote.read('acquire', (tier) => tier.acquire(request)));
         if (answer.state === 'acquired') {
           parts.time.observe(answer.clock, sentAt);
           const licence = { clock: answer.clock, token, degraded: false };
-          return await load(parts, flight, request, licence, old);
+          return await load(parts, flight, read, licence, old);
         }
         // Somebody stored it between the read and now: look again at once, the first time.
         if (answer.state === 'entry' && pollMs === firstPollMs) continue;
@@ -236,8 +237,4 @@ function count(counters: ResourceState['counters'], outcome: Outcome): void {
 
 function outcomeValue(outcome: Outcome): unknown {
   return outcome.value;
-}
-
-function wireOf(record: TagRecord): string {
-  return record.wire;
 }

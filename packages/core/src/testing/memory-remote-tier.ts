@@ -13,6 +13,7 @@ import type { Clock } from '../ports/clock.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { Coherence, CoherenceSink } from '../ports/coherence.ts';
 import type {
+  AcquireRequest,
   Acquisition,
   CommitRequest,
   RemoteEntry,
@@ -143,11 +144,12 @@ export class MemoryRemoteTier implements RemoteTier {
   /** How many calls of each method were made. */
   readonly calls: Record<string, number> = {};
 
+  readonly #requestGates = new Map<string, Promise<void>>();
+  readonly #answerGates = new Map<string, Promise<void>>();
   #sink: CoherenceSink | undefined;
   #unlisten: (() => void) | undefined;
   #bus: 'up' | 'cut' | 'deaf' = 'up';
   #failure: Error | undefined;
-  #gates = new Map<string, Promise<void>>();
 
   constructor(options: MemoryRemoteTierOptions) {
     this.remote = options.remote ?? new MemoryRemote(options);
@@ -194,19 +196,18 @@ export class MemoryRemoteTier implements RemoteTier {
     return this.#bus === 'up';
   }
 
-  /** Answers of `method` that were already decided are held back until the function that is returned is called. */
-  hold(method: keyof RemoteTier): () => void {
-    let open: () => void = () => {};
-    this.#gates.set(
-      method,
-      new Promise((resolve) => {
-        open = () => {
-          this.#gates.delete(method);
-          resolve();
-        };
-      }),
-    );
-    return open;
+  /**
+   * Holds calls of `method` back until the function that is returned is called: on their way to the server, or their
+   * answers on the way back.
+   */
+  hold(method: keyof RemoteTier, on: 'request' | 'answer' = 'answer'): () => void {
+    const gates = on === 'request' ? this.#requestGates : this.#answerGates;
+    const gate = Promise.withResolvers<void>();
+    gates.set(method, gate.promise);
+    return () => {
+      gates.delete(method);
+      gate.resolve();
+    };
   }
 
   time(): Promise<TierClock> {
@@ -217,8 +218,8 @@ export class MemoryRemoteTier implements RemoteTier {
     return this.#answer('getMany', () => keys.map((key) => decodeRead(this.remote.get(key))));
   }
 
-  acquire(request: { key: string; token: string; leaseMs: number; replaces?: string }): Promise<Acquisition> {
-    const { key, token, leaseMs, replaces } = request;
+  acquire(request: AcquireRequest): Promise<Acquisition> {
+    const { key, token, leaseMs, replaces, tags = [] } = request;
     return this.#answer('acquire', () => {
       const text = this.remote.get(key);
       const read = decodeRead(text);
@@ -226,6 +227,7 @@ export class MemoryRemoteTier implements RemoteTier {
       const until = this.remote.now() + leaseMs;
       if (text === undefined || read.state === 'absent') {
         this.remote.put(key, encodeLease({ token, clock, until }), leaseMs);
+        this.#know(tags, clock);
         return { state: 'acquired', clock };
       }
       if (read.state === 'leased') return { state: 'leased' };
@@ -234,6 +236,7 @@ export class MemoryRemoteTier implements RemoteTier {
       if (held && this.remote.now() < fieldNumber(text, entryFields.refreshUntil)) return { state: 'leased' };
       const marked = withField(text, entryFields.refreshToken, token);
       this.remote.patch(key, withField(marked, entryFields.refreshUntil, until));
+      this.#know(tags, clock);
       return { state: 'acquired', clock };
     });
   }
@@ -348,19 +351,23 @@ export class MemoryRemoteTier implements RemoteTier {
 
   #store(key: string, entry: RemoteEntry, ttlMs: number): void {
     this.remote.put(key, encodeEntry(entry), ttlMs);
-    for (const tag of entry.tags) {
-      // A tag that nobody knows must not be taken for one that was never invalidated: from now on it is known.
-      if (this.remote.tag(tag) === undefined) this.remote.setTag(tag, entry.clock);
-    }
+    this.#know(entry.tags, entry.clock);
     this.remote.publish([key], entry.version);
+  }
+
+  /** A tag that nobody knows must not be taken for one that was never invalidated: from now on it is known. */
+  #know(tags: readonly string[], clock: TierClock): void {
+    for (const tag of tags) if (this.remote.tag(tag) === undefined) this.remote.setTag(tag, clock);
   }
 
   /** Decides at once, as a server does in the order of calls, and answers a turn later. */
   async #answer<T>(method: string, decide: () => T): Promise<T> {
     this.calls[method] = (this.calls[method] ?? 0) + 1;
     if (this.#failure !== undefined) throw this.#failure;
+    const held = this.#requestGates.get(method);
+    if (held !== undefined) await held;
     const answer = decide();
-    await this.#gates.get(method);
+    await this.#answerGates.get(method);
     return answer;
   }
 }

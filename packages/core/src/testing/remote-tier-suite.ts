@@ -299,6 +299,26 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       expect(await other.tagVersions([tag, shared])).toEqual([entry.clock, entry.clock]);
     });
 
+    test('acquire() makes the tags of the entry to come known: loads that share a new tag do not refuse each other', async () => {
+      const shared = `${globalPrefix(server.namespace, 'c')}#*`;
+      const tags = [tag, shared];
+      const tokens = [nextToken(), nextToken()];
+      const entries: RemoteEntry[] = [];
+      for (const [index, token] of tokens.entries()) {
+        const acquisition = await tier.acquire({ key: `${key}:${index}`, token, leaseMs: 60_000, tags });
+        const clock = acquisition.state === 'acquired' ? acquisition.clock : 0;
+        entries.push(entryOf({ clock, version: token, tags }));
+      }
+      const known = await other.tagVersions(tags);
+      for (const version of known) expect(version).toBeLessThanOrEqual(entries[0]?.clock ?? 0);
+      for (const index of [1, 0]) {
+        const entry = entries[index] as RemoteEntry;
+        const request = { key: `${key}:${index}`, token: entry.version, entry, ttlMs: 60_000 };
+        expect(await tier.commit(request)).toBe(true);
+      }
+      expect(await other.tagVersions(tags)).toEqual(known);
+    });
+
     test('an entry is gone after its time', async () => {
       await stored(key, {}, 50);
       await expect.poll(() => readOne(key), { timeout: waitMs }).toEqual({ state: 'absent' });
