@@ -18,6 +18,7 @@ export {
 } from './refresh/refresher.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';
 export type { ViewStatus } from './refresh/status.ts';
+export type { QueryReference } from './sql/references.ts';
 export {
   defineView,
   type RefreshMode,

@@ -1,7 +1,7 @@
 import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { MissingUniqueIndexError } from './errors.ts';
 import { assertIdentifier } from './identifier.ts';
-import { type Reference, referencesOf } from './sql/references.ts';
+import { type QueryReference, referencesOf } from './sql/references.ts';
 import { scanSql } from './sql/scan.ts';
 import { servesConcurrently, type ViewIndex, type ViewIndexOptions, viewIndex } from './view-index.ts';
 import { type Compilable, viewQuery } from './view-query.ts';
@@ -50,7 +50,7 @@ export interface ViewDefinition {
   /** One SELECT without placeholders. */
   readonly query: string;
   /** Names in the query that may be relations. */
-  readonly references: readonly Reference[];
+  readonly references: readonly QueryReference[];
   readonly indexes: readonly ViewIndex[];
   readonly tenant: string | undefined;
   readonly sources: readonly ViewSource[];

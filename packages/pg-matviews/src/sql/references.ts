@@ -1,7 +1,7 @@
 import { nameOf, type Token } from './scan.ts';
 
 /** A name in a query that may be a relation, and the schema written before it, if any. */
-export interface Reference {
+export interface QueryReference {
   readonly schema: string | undefined;
   readonly name: string;
 }
@@ -12,10 +12,10 @@ export interface Reference {
  *
  * It errs by naming too much (a column called like a view), never too little.
  */
-export function referencesOf(tokens: readonly Token[]): Reference[] {
+export function referencesOf(tokens: readonly Token[]): QueryReference[] {
   const words = tokens.filter((token) => token.kind !== 'space');
   const expressions = new Set<string>();
-  const found: Reference[] = [];
+  const found: QueryReference[] = [];
   words.forEach((token, at) => {
     if (!isName(token)) return;
     if (definesExpression(words, at)) expressions.add(nameOf(token));

@@ -1,5 +1,6 @@
 import type { ChangeEvent } from '@cachekit/core';
-import { createListener, outboxSource } from '@cachekit/core/postgres';
+import { createListener, kyselyExecutor, outboxSource } from '@cachekit/core/postgres';
+import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
@@ -222,8 +223,9 @@ describe('refresh()', () => {
     await insert(7);
     const second = other.waitFresh('gated');
     await new Promise((resolve) => setTimeout(resolve, 150));
-    const refreshing = `select count(*)::int from pg_stat_activity where query ilike 'refresh%' and state = 'active'`;
-    expect(await database.one(refreshing)).toBe(1);
+    // The other one waits for nothing in the database: all that waits is the first, at the gate.
+    const waiting = `select count(*)::int from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    expect(await database.one(waiting)).toBe(1);
     await gate.query('select pg_advisory_unlock(42)');
     await Promise.all([first, second]);
     expect(await total(7)).toBe(await truth(7));
@@ -270,6 +272,22 @@ describe('refresh()', () => {
     expect(after).not.toHaveProperty('dirtySince');
     expect(after).not.toHaveProperty('lastError');
     expect(await total(9)).toBe(await truth(9));
+  });
+
+  it('works over Kysely as it does over a pool', async () => {
+    const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+    const sql = kyselyExecutor(new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }));
+    const views = createViews({ sql, views: all });
+    expect((await views.apply()).map(({ action }) => action)).toEqual(all.map(() => 'unchanged'));
+    const keeper = refresher({ sql });
+    await insert(11);
+    await keeper.waitFresh('top');
+    expect(keeper.done.map(({ view, changes }) => [view, changes])).toEqual([
+      ['gated', [{ tenant: '11', key: {} }]],
+      ['top', [{ tenant: '11', key: {} }]],
+    ]);
+    expect(await keeper.status()).toMatchObject([{ view: 'top' }, { view: 'gated' }, { view: 'unindexed' }]);
+    await pool.end();
   });
 
   it('gives up waiting after the timeout of the call', async () => {
