@@ -298,6 +298,34 @@ describe('several processes', () => {
     },
   );
 
+  test('do not trust a tag again by an answer that its invalidation overtook on the way', async () => {
+    const { a, b } = two();
+    const [one, other] = [1, 2].map((limit) => keys.calls({ tenant: 'acme', limit }));
+    if (one === undefined || other === undefined) throw new Error('no keys');
+    for (const { cache } of [a, b]) await cache.getOrLoad(one, async () => 'old');
+    const open = b.tier.hold('tagVersions');
+    const late = b.cache.getOrLoad(other, async () => 'other');
+    await settled();
+    await a.cache.invalidateTags(keys.tag('acme', 'calls'));
+    open();
+    await late;
+    expect(await b.cache.getOrLoad(one, async () => 'new')).toBe('new');
+  });
+
+  test('need not wait for a load that their own tag overtook, although no message arrives', async () => {
+    const { a } = two();
+    a.tier.cutBus();
+    const { load, began } = heldLoader();
+    const before = a.cache.getOrLoad(devices, load);
+    await settled();
+    await a.cache.invalidateTags(keys.tag('acme', 'devices'));
+    const after = a.cache.getOrLoad(devices, load);
+    await settled();
+    expect(began).toHaveLength(2);
+    for (const each of began) each.resolve('value');
+    await Promise.all([before, after]);
+  });
+
   test('distrust an entry whose tag the tier no longer knows', async () => {
     const { a, remote, start } = processesOf(1);
     await a.cache.getOrLoad(devices, async () => 'old');
@@ -363,8 +391,10 @@ describe('coherence', () => {
     }
     b.tier.cutBus();
     await a.cache.invalidate(devices);
-    b.tier.mendBus();
     expect(await b.cache.getOrLoad(devices, async () => 'new')).toBe('new');
+    await a.cache.invalidate(devices);
+    b.tier.mendBus();
+    expect(await b.cache.getOrLoad(devices, async () => 'newer')).toBe('newer');
     // What did not change is found unchanged by its version, not decoded again, and trusted again.
     const reads = b.tier.calls.getMany ?? 0;
     const value = await b.cache.getOrLoad(other, async () => 'no');

@@ -52,6 +52,8 @@ export function memoryEntry(
     asOf: flight.asOf,
     retryAt: 0,
     visited: false,
+    newer: undefined,
+    older: undefined,
   };
 }
 

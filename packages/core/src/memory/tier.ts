@@ -24,20 +24,24 @@ export interface MemoryEntry {
   readonly asOf: number;
   /** Not refreshed before; moves after a refresh that failed. */
   retryAt: number;
-  /** Read since the last time the hand of the clock came by. */
+  /** Read since the hand last came by. */
   visited: boolean;
+  /** Neighbours in the order of arrival. */
+  newer: MemoryEntry | undefined;
+  older: MemoryEntry | undefined;
 }
 
 /** The epoch of a memory that no longer hears what others change. */
 export const distrust = -2;
 
 /**
- * Entries in memory, at most `maxEntries`; the oldest that was not read again makes room.
+ * Entries in memory, at most `maxEntries`. A hand goes from the oldest to the newest and again; the first entry it meets
+ * that was not read since it last came by makes room. A hit moves nothing.
  *
  * Knows its epoch of trust: an entry is believed only in the epoch in which it was read from the remote tier, and a
  * memory that misses changes has an epoch that no entry has.
  *
- * @see Corbato, A Paging Experiment with the Multics System (second chance)
+ * @see Zhang et al., SIEVE is Simpler than LRU (NSDI 2024)
  */
 export class MemoryTier {
   epoch: number;
@@ -47,6 +51,9 @@ export class MemoryTier {
   readonly #entries = new Map<string, MemoryEntry>();
   readonly #dropped: (entry: MemoryEntry) => void;
   #epochs = 1;
+  #newest: MemoryEntry | undefined;
+  #oldest: MemoryEntry | undefined;
+  #hand: MemoryEntry | undefined;
 
   /**
    * @param epoch - 1 for a memory that nobody else changes, {@link distrust} for one that waits to be armed.
@@ -74,20 +81,31 @@ export class MemoryTier {
       this.#dropped(entry);
       return;
     }
-    while (this.#entries.size >= this.maxEntries) this.#evict();
+    if (this.#entries.size >= this.maxEntries) this.#evict();
     this.#entries.set(entry.wire, entry);
+    entry.older = this.#newest;
+    if (this.#newest !== undefined) this.#newest.newer = entry;
+    this.#newest = entry;
+    this.#oldest ??= entry;
   }
 
   delete(wire: string): void {
     const entry = this.#entries.get(wire);
     if (entry === undefined) return;
     this.#entries.delete(wire);
+    const { newer, older } = entry;
+    if (this.#hand === entry) this.#hand = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    entry.newer = undefined;
+    entry.older = undefined;
     this.#dropped(entry);
   }
 
   clear(): void {
-    for (const entry of this.#entries.values()) this.#dropped(entry);
-    this.#entries.clear();
+    for (const wire of [...this.#entries.keys()]) this.delete(wire);
   }
 
   /** Somebody changed the key: anything but this version must be compared with the remote tier before it is served. */
@@ -108,16 +126,15 @@ export class MemoryTier {
   }
 
   #evict(): void {
-    for (const [wire, entry] of this.#entries) {
-      this.#entries.delete(wire);
-      if (entry.visited) {
-        entry.visited = false;
-        this.#entries.set(wire, entry);
-        continue;
-      }
-      this.evictions++;
-      this.#dropped(entry);
-      return;
+    // Ends after one round at most: the hand leaves nothing visited behind it.
+    let entry = this.#hand ?? this.#oldest;
+    while (entry?.visited) {
+      entry.visited = false;
+      entry = entry.newer ?? this.#oldest;
     }
+    if (entry === undefined) return;
+    this.#hand = entry.newer;
+    this.evictions++;
+    this.delete(entry.wire);
   }
 }

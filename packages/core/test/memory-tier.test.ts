@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type MemoryEntry, MemoryTier } from '../src/memory/tier.ts';
+import { Metrics } from '../src/metrics.ts';
+
+const counters = new Metrics(0).countersOf('test');
+const entry = (wire: string): MemoryEntry => ({
+  wire,
+  kind: 'value',
+  value: wire,
+  promise: Promise.resolve(wire),
+  clock: 1,
+  version: wire,
+  tags: [],
+  counters,
+  freshUntil: 1,
+  epoch: 1,
+  degradedUntil: 0,
+  asOf: 0,
+  retryAt: 0,
+  visited: false,
+  newer: undefined,
+  older: undefined,
+});
+
+describe('the memory tier', () => {
+  test('is a map that never holds more than it may, and tells what leaves exactly once', () => {
+    const step = fc.record({
+      do: fc.constantFrom('set', 'get', 'delete', 'clear'),
+      wire: fc.constantFrom(...'abcdefghij'),
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 200 }), (maxEntries, steps) => {
+        const left: MemoryEntry[] = [];
+        const here = new Map<string, MemoryEntry>();
+        const tier = new MemoryTier(maxEntries, 1, (gone) => {
+          left.push(gone);
+          expect(here.get(gone.wire)).toBe(gone);
+          here.delete(gone.wire);
+        });
+        for (const { do: what, wire } of steps) {
+          if (what === 'get') expect(tier.get(wire)).toBe(here.get(wire));
+          else if (what === 'delete') tier.delete(wire);
+          else if (what === 'clear' && wire === 'a') tier.clear();
+          else {
+            const made = entry(wire);
+            tier.set(made);
+            here.set(wire, made);
+          }
+          expect(tier.size).toBe(here.size);
+          expect(tier.size).toBeLessThanOrEqual(maxEntries);
+        }
+        expect(new Set(left).size).toBe(left.length);
+      }),
+    );
+  });
+
+  test('keeps what is read again when much passes through that is read once', () => {
+    const tier = new MemoryTier(100, 1, () => {});
+    for (let index = 0; index < 50; index++) tier.set(entry(`hot${index}`));
+    for (let round = 0; round < 100; round++) {
+      for (let index = 0; index < 50; index++) expect(tier.get(`hot${index}`)).toBeDefined();
+      for (let index = 0; index < 20; index++) tier.set(entry(`cold${round}:${index}`));
+    }
+  });
+});
