@@ -21,6 +21,7 @@ export function commandOptions(timeoutMs: number, random: () => number): Connect
     sentinelRetryStrategy: (attempt: number) => reconnectDelayMs(attempt, random),
     // A master that was demoted answers so; only a new connection finds the new one.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    connectTimeout: stallMs(timeoutMs),
     socketTimeout: stallMs(timeoutMs),
     maxRetriesPerRequest: 0,
   };

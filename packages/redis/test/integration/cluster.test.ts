@@ -11,6 +11,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createPresence, ioredisExecutor, redisTier } from '../../src/index.ts';
 import { ioredis, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 type Cluster = Awaited<ReturnType<typeof startRedisCluster>>;
 
@@ -135,11 +136,11 @@ describe('on Redis Cluster', () => {
           armed++;
         },
       });
-      await expect.poll(() => armed, { timeout: 10_000 }).toBe(1);
+      await eventually(() => armed).toBe(1);
       const other = ioredisExecutor(cluster(servers.nodes), { commandTimeout: '5s' });
       try {
         await redisTier({ redis: other, namespace }).delete(keys);
-        await expect.poll(() => heard.size, { timeout: 5_000 }).toBe(keys.length);
+        await eventually(() => heard.size).toBe(keys.length);
       } finally {
         await other.close();
       }
@@ -180,7 +181,7 @@ describe('on Redis Cluster', () => {
       const [dead] = await servers.masters();
       if (dead === undefined) throw new Error('Expected a master');
       try {
-        await expect.poll(() => states, { timeout: 10_000 }).toBe('armed ');
+        await eventually(() => states).toBe('armed ');
         await Promise.all(keys.map((key) => tier.put(key, entry('v', 0), 60_000)));
         await servers.kill(dead.port);
         const start = performance.now();
@@ -192,8 +193,8 @@ describe('on Redis Cluster', () => {
           const again = await Promise.allSettled(keys.map((key) => tier.delete([key])));
           return again.every(({ status }) => status === 'fulfilled');
         };
-        await expect.poll(allWork, { timeout: 20_000 }).toBe(true);
-        await expect.poll(() => states.endsWith('armed '), { timeout: 10_000 }).toBe(true);
+        await eventually(allWork).toBe(true);
+        await eventually(() => states.endsWith('armed ')).toBe(true);
       } finally {
         await tier.close();
         await redis.close();

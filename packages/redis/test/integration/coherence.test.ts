@@ -9,6 +9,7 @@ import { startRedis } from '@cachekit/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { connections, ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -73,7 +74,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
 
   async function listen(): Promise<void> {
     listener.coherence?.start(told);
-    await expect.poll(() => told.events).toEqual(['armed']);
+    await eventually(() => told.events).toEqual(['armed']);
     told.events.length = 0;
   }
 
@@ -87,7 +88,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
   it('tells every write of another process, as soon as it is done', async () => {
     await listen();
     const expectTold = async (...keys: string[]): Promise<void> => {
-      await expect.poll(() => keys.every((key) => told.keys.has(key))).toBe(true);
+      await eventually(() => keys.every((key) => told.keys.has(key))).toBe(true);
       told.keys.clear();
     };
     await writer.put('k', entry(0, ['t']), 60_000);
@@ -116,14 +117,14 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await listen();
     const stored = entry(0);
     await writer.put('k:é\u0001', stored, 60_000);
-    await expect.poll(() => told.events).toEqual(['changed k:é\u0001']);
+    await eventually(() => told.events).toEqual(['changed k:é\u0001']);
     const token = newToken(Math.random);
     const acquired = await writer.acquire({ key: 'l', token, leaseMs: 10_000 });
     if (acquired.state !== 'acquired') throw new Error('Expected to become the loader');
     const loaded = entry(acquired.clock);
     await writer.commit({ key: 'l', token, entry: loaded, ttlMs: 60_000 });
     await writer.expire(['l']);
-    await expect.poll(() => told.versions).toEqual([stored.version, loaded.version, undefined]);
+    await eventually(() => told.versions).toEqual([stored.version, loaded.version, undefined]);
   });
 
   it('tells a waiter when a load is refused, so that it does not wait for the lease to run out', async () => {
@@ -134,24 +135,24 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await writer.bumpTags(['t']);
     const refused = { key: 'k', token, entry: entry(acquired.clock, ['t']), ttlMs: 1_000 };
     expect(await writer.commit(refused)).toBe(false);
-    await expect.poll(() => told.keys.has('k')).toBe(true);
+    await eventually(() => told.keys.has('k')).toBe(true);
     expect(await listener.getMany(['k'])).toEqual([{ state: 'absent' }]);
   });
 
   it('says lost when the connection is killed, armed when it hears again, and hears what comes then', async () => {
     await listen();
     await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await expect.poll(() => told.events).toEqual(['lost', 'armed']);
+    await eventually(() => told.events).toEqual(['lost', 'armed']);
     await writer.delete(['k']);
-    await expect.poll(() => told.events).toEqual(['lost', 'armed', 'changed k']);
+    await eventually(() => told.events).toEqual(['lost', 'armed', 'changed k']);
   });
 
   it('says lost when Redis is killed, and is armed again after a restart', async () => {
     await listen();
     await server.kill('SIGKILL');
-    await expect.poll(() => told.events).toEqual(['lost']);
+    await eventually(() => told.events).toEqual(['lost']);
     await server.restart();
-    await expect.poll(() => told.events, { timeout: 10_000 }).toEqual(['lost', 'armed']);
+    await eventually(() => told.events).toEqual(['lost', 'armed']);
   });
 
   it('is not armed while Redis is down at the start, and nothing is thrown', async () => {
@@ -160,7 +161,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await expect(listener.getMany(['k'])).rejects.toThrow();
     expect(told.events).toEqual([]);
     await server.restart();
-    await expect.poll(() => told.events, { timeout: 10_000 }).toEqual(['armed']);
+    await eventually(() => told.events).toEqual(['armed']);
   });
 
   it('is never armed if the server refuses the channel', async () => {
@@ -170,8 +171,8 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     const deaf = redisTier({ redis });
     try {
       deaf.coherence?.start(told);
-      await expect.poll(async () => String(await observer.call('ACL', 'LOG'))).toContain('ck:c:changes');
-      await expect.poll(() => connections(observer)).toBe(0);
+      await eventually(async () => String(await observer.call('ACL', 'LOG'))).toContain('ck:c:changes');
+      await eventually(() => connections(observer)).toBe(0);
       expect(told.events).toEqual([]);
     } finally {
       await redis.close();
@@ -183,7 +184,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     for (const message of ['', 'nonsense', '{"a":1}', '[1]', '=', '=abcdefghij']) {
       told.events.length = 0;
       await observer.publish('ck:c:changes', message);
-      await expect.poll(() => told.events).toEqual(['changed all']);
+      await eventually(() => told.events).toEqual(['changed all']);
     }
   });
 
@@ -192,7 +193,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     const elsewhere = redisTier({ redis: mine, namespace: 'elsewhere' });
     await elsewhere.delete(['k']);
     await writer.delete(['after']);
-    await expect.poll(() => told.events).toEqual(['changed after']);
+    await eventually(() => told.events).toEqual(['changed after']);
   });
 
   it('by ttl arms at once, connects nothing and hears nothing', async () => {

@@ -3,10 +3,11 @@ import { startRedis } from '@cachekit/services';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ioredisExecutor } from '../../src/index.ts';
 import { ioredis, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 /** The timeout of the executors here, and what a call may take beyond it on a machine that is busy. */
 const timeoutMs = 250;
-const ceilingMs = timeoutMs + 750;
+const ceilingMs = timeoutMs + 2_000;
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -43,13 +44,13 @@ describe.each(ioredis)('faults over $name', ({ standalone }) => {
     expect(first.tookMs).toBeLessThan(ceilingMs);
     expect(first.error).toMatchObject({ code: 'REDIS_UNAVAILABLE', sent: false });
     expect(String(first.error)).toContain('ECONNREFUSED');
-    const many = await Promise.all(Array.from({ length: 100 }, () => outcome(redis.command('PING'))));
-    for (const { tookMs, error } of many) {
-      expect(error).toMatchObject({ sent: false });
-      expect(tookMs).toBeLessThan(timeoutMs);
+    const start = performance.now();
+    for (let call = 0; call < 40; call++) {
+      expect((await outcome(redis.command('PING'))).error).toMatchObject({ sent: false });
     }
+    expect(performance.now() - start).toBeLessThan((40 * timeoutMs) / 2);
     await server.restart();
-    await expect.poll(() => works(redis), { timeout: 10_000 }).toBe(true);
+    await eventually(() => works(redis)).toBe(true);
   });
 
   it('Redis stopped (SIGSTOP): calls reject within the timeout, then at once, and it recovers by itself', async () => {
@@ -71,11 +72,11 @@ describe.each(ioredis)('faults over $name', ({ standalone }) => {
         const { error, tookMs } = await outcome(redis.command('GET', 'a'));
         return (error as { sent?: boolean }).sent === false && tookMs < timeoutMs / 2;
       };
-      await expect.poll(failsAtOnce, { timeout: 15_000 }).toBe(true);
+      await eventually(failsAtOnce).toBe(true);
     } finally {
       await server.kill('SIGCONT');
     }
-    await expect.poll(() => works(redis), { timeout: 10_000 }).toBe(true);
+    await eventually(() => works(redis)).toBe(true);
   });
 
   it('Redis killed and restarted under load: every call settles in time, and it recovers by itself', async () => {
@@ -95,11 +96,11 @@ describe.each(ioredis)('faults over $name', ({ standalone }) => {
       }
     };
     const loads = Array.from({ length: 8 }, load);
-    await expect.poll(() => works(redis)).toBe(true);
+    await eventually(() => works(redis)).toBe(true);
     await server.kill('SIGKILL');
-    await expect.poll(() => failed).toBeGreaterThan(8);
+    await eventually(() => failed).toBeGreaterThan(8);
     await server.restart();
-    await expect.poll(() => works(redis), { timeout: 10_000 }).toBe(true);
+    await eventually(() => works(redis)).toBe(true);
     running = false;
     await Promise.all(loads);
     expect(slowestMs).toBeLessThan(ceilingMs);
@@ -116,7 +117,7 @@ describe.each(ioredis)('faults over $name', ({ standalone }) => {
     await server.restart();
     const observer = observe(server.url);
     try {
-      await expect.poll(() => works(redis), { timeout: 10_000 }).toBe(true);
+      await eventually(() => works(redis)).toBe(true);
       expect(await observer.get('k')).toBeNull();
     } finally {
       observer.disconnect();
@@ -144,7 +145,7 @@ describe.each(ioredis)('faults over $name', ({ standalone }) => {
     redis = ioredisExecutor(client as never, { commandTimeout: timeoutMs });
     expect((await outcome(redis.command('PING'))).tookMs).toBeLessThan(ceilingMs);
     await server.restart();
-    await expect.poll(() => works(redis), { timeout: 10_000 }).toBe(true);
+    await eventually(() => works(redis)).toBe(true);
   });
 });
 

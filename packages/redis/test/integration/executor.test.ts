@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { ioredisExecutor } from '../../src/index.ts';
 import { connections, ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 describe.each(ioredis)('an executor over $name', ({ standalone }) => {
   const prefix = uniqueNamespace();
@@ -86,7 +87,7 @@ describe.each(ioredis)('connections over $name', ({ standalone }) => {
       expect(client.status).toBe('wait');
       await client.connect();
       await redis.close();
-      await expect.poll(() => connections(observer)).toBe(1);
+      await eventually(() => connections(observer)).toBe(1);
       expect(await client.call('PING')).toBe('PONG');
       await expect(redis.command('PING')).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', sent: false });
       await expect(subscriber.subscribe('channel', () => {})).rejects.toMatchObject({ sent: false });

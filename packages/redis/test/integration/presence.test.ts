@@ -3,6 +3,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { createPresence, ioredisExecutor, type Presence } from '../../src/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 const fiveMinutes = 300_000;
 
@@ -56,8 +57,8 @@ describe.each(ioredis)('presence over $name', ({ standalone }) => {
   it('a short stay ends without anybody doing anything (PBX-12)', async () => {
     const short = createPresence({ redis, namespace, ttl: 100 });
     await short.seen('user-1', 'phone');
-    await expect.poll(() => short.online('user-1')).toEqual([]);
-    await expect.poll(() => observer.exists(keyOf('user-1'))).toBe(0);
+    await eventually(() => short.online('user-1')).toEqual([]);
+    await eventually(() => observer.exists(keyOf('user-1'))).toBe(0);
   });
 
   it('the set of a tenant expires with its last member, and not before', async () => {

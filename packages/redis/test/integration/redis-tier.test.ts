@@ -12,6 +12,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 const random = Math.random;
 
@@ -158,7 +159,7 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
     await tier.acquire({ key, token: newToken(random), leaseMs: 30 });
     const again = (): Promise<{ state: string }> =>
       tier.acquire({ key, token: newToken(random), leaseMs: 10_000 });
-    await expect.poll(async () => (await again()).state).toBe('acquired');
+    await eventually(async () => (await again()).state).toBe('acquired');
   });
 
   it('renews a lease for its holder, and never makes a new one', async () => {
@@ -184,7 +185,7 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
     const again = (leaseMs: number): Promise<{ state: string }> =>
       tier.acquire({ key, token: newToken(random), leaseMs, replaces: old.version });
     expect((await again(30)).state).toBe('acquired');
-    await expect.poll(async () => (await again(10_000)).state).toBe('acquired');
+    await eventually(async () => (await again(10_000)).state).toBe('acquired');
   });
 
   it('gives a lease back to others, and only that of its holder', async () => {

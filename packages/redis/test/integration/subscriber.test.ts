@@ -3,6 +3,7 @@ import { startRedis } from '@cachekit/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ioredisExecutor } from '../../src/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -33,7 +34,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     const heard: string[] = [];
     await subscriber.subscribe('news', (message) => heard.push(message));
     expect(await observer.publish('news', 'ü')).toBe(1);
-    await expect.poll(() => heard).toEqual(['ü']);
+    await eventually(() => heard).toEqual(['ü']);
     expect(states).toEqual(['ready']);
   });
 
@@ -47,7 +48,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     await endFirst();
     await observer.publish('a', '1');
     await observer.publish('b', '2');
-    await expect.poll(() => heard).toEqual(['second 1', 'b 2']);
+    await eventually(() => heard).toEqual(['second 1', 'b 2']);
     expect(states).toEqual(['ready']);
   });
 
@@ -56,21 +57,21 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     await subscriber.subscribe('a', (message) => heard.push(message));
     await subscriber.subscribe('b', (message) => heard.push(message));
     await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-    await expect.poll(() => states).toEqual(['ready', 'lost', 'ready']);
+    await eventually(() => states).toEqual(['ready', 'lost', 'ready']);
     expect(await observer.publish('a', '1')).toBe(1);
     expect(await observer.publish('b', '2')).toBe(1);
-    await expect.poll(() => heard).toEqual(['1', '2']);
+    await eventually(() => heard).toEqual(['1', '2']);
   });
 
   it('says lost when the server only falls silent, and ready when it is back', async () => {
     await subscriber.subscribe('a', () => {});
     await server.kill('SIGSTOP');
     try {
-      await expect.poll(() => states, { timeout: 10_000 }).toEqual(['ready', 'lost']);
+      await eventually(() => states).toEqual(['ready', 'lost']);
     } finally {
       await server.kill('SIGCONT');
     }
-    await expect.poll(() => states, { timeout: 10_000 }).toEqual(['ready', 'lost', 'ready']);
+    await eventually(() => states).toEqual(['ready', 'lost', 'ready']);
     expect(await observer.publish('a', '1')).toBeGreaterThan(0);
   });
 
@@ -87,7 +88,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     expect(confirmed).toBe(false);
     await server.restart();
     await Promise.all([subscription, late]);
-    await expect.poll(() => states).toEqual(['ready']);
+    await eventually(() => states).toEqual(['ready']);
     expect(await observer.publish('b', 'x')).toBe(1);
   });
 
@@ -101,7 +102,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
       await own.subscribe('ok', (message) => heard.push(message));
       await expect(own.subscribe('forbidden', () => {})).rejects.toThrow(/^NOPERM/);
       await observer.publish('ok', 'still');
-      await expect.poll(() => heard).toEqual(['still']);
+      await eventually(() => heard).toEqual(['still']);
     } finally {
       await limited.close();
     }
@@ -110,7 +111,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
   it('closes with its executor: waiting subscriptions are rejected and nothing is told any more', async () => {
     await subscriber.subscribe('a', () => {});
     await server.kill('SIGKILL');
-    await expect.poll(() => states).toEqual(['ready', 'lost']);
+    await eventually(() => states).toEqual(['ready', 'lost']);
     const waiting = subscriber.subscribe('b', () => {});
     const rejected = expect(waiting).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
     await redis.close();

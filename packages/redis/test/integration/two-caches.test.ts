@@ -4,6 +4,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -59,7 +60,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
         await read(cache);
         return cache.metrics().cache.overall.memoryHits - before;
       };
-      await expect.poll(fromMemory, { timeout: 10_000 }).toBe(1);
+      await eventually(fromMemory).toBe(1);
     }
   };
 
@@ -80,7 +81,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     const callers = Array.from({ length: 200 }, (_, index) =>
       (index % 2 === 0 ? here : there).getOrLoad(keys.total({ tenant }), slow),
     );
-    await expect.poll(() => loads).toBe(1);
+    await eventually(() => loads).toBe(1);
     finish?.();
     expect(new Set(await Promise.all(callers))).toEqual(new Set([1]));
     expect(loads).toBe(1);
@@ -91,7 +92,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     const slow = (): Promise<number> => new Promise((resolve) => ends.push(() => resolve(database)));
     const limits = [1, 2, 3, 4, 5];
     const first = limits.map((limit) => here.getOrLoad(keys.recent({ tenant, limit }), slow));
-    await expect.poll(() => ends.length).toBe(limits.length);
+    await eventually(() => ends.length).toBe(limits.length);
     for (const end of ends.reverse()) end();
     await Promise.all(first);
     for (const limit of limits) await there.getOrLoad(keys.recent({ tenant, limit }), load);
@@ -109,7 +110,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     database = 2;
     await change();
     expect(await read(here)).toBe(2);
-    await expect.poll(() => read(there)).toBe(2);
+    await eventually(() => read(there)).toBe(2);
   });
 
   it.each(Object.entries(changes))(
@@ -125,12 +126,12 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
             finish = resolve;
           }),
       );
-      await expect.poll(() => finish !== undefined).toBe(true);
+      await eventually(() => finish !== undefined).toBe(true);
       database = 2;
       await change();
       finish?.(1);
       await slow;
-      await expect.poll(() => read(there)).toBe(2);
+      await eventually(() => read(there)).toBe(2);
       expect(await read(here)).toBe(2);
     },
   );
@@ -143,7 +144,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
         there.set(keys.total({ tenant }), 2 * round + 1),
       ]);
       const agree = async (): Promise<boolean> => (await read(here)) === (await read(there));
-      await expect.poll(agree).toBe(true);
+      await eventually(agree).toBe(true);
     }
   });
 
@@ -153,7 +154,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     database = 2;
     await here.invalidate(keys.total({ tenant }));
     expect(await read(here)).toBe(2);
-    await expect.poll(() => read(there)).toBe(2);
+    await eventually(() => read(there)).toBe(2);
     await settled();
   });
 
@@ -173,7 +174,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     const readers = [reader(here), reader(there)];
     await server.kill('SIGKILL');
     const before = answers.length;
-    await expect.poll(() => answers.length, { timeout: 10_000 }).toBeGreaterThan(before + 100);
+    await eventually(() => answers.length).toBeGreaterThan(before + 100);
     database = 2;
     await server.restart();
     const invalidated = (): Promise<boolean> =>
@@ -181,8 +182,8 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
         () => true,
         () => false,
       );
-    await expect.poll(invalidated, { timeout: 10_000 }).toBe(true);
-    await expect.poll(async () => [await read(here), await read(there)], { timeout: 10_000 }).toEqual([2, 2]);
+    await eventually(invalidated).toBe(true);
+    await eventually(async () => [await read(here), await read(there)]).toEqual([2, 2]);
     reading = false;
     await Promise.all(readers);
     expect(answers.every((answer) => answer === 1 || answer === 2)).toBe(true);
