@@ -16,6 +16,8 @@ export default defineConfig({
   title: 'CacheKit',
   description: 'Committed changes of PostgreSQL, through the cache, to the browser of the right tenant',
   cleanUrls: true,
+  // The search index of the whole reference is one chunk, loaded when somebody searches.
+  vite: { build: { chunkSizeWarningLimit: 2000 } },
   themeConfig: {
     search: { provider: 'local' },
     nav: [
