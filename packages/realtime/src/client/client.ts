@@ -1,60 +1,20 @@
 import {
   assertKnownOptions,
-  type ChangedRow,
   type Clock,
   ConfigurationError,
   type Duration,
   durationMs,
   systemClock,
-  type TierClock,
   type Timer,
 } from '@cachekit/core';
 import { createListeners, type Listeners } from '../listeners.ts';
 import { formatPosition, type LogPosition, parsePosition } from '../position.ts';
-import { type BackoffRange, backoffMs, retryAfterMs } from './backoff.ts';
+import { type BackoffRange, backoffMs } from './backoff.ts';
 import { type ConnectionEvent, type ConnectionState, transitions } from './connection-state.ts';
 import { type HostLike, watchHost } from './host.ts';
-import { createSseParser, type SseEvent } from './sse-parse.ts';
-
-/** Data by event type; `EventsOf<typeof events>` of the server, or written by hand. */
-export type EventMap = Readonly<Record<string, unknown>>;
-
-/** One event as listeners get it. */
-export interface RealtimeEvent<Data = unknown, Type extends string = string> {
-  readonly type: Type;
-  readonly data: Data;
-  /** `<epoch>.<offset>`; differs for every event. */
-  readonly id: string;
-  /** Key of the row it concerns. */
-  readonly key?: ChangedRow;
-  /** Clock of the invalidation before it: sent with a read, it gets nothing older. */
-  readonly clock?: TierClock;
-  /** When it happened, milliseconds since the epoch, by the server's clock. */
-  readonly at?: number;
-}
-
-/** Every event of a map, told apart by `type`. */
-export type EventOf<Events extends EventMap> = {
-  [Type in keyof Events & string]: RealtimeEvent<Events[Type], Type>;
-}[keyof Events & string];
-
-/** Something may have been missed: whatever was read before may be old. */
-export interface RealtimeGap {
-  /**
-   * `started`: the stream began without a position, so what was read before it may be old. `epoch`, `position`,
-   * `trimmed`, `limit`, `source`: as the server says.
-   */
-  readonly reason: 'started' | 'epoch' | 'position' | 'trimmed' | 'limit' | 'source';
-  /** The position from which nothing is missing again. */
-  readonly position: string;
-  /** Sent with a read, it gets nothing older than what was missed; not known for every gap. */
-  readonly clock?: TierClock;
-}
-
-/** Headers of a request, or a function that gives fresh ones for every attempt. */
-export type HeadersSource =
-  | Readonly<Record<string, string>>
-  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+import type { EventMap, EventOf, RealtimeEvent, RealtimeGap } from './realtime-event.ts';
+import type { SseEvent } from './sse-parse.ts';
+import { type HeadersSource, readStream, type StreamEnd } from './stream.ts';
 
 /** Options of {@link createRealtimeClient}. */
 export interface RealtimeClientOptions {
@@ -234,68 +194,31 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
     silenceMs = firstFrameMs;
     heardAt = clock.now();
     listenForSilence();
-    run(own.signal).then(
-      (outcome) => over(own, outcome),
-      (error: unknown) => {
-        if (attempt === own) errors.emit(error);
-        over(own, 'failed');
+    const attempted = readStream({
+      url,
+      headers,
+      fetch: send,
+      lastEventId: position && formatPosition(position),
+      signal: own.signal,
+      now: () => clock.now(),
+      heard: () => {
+        heardAt = clock.now();
       },
-    );
+      receive,
+    });
+    void attempted.then((end) => over(own, end));
   }
 
-  function over(own: AbortController, outcome: 'failed' | 'refused'): void {
+  function over(own: AbortController, end: StreamEnd): void {
     if (attempt !== own) return;
-    if (outcome === 'refused' && refusals === 0) {
+    if (end.error !== undefined) errors.emit(end.error);
+    floorMs = Math.max(floorMs, end.floorMs);
+    if (end.outcome === 'refused' && refusals === 0) {
       // A token may have expired on the way: once more with fresh headers.
       refusals = 1;
       start();
     } else {
-      happen(outcome);
-    }
-  }
-
-  async function run(signal: AbortSignal): Promise<'failed' | 'refused'> {
-    const given = typeof headers === 'function' ? await headers() : headers;
-    signal.throwIfAborted();
-    const response = await send(url, {
-      headers: {
-        ...given,
-        Accept: 'text/event-stream',
-        ...(position && { 'Last-Event-ID': formatPosition(position) }),
-      },
-      cache: 'no-store',
-      signal,
-    });
-    const { status, body } = response;
-    const isStream = response.headers.get('Content-Type')?.startsWith('text/event-stream') === true;
-    if (status !== 200 || !isStream || !body) {
-      floorMs = retryAfterMs(response.headers.get('Retry-After'), clock.now());
-      await body?.cancel().catch(() => {});
-      if (status === 401 || status === 403) return 'refused';
-      throw new Error(`The event stream answered ${status}${status === 200 ? ' without a stream' : ''}`);
-    }
-    await read(body, signal);
-    return 'failed';
-  }
-
-  async function read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const reader = body.getReader();
-    const decoder = new TextDecoder();
-    const parse = createSseParser({
-      event: (event) => {
-        if (!signal.aborted) receive(event);
-      },
-      retry: () => {},
-    });
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done || signal.aborted) return;
-        heardAt = clock.now();
-        parse(decoder.decode(value, { stream: true }));
-      }
-    } finally {
-      await reader.cancel().catch(() => {});
+      happen(end.outcome);
     }
   }
 
