@@ -8,6 +8,8 @@ import {
 } from '../src/tanstack/index.ts';
 import { seeded } from './collect.ts';
 
+vi.setConfig({ testTimeout: 60_000 });
+
 /** A realtime client of which only the events matter. */
 function eventSource() {
   const events = new Set<(event: BoundEvent) => void>();

@@ -9,6 +9,8 @@ import {
 import { createHub, createMemoryLog, type EventLog, type Hub, sseHandler } from '../src/index.ts';
 import { seeded, upTo } from './collect.ts';
 
+vi.setConfig({ testTimeout: 60_000 });
+
 type Answer = (request: Request) => Response | Promise<Response>;
 
 /** A server in this process: what it answers can be changed, and streams can be cut. */
@@ -199,6 +201,17 @@ describe('createRealtimeClient()', () => {
     client.connect();
     await settle();
     expect(client.state).toBe('live');
+  });
+
+  it('is not disturbed by the end of the stream before', async () => {
+    const to = server();
+    const { client, states, errors } = connect(to);
+    await settle();
+    client.close();
+    client.connect();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(states).toEqual(['connecting', 'live', 'closed', 'connecting', 'live']);
+    expect([to.requests.length, errors]).toEqual([2, []]);
   });
 
   it('leaves nothing behind after 200 times opened and closed', async () => {

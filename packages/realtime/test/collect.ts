@@ -1,3 +1,4 @@
+import { vi } from 'vitest';
 import { createSseParser, type SseEvent } from '../src/client/sse-parse.ts';
 import type { StreamSink } from '../src/hub/connection.ts';
 
@@ -85,4 +86,9 @@ export function seeded(seed: number): () => number {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
+}
+
+/** Waits until `check` does not throw; long, because the machine may be busy with other things. */
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, { timeout: 25_000, interval: 5 });
 }

@@ -9,7 +9,9 @@ import {
   type LogFollower,
   type LogPosition,
 } from '../src/index.ts';
-import { type CollectingSink, collectingSink, seeded, upTo } from './collect.ts';
+import { type CollectingSink, collectingSink, eventually, seeded, upTo } from './collect.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const opened: Hub[] = [];
 
@@ -75,7 +77,7 @@ describe('createHub()', () => {
     const { epoch } = await log.position('a');
     const { sink: fromLog } = await open(hub, { lastEventId: `${epoch}.1` });
     await hub.publish([event(4)]);
-    await vi.waitFor(() => expect(data(fromLog)).toEqual([2, 3, 4]));
+    await eventually(() => expect(data(fromLog)).toEqual([2, 3, 4]));
     const { sink: fromRing } = await open(hub, { lastEventId: `${epoch}.3` });
     expect(data(fromRing)).toEqual([4]);
     expect(fromLog.gaps()).toEqual([]);
@@ -122,7 +124,7 @@ describe('createHub()', () => {
     const { sink } = await open(two, { lastEventId: await one.position('a') });
     log.deaf = false;
     await one.publish([event(3)]);
-    await vi.waitFor(() => expect(data(sink)).toEqual([3]));
+    await eventually(() => expect(data(sink)).toEqual([3]));
     expect(sink.gaps()).toEqual([]);
   });
 
@@ -136,9 +138,9 @@ describe('createHub()', () => {
     const wide = newHub({ log });
     await hub.publish(upTo(60).map((n) => event(n)));
     const trimmed = await open(wide, { lastEventId: start });
-    await vi.waitFor(() => expect(trimmed.sink.gaps()).toEqual(['trimmed']));
+    await eventually(() => expect(trimmed.sink.gaps()).toEqual(['trimmed']));
     await hub.publish([event('next')]);
-    await vi.waitFor(() => expect(data(trimmed.sink)).toEqual(['next']));
+    await eventually(() => expect(data(trimmed.sink)).toEqual(['next']));
   });
 
   it('sends an event to every tenant when it belongs to none, those away included', async () => {
@@ -148,7 +150,7 @@ describe('createHub()', () => {
     await hub.publish([event(1), { type: 'notice', data: 'all' }, event(2)]);
     expect(data(sink)).toEqual([1, 'all', 2]);
     const { sink: back } = await open(hub, { tenant: 'b', lastEventId: away });
-    await vi.waitFor(() => expect(data(back)).toEqual(['all']));
+    await eventually(() => expect(data(back)).toEqual(['all']));
   });
 
   it('tells of a gap those who listen and those who come back', async () => {
@@ -158,7 +160,7 @@ describe('createHub()', () => {
     await hub.gap({ clock: 7 });
     expect(sink.gaps()).toEqual(['source']);
     const { sink: back } = await open(hub, { tenant: 'b', lastEventId: away });
-    await vi.waitFor(() => expect(back.gaps()).toEqual(['source']));
+    await eventually(() => expect(back.gaps()).toEqual(['source']));
     expect(JSON.parse(back.events.at(-1)?.data ?? '')).toEqual({ clock: 7, data: { reason: 'source' } });
   });
 
@@ -214,12 +216,12 @@ describe('a slow consumer', () => {
       const before = slow.sink.bytes;
       slow.sink.setRoom(2_000);
       slow.stream.drained();
-      await vi.waitFor(() => expect(slow.sink.bytes).toBeGreaterThan(before));
+      await eventually(() => expect(slow.sink.bytes).toBeGreaterThan(before));
     }
     expect(offsets(slow.sink)).toEqual(upTo(1_000));
     slow.sink.setRoom(10_000);
     slow.stream.drained();
-    await vi.waitFor(() => expect(hub.metrics().behind).toBe(0));
+    await eventually(() => expect(hub.metrics().behind).toBe(0));
     await hub.publish([event(1_001)]);
     expect(offsets(slow.sink).at(-1)).toBe(1_001);
     expect(slow.sink.gaps()).toEqual([]);
@@ -232,7 +234,7 @@ describe('a slow consumer', () => {
     for (let n = 1; n <= 600; n += 1) await hub.publish([event(n)]);
     slow.sink.setRoom(1_000_000);
     slow.stream.drained();
-    await vi.waitFor(() => expect(slow.sink.gaps()).toEqual(['trimmed']));
+    await eventually(() => expect(slow.sink.gaps()).toEqual(['trimmed']));
     await hub.publish([event('next')]);
     expect(data(slow.sink).at(-1)).toBe('next');
   });
@@ -267,7 +269,7 @@ describe('a slow consumer', () => {
       };
       stream = (await open(hub, { sink })).stream;
       await hub.publish(upTo(300).map((n) => event(n)));
-      await vi.waitFor(() => expect(offsets(inner)).toEqual(upTo(300)));
+      await eventually(() => expect(offsets(inner)).toEqual(upTo(300)));
     },
   );
 
@@ -281,10 +283,10 @@ describe('a slow consumer', () => {
     const reached = offsets(sink).at(-1) ?? 0;
     log.rewound = { epoch, offset: reached - 2 };
     for (const follower of log.followers) follower.restored();
-    await vi.waitFor(() => expect(hub.metrics().gaps).toBe(1));
+    await eventually(() => expect(hub.metrics().gaps).toBe(1));
     sink.setRoom(10_000);
     stream.drained();
-    await vi.waitFor(() => expect(sink.gaps()).toEqual(['epoch']));
+    await eventually(() => expect(sink.gaps()).toEqual(['epoch']));
   });
 
   it('gets a gap when the log is shorter than what was already told of it', async () => {
@@ -301,7 +303,7 @@ describe('a slow consumer', () => {
     for (let n = 1; n <= 400; n += 1) await hub.publish([event(n)]);
     sink.setRoom(10_000);
     stream.drained();
-    await vi.waitFor(() => expect(sink.gaps()).toEqual(['epoch']));
+    await eventually(() => expect(sink.gaps()).toEqual(['epoch']));
   });
 
   describe('on a clock', () => {
@@ -374,7 +376,7 @@ describe('a hole in what a hub hears', () => {
     await hub.publish(upTo(5).map((n) => event(n + 1)));
     log.deaf = false;
     await hub.publish([event(7)]);
-    await vi.waitFor(() => expect(data(sink)).toEqual(upTo(7)));
+    await eventually(() => expect(data(sink)).toEqual(upTo(7)));
     expect(sink.gaps()).toEqual([]);
   });
 
@@ -386,9 +388,9 @@ describe('a hole in what a hub hears', () => {
     await hub.publish(upTo(50).map((n) => event(n)));
     log.deaf = false;
     await hub.publish([event(51)]);
-    await vi.waitFor(() => expect(sink.gaps()).toEqual(['trimmed']));
+    await eventually(() => expect(sink.gaps()).toEqual(['trimmed']));
     await hub.publish([event(52)]);
-    await vi.waitFor(() => expect(data(sink).at(-1)).toBe(52));
+    await eventually(() => expect(data(sink).at(-1)).toBe(52));
   });
 
   it('is filled after reads that fail, as soon as one succeeds', async () => {
@@ -402,9 +404,9 @@ describe('a hole in what a hub hears', () => {
     log.deaf = false;
     log.failing = true;
     await hub.publish([event(2)]);
-    await vi.waitFor(() => expect(errors.length).toBeGreaterThan(0));
+    await eventually(() => expect(errors.length).toBeGreaterThan(0));
     log.failing = false;
-    await vi.waitFor(() => expect(data(sink)).toEqual([1, 2]), 5_000);
+    await eventually(() => expect(data(sink)).toEqual([1, 2]));
   });
 });
 
@@ -450,7 +452,7 @@ describe('limits and the end', () => {
     }
     const together = await Promise.all(upTo(200).map((n) => open(hub, { tenant: `t${n % 7}` })));
     for (const { stream } of together) stream.close();
-    await vi.waitFor(() => expect(followers.size).toBe(0));
+    await eventually(() => expect(followers.size).toBe(0));
     expect(hub.metrics()).toMatchObject({ connections: 0, tenants: 0, behind: 0 });
   });
 

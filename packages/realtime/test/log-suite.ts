@@ -1,6 +1,6 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { EventLog, LogTail, NewLogRecord } from '../src/index.ts';
-import { upTo } from './collect.ts';
+import { eventually, upTo } from './collect.ts';
 
 const record = (n: number, origin?: string): NewLogRecord => ({ type: 't', body: `{"data":${n}}`, origin });
 
@@ -108,7 +108,7 @@ export function eventLogSuite(
       await two.append('b', [record(9)]);
       await two.append('a', [record(3)]);
       for (const tails of heard) {
-        await vi.waitFor(() => expect(tails).toHaveLength(2));
+        await eventually(() => expect(tails).toHaveLength(2));
         expect(
           tails.map(({ epoch, first, records }) => [epoch, first, records.map(({ body }) => body)]),
         ).toEqual([
@@ -118,7 +118,7 @@ export function eventLogSuite(
       }
       await ends[0]?.();
       await one.append('a', [record(4)]);
-      await vi.waitFor(() => expect(heard[1]).toHaveLength(3));
+      await eventually(() => expect(heard[1]).toHaveLength(3));
       expect(heard[0]).toHaveLength(2);
     });
 

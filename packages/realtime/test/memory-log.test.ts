@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMemoryLog } from '../src/index.ts';
 import { eventLogSuite } from './log-suite.ts';
 
+vi.setConfig({ testTimeout: 60_000 });
+
 eventLogSuite('createMemoryLog()', async (options) => {
   const log = createMemoryLog(options);
   return () => log;

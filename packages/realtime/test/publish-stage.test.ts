@@ -10,7 +10,9 @@ import {
   on,
   publishStage,
 } from '../src/index.ts';
-import { type CollectingSink, collectingSink, upTo } from './collect.ts';
+import { type CollectingSink, collectingSink, eventually, upTo } from './collect.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const hubs: Hub[] = [];
 
@@ -188,6 +190,6 @@ describe('publishStage()', () => {
     const stage = publishStage(hub, derive);
     const changes = upTo(300).map((id) => change({ operation: 'insert', key: { id } }));
     for (let from = 0; from < 300; from += 30) await stage(changes.slice(from, from + 30), context());
-    await vi.waitFor(() => expect(sink.received().map(({ data }) => data)).toEqual(upTo(300)));
+    await eventually(() => expect(sink.received().map(({ data }) => data)).toEqual(upTo(300)));
   });
 });

@@ -9,7 +9,9 @@ import {
   sseHandler,
   withPosition,
 } from '../src/index.ts';
-import { receivedOf, upTo } from './collect.ts';
+import { eventually, receivedOf, upTo } from './collect.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const hubs: Hub[] = [];
 
@@ -136,7 +138,7 @@ describe('sseHandler()', () => {
     const gone = new AbortController();
     gone.abort();
     await handler(ask({}, '', { signal: gone.signal }));
-    await vi.waitFor(() => expect(hub.metrics()).toMatchObject({ connections: 0, tenants: 0, behind: 0 }));
+    await eventually(() => expect(hub.metrics()).toMatchObject({ connections: 0, tenants: 0, behind: 0 }));
   });
 
   it('keeps only a bounded queue for a body that nobody reads, and loses nothing when it is read', async () => {

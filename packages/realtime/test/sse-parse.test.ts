@@ -1,6 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createSseParser, maxSseEventLength, type SseEvent } from '../src/client/sse-parse.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 function parse(pieces: readonly string[]): { events: SseEvent[]; retries: number[] } {
   const events: SseEvent[] = [];
