@@ -8,6 +8,7 @@ import { scanSql } from './sql/scan.ts';
  * A Kysely query fits as it is. The values become constants of the definition.
  */
 export interface Compilable {
+  /** Called once, when the view is defined. */
   compile(): { readonly sql: string; readonly parameters: readonly unknown[] };
 }
 

@@ -20,6 +20,7 @@ export interface RefreshedEvent {
 
 /** What a refresher tells. */
 export interface RefresherEvents {
+  /** A refresh was committed, by the loop or by a call. */
   refreshed: (event: RefreshedEvent) => void;
   /** A refresh failed; the view stays dirty. A view in `retryInMs` is tried again by itself if the refresher runs. */
   failed: (event: { view: string; error: unknown; failures: number; retryInMs: number }) => void;

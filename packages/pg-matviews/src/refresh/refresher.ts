@@ -93,7 +93,9 @@ export interface Refresher {
   waitFresh(name: string, options?: WaitOptions): Promise<Freshness>;
   /** How each view stands in the database, whoever refreshes it; those that were never applied are left out. */
   status(): Promise<readonly ViewStatus[]>;
+  /** Calls `listener` with every event of that name; one that throws disturbs nobody else. */
   on<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void;
+  /** Ends what `on` began. */
   off<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void;
 }
 

@@ -157,10 +157,11 @@ describe('marks', () => {
   });
 
   it('are written for a role that may only insert, under any search path', async () => {
-    await database.pool.query(`drop role if exists writer; create role writer; grant insert on calls to writer;
-      create schema if not exists trap; create table if not exists trap.mark (x int); grant usage on schema trap to writer`);
+    await database.pool.query(`do $$ begin create role cachekit_views_writer; exception when duplicate_object then null; end $$;
+      grant insert on calls to cachekit_views_writer;
+      create schema if not exists trap; create table if not exists trap.mark (x int); grant usage on schema trap to cachekit_views_writer`);
     const writer = await database.client();
-    await writer.query(`set role writer; set search_path = trap, pg_catalog`);
+    await writer.query(`set role cachekit_views_writer; set search_path = trap, pg_catalog`);
     await writer.query(`insert into public.calls (id, user_id) values (1, 21)`);
     await writer.query(`set search_path = ''`);
     await writer.query(`insert into public.calls (id, user_id) values (2, 22)`);

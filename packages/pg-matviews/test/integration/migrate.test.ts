@@ -105,7 +105,7 @@ describe('createViews().apply()', () => {
     });
     await createViews({ sql: database.sql, schema, views: [top, totals('base')] }).apply();
     await database.pool.query(`
-      drop role if exists reader; create role reader;
+      do $$ begin create role cachekit_views_reader; exception when duplicate_object then null; end $$;
       create view "${schema}".stranger with (security_barrier) as select total from "${schema}".base where user_id = 1;
       create materialized view "${schema}".stranger_rows as select count(*) as n from "${schema}".stranger;
       create unique index stranger_n on "${schema}".stranger_rows (n);
@@ -113,9 +113,9 @@ describe('createViews().apply()', () => {
       comment on index "${schema}".by_hand is 'made by hand';
       comment on materialized view "${schema}".base is 'calls per user';
       comment on column "${schema}".base.total is 'all calls';
-      grant usage on schema "${schema}" to reader;
-      grant select on "${schema}".base, "${schema}".top, "${schema}".stranger to reader;
-      grant select (user_id) on "${schema}".base to reader with grant option;
+      grant usage on schema "${schema}" to cachekit_views_reader;
+      grant select on "${schema}".base, "${schema}".top, "${schema}".stranger to cachekit_views_reader;
+      grant select (user_id) on "${schema}".base to cachekit_views_reader with grant option;
     `);
     const indexes = () =>
       database.rows(`select tablename, indexname from pg_indexes where schemaname = $1 order by 1, 2`, [
@@ -123,7 +123,7 @@ describe('createViews().apply()', () => {
       ]);
     const rights = () =>
       database.rows(
-        `select c.relname, c.reloptions, has_table_privilege('reader', c.oid, 'select') as may,
+        `select c.relname, c.reloptions, has_table_privilege('cachekit_views_reader', c.oid, 'select') as may,
            obj_description(c.oid) as comment from pg_class c join pg_namespace n on n.oid = relnamespace
          where nspname = $1 and relkind in ('v', 'm') order by 1`,
         [schema],
@@ -151,7 +151,7 @@ describe('createViews().apply()', () => {
     expect(await database.one(`select col_description('"${schema}".base'::regclass, 2)`)).toBe('all calls');
     expect(
       await database.one(
-        `select has_column_privilege('reader', '"${schema}".base', 'user_id', 'select with grant option')`,
+        `select has_column_privilege('cachekit_views_reader', '"${schema}".base', 'user_id', 'select with grant option')`,
       ),
     ).toBe(true);
     expect(await changed.check()).toEqual([]);
