@@ -43,6 +43,7 @@ export {
   type KeyResource,
   type KeySpaceOptions,
   maxKeyLength,
+  maxTagsLength,
   type NoParams,
   namespaceTag,
   type Resource,

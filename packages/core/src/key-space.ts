@@ -6,6 +6,9 @@ import { assertNamespace, defaultNamespace, escapePart, globalPrefix, tenantPref
 /** Longest key on the wire, in bytes. */
 export const maxKeyLength = 1_024;
 
+/** How much the tags of one key may take together, in bytes: every entry carries them and every read checks them. */
+export const maxTagsLength = 16_384;
+
 /** A kind of value that is cached: what its metrics are counted under and the policy of its entries. */
 export interface KeyResource {
   readonly name: string;
@@ -117,7 +120,8 @@ export interface KeySpaceOptions<Scope extends 'tenant' | 'global', Resources ex
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for unknown options, durations that are none, taken names.
  * The functions it gives throw ArgumentError `INVALID_ARGUMENT` for a tenant id that is empty, missing or longer than
- * 128 characters, for parameters that cannot be part of a key, and for a key longer than {@link maxKeyLength}.
+ * 128 characters, for parameters that cannot be part of a key, for a key longer than
+ * {@link maxKeyLength} and for tags longer than {@link maxTagsLength}.
  * @example
  * const keys = defineKeys({
  *   scope: 'tenant',
@@ -209,7 +213,15 @@ function keyUnder(prefix: string, made: TaggedResource, params: object): CacheKe
   }
   assertLength(wire);
   const names = typeof made.tags === 'function' ? made.tags(params as never) : made.tags;
-  return { wire, resource: made.resource, tags: names.map((name) => tagUnder(prefix, name)) };
+  const tags = names.map((name) => tagUnder(prefix, name));
+  let length = 0;
+  for (const tag of tags) length += tag.length;
+  if (length > maxTagsLength) {
+    throw new ArgumentError(
+      `The tags of a key have at most ${maxTagsLength} bytes; got ${length} in ${tags.length} tags`,
+    );
+  }
+  return { wire, resource: made.resource, tags };
 }
 
 function tagUnder(prefix: string, name: string): string {

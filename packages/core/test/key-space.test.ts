@@ -94,6 +94,16 @@ describe('defineKeys()', () => {
     expect(() => keys.devices({ tenant: '漢'.repeat(128) })).toThrow(argument);
     expect(() => keys.tag('a', 'x'.repeat(1_024))).toThrow(argument);
     expect(() => keys.tag('a', '')).toThrow(argument);
+    const many = defineKeys({
+      scope: 'tenant',
+      resources: {
+        a: resource<string, { count: number }>({
+          tags: ({ count }) => Array.from({ length: count }, (_, index) => `tag${index}`),
+        }),
+      },
+    });
+    expect(many.a({ tenant: 'a', count: 100 }).tags).toHaveLength(100);
+    expect(() => many.a({ tenant: 'a', count: 10_000 })).toThrow(argument);
   });
 
   test('refuses what no key space can be made of', () => {

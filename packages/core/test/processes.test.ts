@@ -282,13 +282,15 @@ describe('several processes', () => {
     expect(await b.cache.getOrLoad(devices, async () => 'new')).toBe('new');
   });
 
-  test.each(ways)(
+  const writes: typeof ways = [...ways, ['set()', (cache) => cache.set(devices, 'new')]];
+
+  test.each(writes)(
     'do not keep what a read brought back while %s was on its way',
     async (_way, invalidate) => {
       const { a } = two();
       await a.cache.getOrLoad(devices, async () => 'old');
       a.tier.loseMessages();
-      const open = [a.tier.hold('delete', 'request'), a.tier.hold('bumpTags', 'request')];
+      const open = (['delete', 'bumpTags', 'put'] as const).map((method) => a.tier.hold(method, 'request'));
       const invalidated = invalidate(a.cache);
       await settled();
       expect(await a.cache.getOrLoad(devices, async () => 'no')).toBe('old');

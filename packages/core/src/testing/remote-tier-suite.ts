@@ -23,12 +23,11 @@ const waitMs = 10_000;
 let versions = 0;
 
 /**
- * Checks every promise of the `RemoteTier` port on real tiers. Runs inside vitest, with real time.
+ * Checks every promise of the `RemoteTier` port on real tiers. Called at the top of a file of tests for vitest, which
+ * is a peer dependency for this alone; time is real.
  *
  * @param name - Of the tier, for the name of the block.
  * @param fixture - Called before each test.
- * @example
- * remoteTierSuite('memoryRemoteTier()', async () => memoryFixture());
  */
 export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierFixture>): void {
   describe(`remote tier: ${name}`, () => {
