@@ -2,7 +2,7 @@ import type { SqlExecutor } from '@cachekit/core';
 import { jsonRows } from '../sql/json-rows.ts';
 
 /** A right on a relation, or on one of its columns. */
-export interface SavedGrant {
+interface SavedGrant {
   readonly column: string | null;
   /** `null` is PUBLIC. */
   readonly grantee: string | null;
@@ -11,7 +11,7 @@ export interface SavedGrant {
 }
 
 /** An index of a materialized view, as it is in the database. */
-export interface SavedIndex {
+interface SavedIndex {
   readonly name: string;
   readonly definition: string;
   readonly columns: readonly string[];

@@ -3,7 +3,7 @@ import { parseQualifiedName, quoteQualified } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 
 /** One column of a source table. */
-export interface SourceColumn {
+interface SourceColumn {
   readonly name: string;
   /** `pg_type.typname` of the column's own type. */
   readonly type: string;

@@ -6,7 +6,7 @@ import type { ViewDefinition } from '../view.ts';
 import { searchPath, withSearchPath } from './session.ts';
 
 /** A table, view or materialized view that a query reads. */
-export interface UsedRelation {
+interface UsedRelation {
   /** `pg_class.oid` as text. */
   readonly oid: string;
   /** Schema and name, both quoted where they must be; of a temporary view the bare name. */

@@ -1,5 +1,5 @@
 /** What a piece of SQL is, as far as names and placeholders are concerned. */
-export type TokenKind = 'word' | 'quoted' | 'string' | 'parameter' | 'space' | 'other';
+type TokenKind = 'word' | 'quoted' | 'string' | 'parameter' | 'space' | 'other';
 
 /** One piece of SQL; all pieces together are the text again. */
 export interface Token {
