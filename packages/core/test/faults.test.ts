@@ -108,6 +108,17 @@ describe('with the remote tier down', () => {
     await expect(cache.getOrLoad(kept, load)).rejects.toThrow('no database');
   });
 
+  test('an old value whose tag is known to be invalidated is no last resort either', async () => {
+    const { cache, tier, start } = setup();
+    await cache.getOrLoad(devices, async () => 'old');
+    await start().invalidateTags(keys.tag('acme', 'devices'));
+    tier.fail();
+    const load = async () => {
+      throw new Error('no database');
+    };
+    await expect(cache.getOrLoad(devices, load, { staleIfError: '1h' })).rejects.toThrow('no database');
+  });
+
   test('a stale value in memory is served, and its refresh goes without the tier', async () => {
     const { cache, tier, clock } = setup();
     await cache.getOrLoad(stats, async () => 'old');

@@ -90,6 +90,19 @@ describe.each(setups)('an invalidation %s', (_name, make) => {
     expect(values).toEqual(['new', 'old', 'new', 'old', 'new', 'old']);
   });
 
+  test('is not undone by a loader that fails: what was invalidated is no last resort', async () => {
+    const cache = make();
+    const failure = new Error('no database');
+    const load = async () => {
+      throw failure;
+    };
+    for (const [, invalidate] of ways.slice(0, 3)) {
+      await cache.getOrLoad(devices, async () => 'old');
+      await invalidate(cache);
+      await expect(cache.getOrLoad(devices, load, { staleIfError: '1h' })).rejects.toBe(failure);
+    }
+  });
+
   test('returns clocks that grow', async () => {
     const cache = make();
     const clocks = [
