@@ -16,7 +16,7 @@ export const keys = defineKeys({
   },
 });
 
-/** The tag of what a change makes old: that of its table or view, of its tenant. */
-export function tagsOf(change: ChangeEvent): CacheTag[] {
-  return change.tenant === undefined ? [] : [keys.tag(change.tenant, change.table)];
+/** What a change makes old: the tag of its table or view, of its tenant; everything if it names no tenant. */
+export function tagsOf(change: ChangeEvent): CacheTag[] | 'all' {
+  return change.tenant === undefined ? 'all' : [keys.tag(change.tenant, change.table)];
 }

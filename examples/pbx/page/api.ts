@@ -52,11 +52,9 @@ export interface OnlineDevices {
   total: number;
 }
 
-export interface CacheMetrics {
-  hits: number;
-  misses: number;
-  hitRate: number;
-  totalRequests: number;
+/** The part of the cache's metrics that the page shows; `hitRate` is in percent. */
+export interface CacheReport {
+  cache: { overall: { hitRate: number; totalRequests: number } };
 }
 
 export interface CommandResult {

@@ -38,8 +38,8 @@ export function App() {
             <TopDevices />
           </div>
           <div className="column">
-            <CallList />
             <JourneyCard />
+            <CallList />
             <DeviceCommands />
           </div>
         </main>

@@ -61,7 +61,8 @@ async function writeAccounts(sql: SqlExecutor, size: SeedSize, random: Random): 
     accountWeights: Array.from({ length: size.users }, (_, index) => 1 / (index + 1) ** 0.7),
   };
   const deviceOwners = owners(size.devices, world.accountWeights, random);
-  const campaignOwners = owners(size.campaigns, world.accountWeights, random);
+  // A small account has none, a large one several.
+  const campaignOwners = Array.from({ length: size.campaigns }, () => weighted(random, world.accountWeights));
   deviceOwners.forEach((owner, index) => {
     world.devices[owner]?.push(index + 1);
   });

@@ -91,7 +91,7 @@ export function createApp({ sql, cache, limiter, hub, presence }: Switchboard): 
     {
       check: (request, device: string) => ({ ids: { commands: [device] }, tenant: knownAccount(request) }),
     },
-    () => Response.json({ accepted: true }, { status: 202 }),
+    (_request: Request, _device: string) => Response.json({ accepted: true }, { status: 202 }),
   );
   app.post('/api/devices/:id/commands', (c) => sendCommand(c.req.raw, c.req.param('id')));
 

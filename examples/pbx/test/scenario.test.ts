@@ -36,7 +36,6 @@ describe.each([
       'list of calls',
       'list of calls again',
       'view is refreshed',
-      'view through the cache',
       'view again',
       'limit is hit',
     ]);
@@ -56,12 +55,10 @@ describe.each([
 
   test('is refused without an account, and with one that is none', async () => {
     for (const account of ['', '0', '1:2', '*', '{1}', '1\u00a0', '9'.repeat(200)]) {
-      const response = await fetch(`${running.origin}/api/statistics`, {
+      const { status } = await fetch(`${running.origin}/api/statistics`, {
         headers: { 'X-Account-Id': account },
-      }).catch((error: unknown) => error);
-      // A header value that HTTP forbids never leaves the client.
-      if (response instanceof Response) expect(response.status, account).toBe(401);
-      else expect(response).toBeInstanceOf(TypeError);
+      });
+      expect(status, account).toBe(401);
     }
   });
 });

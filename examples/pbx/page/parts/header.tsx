@@ -36,6 +36,7 @@ export function Header({ accounts, account, onChoose }: HeaderProps) {
           />
         </svg>
         Switchboard
+        <small className="hide-narrow">a call centre, live</small>
       </div>
       <span className="pill" data-state={connection} data-testid="connection">
         <i />

@@ -6,7 +6,7 @@ import { Card } from './card.tsx';
 export function JourneyCard() {
   const { journey } = useLive();
   return (
-    <Card title="The way of the last change" hint="time since the row was written">
+    <Card title="Way of the last change" hint="since the write">
       {journey ? (
         <ol className="journey">
           <Step name="Row written to PostgreSQL" ms={0} />

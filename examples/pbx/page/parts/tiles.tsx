@@ -1,4 +1,4 @@
-import type { CacheMetrics, OnlineDevices, StatisticsDay } from '../api.ts';
+import type { CacheReport, OnlineDevices, StatisticsDay } from '../api.ts';
 import { formatCount, formatDuration, formatMs, formatPercent } from '../format.ts';
 import { useLive } from '../live.tsx';
 import { useApi } from '../use-api.ts';
@@ -9,7 +9,7 @@ const presenceEveryMs = 5_000;
 export function Tiles() {
   const statistics = useApi<{ days: StatisticsDay[] }>('statistics', '/api/statistics').data?.body.days;
   const presence = useApi<OnlineDevices>('presence', '/api/presence', presenceEveryMs).data?.body;
-  const metrics = useApi<{ overall: CacheMetrics }>('cache', '/api/v1/cache/metrics').data?.body.overall;
+  const metrics = useApi<CacheReport>('cache', '/api/v1/cache/metrics').data?.body.cache.overall;
   const { latencies } = useLive();
 
   const today = statistics?.at(-1);
@@ -41,7 +41,7 @@ export function Tiles() {
       />
       <Tile
         name="Cache hit rate"
-        value={metrics ? formatPercent(metrics.hitRate * 100) : '–'}
+        value={metrics ? formatPercent(metrics.hitRate) : '–'}
         note={metrics ? `${formatCount(metrics.totalRequests)} reads` : ''}
       />
       <Tile
