@@ -15,14 +15,15 @@ export interface InvalidatedCache<Tag> {
  * The tags of a whole batch go in one call, and the clock of the invalidation into `context.clock`. On a gap
  * everything of the cache's namespace is dropped.
  *
- * @param tagsOf - The tags of what a change makes invalid; none if nothing depends on it. A throw fails the batch.
+ * @param tagsOf - The tags of what a change makes invalid; none if nothing depends on it, `'all'` if it cannot be told
+ * what does (a change of no tenant in particular), which drops everything of the namespace. A throw fails the batch.
  * @throws ConfigurationError `INVALID_CONFIGURATION` if `cache` cannot invalidate or `tagsOf` is no function.
  * @example
- * invalidateStage(cache, (change) => (change.tenant ? [keys.tag(change.tenant, change.table)] : []));
+ * invalidateStage(cache, (change) => (change.tenant ? [keys.tag(change.tenant, change.table)] : 'all'));
  */
 export function invalidateStage<Tag>(
   cache: InvalidatedCache<Tag>,
-  tagsOf: (change: ChangeEvent) => readonly Tag[],
+  tagsOf: (change: ChangeEvent) => readonly Tag[] | 'all',
 ): Stage {
   if (typeof cache?.invalidateTags !== 'function' || typeof cache.clear !== 'function') {
     throw new ConfigurationError('invalidateStage: the first argument is a cache');
@@ -36,7 +37,14 @@ export function invalidateStage<Tag>(
       return;
     }
     const tags = new Set<Tag>();
-    for (const change of batch) for (const tag of tagsOf(change)) tags.add(tag);
+    for (const change of batch) {
+      const ofChange = tagsOf(change);
+      if (ofChange === 'all') {
+        advance(context, await cache.clear());
+        return;
+      }
+      for (const tag of ofChange) tags.add(tag);
+    }
     if (tags.size > 0) advance(context, await cache.invalidateTags(...tags));
   };
   return Object.assign(stage, { role: 'invalidate' as const });
