@@ -13,6 +13,23 @@ export interface EntryField {
   readonly length: number;
 }
 
+/** The fields of the header by name. */
+export type EntryFields = Readonly<
+  Record<
+    | 'magic'
+    | 'kind'
+    | 'codec'
+    | 'clock'
+    | 'freshUntil'
+    | 'version'
+    | 'refreshToken'
+    | 'refreshUntil'
+    | 'loadMs'
+    | 'tagBytes',
+    EntryField
+  >
+>;
+
 /**
  * Where the fields of the header are, so that a script on the server reads and changes them by offset.
  *
@@ -33,7 +50,7 @@ export interface EntryField {
  * | `loadMs`       | how long the load took                                             |
  * | `tagBytes`     | length of the tags that follow the header                          |
  */
-export const entryFields = {
+export const entryFields: EntryFields = {
   magic: { start: 0, length: 2 },
   kind: { start: 2, length: 1 },
   codec: { start: 3, length: 1 },
@@ -44,7 +61,7 @@ export const entryFields = {
   refreshUntil: { start: 53, length: 13 },
   loadMs: { start: 66, length: 5 },
   tagBytes: { start: 71, length: 5 },
-} as const satisfies Record<string, EntryField>;
+};
 
 /** Length of the header in bytes; the tags begin here. */
 export const entryHeaderLength = 76;

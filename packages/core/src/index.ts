@@ -7,6 +7,7 @@ export { type Duration, durationMs } from './duration.ts';
 export {
   decodeRead,
   type EntryField,
+  type EntryFields,
   encodeEntry,
   encodeLease,
   entryFields,
