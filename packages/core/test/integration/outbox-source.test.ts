@@ -363,6 +363,7 @@ describe('waking', () => {
     await expect.poll(() => recorder.changes.length, deadline).toBe(36);
     await ear.query('select 1');
     expect(heard.length).toBeLessThan(5 + 31);
+    await expect.poll(armed, deadline).toBe(true);
     expect(sorted(recorder.seen)).toEqual(await committed(pool));
   });
 
