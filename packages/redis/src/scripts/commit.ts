@@ -1,37 +1,42 @@
 import { entryKinds, type RedisScript } from '@cachekit/core';
-import { luaField, luaHeader, luaPublish, luaTags, noRefresh, refreshStart } from './fragments.ts';
+import { luaEach, luaField, luaHeader, luaPublish, luaTags, noRefresh, refreshStart } from './fragments.ts';
 
 /**
- * Stores what was loaded, if the lease is still there and no tag was bumped since the load began.
+ * Stores what was loaded, each entry for itself, if its lease is still there and no tag of it was bumped since the load
+ * began.
  *
  * Refused for a tag, it gives the lease back, so that the next load does not wait for it to run out.
  *
- * - KEYS: the entry, then its tags
- * - ARGV: channel, token, the entry as text, how long to keep it in ms, clock of the load
- * - returns: 1 stored · 0 refused
- * - complexity: O(tags + size)
+ * - KEYS: for each entry its key, then its tags
+ * - ARGV: channel, then for each entry the number of its tags, token, the entry as text, how long to keep it in ms,
+ *   clock of the load
+ * - returns: for each entry `{1}` stored · `{0}` refused · `{3, error}` Redis refused it
+ * - complexity: O(entries + tags + size)
  */
 export const commitScript: RedisScript = {
   name: 'commit',
-  lua: `${luaPublish}${luaHeader}${luaTags}
-local key, token, ms, clock = KEYS[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
-local header, kind = headerOf(key)
-if not kind then return 0 end
-local leased = kind == '${entryKinds.lease}'
-local holder
-if leased then holder = ${luaField('version')} else holder = ${luaField('refreshToken')} end
-if holder ~= token then return 0 end
-for i = 2, #KEYS do
-  local version = versionOf(KEYS[i])
-  if version and version > clock then
-    if leased then redis.call('DEL', key) else redis.call('SETRANGE', key, ${refreshStart}, '${noRefresh}') end
-    publish({key})
-    return 0
+  lua: `${luaPublish}${luaHeader}${luaTags}${luaEach}
+local function commit(at, tags, arg)
+  local key, token, text, ms, clock = KEYS[at], ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
+  local header, kind = headerOf(key)
+  if not kind then return {0} end
+  local leased = kind == '${entryKinds.lease}'
+  local holder
+  if leased then holder = ${luaField('version')} else holder = ${luaField('refreshToken')} end
+  if holder ~= token then return {0} end
+  for i = at + 1, at + tags do
+    local version = versionOf(KEYS[i])
+    if version and version > clock then
+      if leased then redis.call('DEL', key) else redis.call('SETRANGE', key, ${refreshStart}, '${noRefresh}') end
+      publish({key})
+      return {0}
+    end
   end
+  redis.call('SET', key, text, 'PX', ms)
+  for i = at + 1, at + tags do keepTag(KEYS[i], clock, ms) end
+  publishStored(key, text)
+  return {1}
 end
-redis.call('SET', key, ARGV[3], 'PX', ms)
-for i = 2, #KEYS do keepTag(KEYS[i], clock, ms) end
-publishStored(key, ARGV[3])
-return 1
+return each(commit, 2, 5)
 `,
 };

@@ -72,6 +72,25 @@ local function headerOf(key)
 end
 `;
 
+/**
+ * `each(one, first, width)`: the replies of `one(at, tags, arg)` for each request of the call, where `KEYS[at]` is its
+ * entry, followed by `tags` tags, and `ARGV[arg]` its first argument. The requests stand in ARGV from `first` on, `width`
+ * arguments each, of which the first is the number of tags. An error of one is its reply, and the others are carried out.
+ */
+export const luaEach = `
+local function each(one, first, width)
+  local replies, at = {}, 1
+  for arg = first, #ARGV, width do
+    local tags = tonumber(ARGV[arg])
+    local done, reply = pcall(one, at, tags, arg + 1)
+    if not done then reply = {3, tostring(type(reply) == 'table' and reply.err or reply)} end
+    replies[#replies + 1] = reply
+    at = at + 1 + tags
+  end
+  return replies
+end
+`;
+
 /** `outlive(key, ms)`: an entry that expired during its refresh would take the lease with it. */
 export const luaOutlive = `
 local function outlive(key, ms)
@@ -90,8 +109,9 @@ const tagKeptMs = 3_600_000;
 /**
  * `versionOf(tag)`: the clock of its last bump, or nothing if the server does not know the tag.
  * `storeTag(tag, version, ms)`: makes it known, for at least `ms`.
- * `keepTag(tag, version, ms)`: keeps it as long as the entry that carries it; one that was unknown gets `version`, which
- * is told to nobody, because nobody trusts an entry less for it.
+ * `keepTag(tag, version, ms)`: keeps it at least as long as the entry that carries it, and prolongs it rarely, because
+ * that counts as a change for those who track keys; one that was unknown gets `version`, which is told to nobody, because
+ * nobody trusts an entry less for it.
  */
 export const luaTags: string = `
 local function versionOf(tag)
@@ -104,6 +124,6 @@ end
 local function keepTag(tag, version, ms)
   if not versionOf(tag) then return storeTag(tag, version, ms) end
   local left = redis.call('PTTL', tag)
-  if left >= 0 and left < ms then redis.call('PEXPIRE', tag, ms) end
+  if left >= 0 and left < ms then redis.call('PEXPIRE', tag, math.max(2 * ms, ${tagKeptMs})) end
 end
 `;

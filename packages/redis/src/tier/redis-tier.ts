@@ -34,6 +34,7 @@ import { releaseScript } from '../scripts/release.ts';
 import { renewScript } from '../scripts/renew.ts';
 import { touchScript } from '../scripts/touch.ts';
 import { BatchedReads, type Stored } from './batched-reads.ts';
+import { batchedScript, type ScriptItem, type ScriptReply } from './batched-script.ts';
 import { commandGroups } from './slot-groups.ts';
 
 /** Options of {@link redisTier}. */
@@ -72,7 +73,8 @@ const clockSkew = 50_000;
  * - A load that was overtaken by a delete, a put, a tag, or a write of any other client never lands.
  * - Clocks are the server's; those of clients do not matter.
  * - A tag that the server does not know, because it was evicted or lost, makes its entries invalid.
- * - The reads of a tick travel as one `MGET`; on a cluster, one for each tenant.
+ * - The reads of a tick travel as one `MGET`, the loads that begin in a tick as one script call, and those that end in a
+ *   tick as one; on a cluster, one for each tenant.
  * - On a cluster, methods on many keys are carried out slot by slot. If one fails, the others may be done.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
@@ -105,6 +107,8 @@ class RedisTier implements RemoteTier {
   /** Empty: nothing is published. */
   readonly #channel: string;
   readonly #reads: BatchedReads;
+  readonly #acquire: (item: ScriptItem) => Promise<ScriptReply>;
+  readonly #commit: (item: ScriptItem) => Promise<ScriptReply>;
 
   constructor(redis: RedisExecutor, coherence: Coherence, channel: string) {
     const { cluster } = redis.capabilities;
@@ -114,6 +118,8 @@ class RedisTier implements RemoteTier {
     this.#cluster = cluster;
     this.#channel = channel;
     this.#reads = new BatchedReads(redis);
+    this.#acquire = batchedScript(redis, acquireScript, []);
+    this.#commit = batchedScript(redis, commitScript, [channel]);
   }
 
   async time(): Promise<TierClock> {
@@ -129,9 +135,8 @@ class RedisTier implements RemoteTier {
   async acquire(request: AcquireRequest): Promise<Acquisition> {
     const { key, token, leaseMs, replaces = '', tags = [] } = request;
     const [near, far] = this.#tagsBySlot(key, tags);
-    const args = [token, wholeMs(leaseMs), replaces];
-    const reply = await this.#redis.script(acquireScript, [key, ...near], args);
-    const [outcome, detail] = reply as [number, number | string | undefined];
+    const args = [near.length, token, wholeMs(leaseMs), replaces];
+    const [outcome, detail] = await this.#acquire({ keys: [key, ...near], args, length: 0 });
     if (outcome === 0) {
       const clock = detail as number;
       // Not waited for: the commit does it again, and it only spares others a refusal.
@@ -155,8 +160,9 @@ class RedisTier implements RemoteTier {
       await this.release(key, token);
       return false;
     }
-    const args = [this.#channel, token, text, ms, entry.clock];
-    return (await this.#redis.script(commitScript, [key, ...near], args)) === 1;
+    const args = [near.length, token, text, ms, entry.clock];
+    const [outcome] = await this.#commit({ keys: [key, ...near], args, length: text.length });
+    return outcome === 1;
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {

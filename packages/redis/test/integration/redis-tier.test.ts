@@ -9,7 +9,7 @@ import {
 } from '@cachekit/core';
 import { startRedis } from '@cachekit/services';
 import { uniqueNamespace } from '@cachekit/services/vitest';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
 import { eventually } from './eventually.ts';
@@ -364,6 +364,81 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
       expect(await tier.tagVersions([tag, `${prefix}#list`])).toEqual([undefined, undefined]);
       const { clock } = await load('v', [tag, `${prefix}#list`]);
       expect(await tier.tagVersions([tag, `${prefix}#list`])).toEqual([clock, clock]);
+    });
+  });
+
+  describe('in one tick', () => {
+    const beginMany = (from: number, to: number) =>
+      Promise.all(
+        Array.from({ length: to - from }, async (_, index) => {
+          const token = newToken(random);
+          const asked = { key: `${key}:${from + index}`, token, leaseMs: 10_000, tags: [tag] };
+          return { ...asked, acquired: await tier.acquire(asked) };
+        }),
+      );
+
+    it('loads begin in one call and end in one, and each is fenced for itself', async () => {
+      const calls = vi.spyOn(redis, 'script');
+      onTestFinished(() => calls.mockRestore());
+      const begun = await beginMany(0, 50);
+      expect(calls).toHaveBeenCalledTimes(1);
+      await observer.del(`${key}:7`);
+      await observer.set(`${key}:8`, 'foreign');
+      await tier.put(`${key}:9`, entry('put', 0), 60_000);
+      const overtaken = [7, 8, 9];
+      calls.mockClear();
+      const stored = await Promise.all(
+        begun.map(async (one) => {
+          if (one.acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+          const loaded = entry(`loaded ${one.key}`, one.acquired.clock, [tag]);
+          return tier.commit({ key: one.key, token: one.token, entry: loaded, ttlMs: 60_000 });
+        }),
+      );
+      expect(calls).toHaveBeenCalledTimes(1);
+      expect(stored.map((done, index) => (done ? -1 : index)).filter((index) => index >= 0)).toEqual(
+        overtaken,
+      );
+      const found = await tier.getMany(begun.map((one) => one.key));
+      expect(found.map(payloadOf)).toEqual(
+        begun.map((one, index) =>
+          index === 9 ? 'put' : overtaken.includes(index) ? undefined : `loaded ${one.key}`,
+        ),
+      );
+    });
+
+    it('a key asked for twice has one loader', async () => {
+      const states = (await Promise.all([beginMany(0, 3), beginMany(0, 3)])).map((begun) =>
+        begun.map(({ acquired }) => acquired.state),
+      );
+      expect(states).toEqual([Array(3).fill('acquired'), Array(3).fill('leased')]);
+    });
+
+    it('a tag bumped between refuses every load that carries it, and no other', async () => {
+      const tagged = await beginMany(0, 5);
+      const other = await begin();
+      await tier.bumpTags([tag]);
+      const commits = tagged.map((one) => {
+        if (one.acquired.state !== 'acquired') throw new Error('Expected to become the loader');
+        const late = entry('late', one.acquired.clock, [tag]);
+        return tier.commit({ key: one.key, token: one.token, entry: late, ttlMs: 60_000 });
+      });
+      const beside = tier.commit({ key, token: other.token, entry: entry('v', other.clock), ttlMs: 60_000 });
+      expect(await Promise.all([...commits, beside])).toEqual([false, false, false, false, false, true]);
+    });
+
+    it('what Redis refuses of one rejects that one alone', async () => {
+      const [bad, good] = await beginMany(0, 2);
+      if (bad?.acquired.state !== 'acquired' || good?.acquired.state !== 'acquired')
+        throw new Error('no lease');
+      const commit = (one: typeof bad, clock: number, ttlMs: number): Promise<boolean> =>
+        tier.commit({ key: one.key, token: one.token, entry: entry('v', clock), ttlMs });
+      // No server takes so late an end.
+      const answers = await Promise.allSettled([
+        commit(bad, bad.acquired.clock, Number.MAX_SAFE_INTEGER * 1_000),
+        commit(good, good.acquired.clock, 60_000),
+      ]);
+      expect(answers[0]).toMatchObject({ status: 'rejected', reason: { name: 'ReplyError' } });
+      expect(answers[1]).toEqual({ status: 'fulfilled', value: true });
     });
   });
 

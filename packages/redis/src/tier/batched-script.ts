@@ -1,0 +1,49 @@
+import type { RedisArgument, RedisExecutor, RedisScript } from '@cachekit/core';
+import { replyError } from '../executors/reply-error.ts';
+import { hashTag } from '../keys.ts';
+import { BatchedCalls } from './batched-calls.ts';
+
+/** One request of a script that takes many. */
+export interface ScriptItem {
+  /** The entry first; all of them in one slot. */
+  readonly keys: readonly string[];
+  readonly args: readonly RedisArgument[];
+  /** Characters of its payload. */
+  readonly length: number;
+}
+
+/** What the script answered to one request: an outcome, and what goes with it. */
+export type ScriptReply = readonly [outcome: number, detail?: number | string];
+
+/** The outcome of a request that Redis refused, such as a write while its memory is full. */
+const failed = 3;
+
+/**
+ * Makes calls of `script` that are collected over a tick. Where Redis refuses one request, that call alone rejects.
+ */
+export function batchedScript(
+  redis: RedisExecutor,
+  script: RedisScript,
+  common: readonly RedisArgument[],
+): (item: ScriptItem) => Promise<ScriptReply> {
+  const { cluster } = redis.capabilities;
+  const calls = new BatchedCalls<ScriptItem, ScriptReply>({
+    groupOf: (item) => (cluster ? hashTag(item.keys[0] as string) : ''),
+    keysOf: (item) => item.keys.length,
+    lengthOf: (item) => item.length,
+    send: async (items) => {
+      const keys: string[] = [];
+      const args = [...common];
+      for (const item of items) {
+        keys.push(...item.keys);
+        args.push(...item.args);
+      }
+      return (await redis.script(script, keys, args)) as readonly ScriptReply[];
+    },
+  });
+  return async (item) => {
+    const reply = await calls.call(item);
+    if (reply[0] === failed) throw replyError(String(reply[1]));
+    return reply;
+  };
+}
