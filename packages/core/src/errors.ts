@@ -110,6 +110,22 @@ export class TierError extends CacheKitError<'TIER_FAILED'> {
   }
 }
 
+/**
+ * A lock that expired, or is about to, while its holder still works under it.
+ *
+ * It is the reason with which `Lease.signal` is aborted, and what a fenced write is refused with.
+ */
+export class LockLostError extends CacheKitError<'LOCK_LOST'> {
+  readonly key: string;
+  readonly fencingToken: number;
+
+  constructor(key: string, fencingToken: number, why: string) {
+    super('LOCK_LOST', `The lock "${key}" is lost: ${why}`);
+    this.key = key;
+    this.fencingToken = fencingToken;
+  }
+}
+
 /** A call of a cache after its `close()`. */
 export class CacheClosedError extends CacheKitError<'CACHE_CLOSED'> {
   constructor() {

@@ -31,6 +31,7 @@ export {
   ConfigurationError,
   isCacheKitError,
   LoadTimeoutError,
+  LockLostError,
   TierError,
 } from './errors.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
@@ -53,6 +54,11 @@ export {
   type TenantKeySpace,
 } from './key-space.ts';
 export type { LoadContext, Loader } from './loader.ts';
+export type { Countdown } from './lock/countdown.ts';
+export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
+export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';
+export { withLock } from './lock/with-lock.ts';
+export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-locks.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
 // From a committed change to the cache and to those who listen.
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
@@ -80,7 +86,7 @@ export type {
 export { type Clock, systemClock, type Timer } from './ports/clock.ts';
 export type { Codec } from './ports/codec.ts';
 export type { Coherence, CoherenceMode, CoherenceSink } from './ports/coherence.ts';
-export type { Lease, LockProvider } from './ports/lock.ts';
+export type { Lease, LockedResult, LockOptions, LockProvider, ReleaseOutcome } from './ports/lock.ts';
 export type {
   ConnectionState,
   RedisArgument,

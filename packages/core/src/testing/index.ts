@@ -5,4 +5,5 @@ export {
   type MemoryRemoteTierOptions,
   memoryRemoteTier,
 } from './memory-remote-tier.ts';
+export { type LockFixture, lockSuite } from './lock-suite.ts';
 export { type RemoteTierFixture, remoteTierSuite } from './remote-tier-suite.ts';
