@@ -1,4 +1,5 @@
 export { installCoreSchema, lockMigrations } from './core-schema.ts';
+export { type Fence, fencedTransaction, installFences } from './fence.ts';
 export {
   type KyselyCompiledQueryLike,
   type KyselyLike,
