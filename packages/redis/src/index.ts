@@ -1,5 +1,12 @@
 export { RedisUnavailableError, UnsupportedByClientError } from './errors.ts';
 export { type IoRedisExecutorOptions, ioredisExecutor } from './executors/ioredis.ts';
 export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-like.ts';
+export { createLocks, type Locks, type LocksOptions } from './lock/locks.ts';
 export { createPresence, type Presence, type PresenceOptions } from './presence/presence.ts';
-export { type RedisTierOptions, redisTier } from './tier/redis-tier.ts';
+export {
+  type CoherenceFallback,
+  type RedisTier,
+  type RedisTierOptions,
+  redisTier,
+} from './tier/redis-tier.ts';
+export type { WakeUp } from './wake-up.ts';

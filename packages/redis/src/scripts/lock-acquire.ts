@@ -1,0 +1,44 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+import { luaLock } from './lock-fragments.ts';
+
+/**
+ * Takes a lock, or a place in the queue for it.
+ *
+ * Asked again with the same token it renews the place in the queue, takes what was reserved meanwhile, or holds on to
+ * what it has, under a new fencing token.
+ *
+ * - KEYS: holders, queue, meta
+ * - ARGV: token, ttl in ms, permits, how long the place in the queue is kept in ms (0: no place), prefix of the
+ *   channels of those who wait, 1 if the server knows whether a channel is heard
+ * - returns: `{fencing token}` · `{0, ms until the first holder expires}`
+ * - complexity: O(log waiting + handed over)
+ */
+export const lockAcquireScript: RedisScript = {
+  name: 'lock-acquire',
+  lua: `${luaClock}${luaLock}
+local token, ttl, permits, stay = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local function take()
+  leave(token)
+  local fence = math.max(tonumber(redis.call('HGET', meta, '#') or 0) + 1, clock)
+  redis.call('HSET', meta, '#', string.format('%.0f', fence))
+  remember(ttl)
+  redis.call('ZADD', holders, now + ttl, token)
+  keep(holders, ttl)
+  return {fence}
+end
+if holds(token) then return take() end
+handOver(permits, token, ARGV[5], ARGV[6] == '1')
+if redis.call('ZCARD', holders) < permits then return take() end
+if stay > 0 then
+  if not redis.call('ZSCORE', queue, token) then
+    local last = tonumber(redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or 0)
+    redis.call('ZADD', queue, string.format('%.0f', math.max(last + 1, clock)), token)
+  end
+  redis.call('HSET', meta, token, string.format('%.0f', now + stay))
+  remember(stay)
+  keep(queue, redis.call('PTTL', meta))
+end
+return {0, math.max(0, tonumber(redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')[2]) - now)}
+`,
+};

@@ -1,0 +1,23 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+import { luaLock } from './lock-fragments.ts';
+
+/**
+ * Holds a lock for longer.
+ *
+ * - KEYS: holders, queue, meta
+ * - ARGV: token, ttl in ms
+ * - returns: 1 it is held until then · 0 it was no longer held
+ * - complexity: O(log permits)
+ */
+export const lockExtendScript: RedisScript = {
+  name: 'lock-extend',
+  lua: `${luaClock}${luaLock}
+local token, ttl = ARGV[1], tonumber(ARGV[2])
+if not holds(token) then return 0 end
+redis.call('ZADD', holders, now + ttl, token)
+keep(holders, ttl)
+remember(ttl)
+return 1
+`,
+};

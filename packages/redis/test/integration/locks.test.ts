@@ -1,0 +1,206 @@
+import type { LockProvider, RedisExecutor } from '@cachekit/core';
+import { type LockFixture, lockSuite } from '@cachekit/core/testing';
+import { startRedis } from '@cachekit/services';
+import { uniqueNamespace } from '@cachekit/services/vitest';
+import { describe, expect, inject, it } from 'vitest';
+import { createLocks, ioredisExecutor, type Locks, type WakeUp } from '../../src/index.ts';
+import { lockKeys } from '../../src/lock/lock-keys.ts';
+import { ioredis, observe } from './clients.ts';
+import { eventually } from './eventually.ts';
+import { type OpenExecutor, onEveryServer, withoutSubscriptions } from './on-every-server.ts';
+
+const [client] = ioredis as [(typeof ioredis)[0] & object];
+
+async function fixture(open: OpenExecutor, wakeUp: WakeUp): Promise<LockFixture> {
+  const namespace = uniqueNamespace();
+  const outside = open();
+  const opened: Locks[] = [];
+  return {
+    open(): LockProvider {
+      const redis = open();
+      const locks = createLocks({
+        redis: wakeUp === 'poll' ? withoutSubscriptions(redis) : redis,
+        namespace,
+        wakeUp,
+      });
+      opened.push(locks);
+      return locks;
+    },
+    async queued(key, count) {
+      await eventually(() => queueLength(outside, namespace, key)).toBe(count);
+    },
+    async close() {
+      await Promise.all(opened.map((locks) => locks.close()));
+    },
+  };
+}
+
+function queueLength(redis: RedisExecutor, namespace: string, key: string): Promise<unknown> {
+  return redis.command('ZCARD', lockKeys(namespace, key)[1] as string);
+}
+
+onEveryServer('createLocks()', (open, server) => {
+  lockSuite(server, () => fixture(open, 'pubsub'));
+  if (server.includes('standalone over ioredis 6')) {
+    lockSuite(`${server}, without subscriptions`, () => fixture(open, 'poll'));
+  }
+
+  it('the whole queue is served without anybody looking by itself', async () => {
+    const namespace = uniqueNamespace();
+    const locks = createLocks({ redis: open(), namespace });
+    const others = createLocks({ redis: open(), namespace });
+    let last = await locks.lock('a', { ttl: '60s' });
+    const waiting = Array.from({ length: 10 }, (_, index) =>
+      (index % 2 === 0 ? locks : others).lock('a', { ttl: '60s', wait: '60s' }),
+    );
+    await eventually(() => queueLength(open(), namespace, 'a')).toBe(10);
+    const began = performance.now();
+    for (let left = waiting.length; left > 0; left--) {
+      await last?.release();
+      const next = await Promise.race(waiting.map((lease, index) => lease.then(() => index)));
+      last = await waiting[next];
+      waiting.splice(next, 1);
+    }
+    // Ten looks at the next second would take ten seconds.
+    expect(performance.now() - began).toBeLessThan(5_000);
+    await last?.release();
+    await locks.close();
+    await others.close();
+  });
+
+  it('leaves nothing behind that does not expire', async () => {
+    const namespace = uniqueNamespace();
+    const redis = open();
+    const locks = createLocks({ redis, namespace });
+    const lease = await locks.lock('a', { ttl: '60s' });
+    await locks.lock('a', { ttl: '60s', wait: 50 });
+    const waiting = locks.lock('a', { ttl: '60s', wait: '60s' });
+    await eventually(() => queueLength(redis, namespace, 'a')).toBe(1);
+    for await (const page of redis.scan(`${namespace}:`)) {
+      for (const key of page) expect(await redis.command('PTTL', key)).toBeGreaterThan(0);
+    }
+    await lease?.release();
+    await (await waiting)?.release();
+    await locks.close();
+  });
+
+  it('one that is gone does not hold up the queue', async () => {
+    const namespace = uniqueNamespace();
+    const redis = open();
+    const gone = open();
+    const locks = createLocks({ redis, namespace });
+    const lease = await locks.lock('a', { ttl: '60s' });
+    createLocks({ redis: gone, namespace })
+      .lock('a', { ttl: '60s', wait: '60s' })
+      .catch(() => {});
+    await eventually(() => queueLength(redis, namespace, 'a')).toBe(1);
+    const next = locks.lock('a', { ttl: '60s', wait: '60s' });
+    await eventually(() => queueLength(redis, namespace, 'a')).toBe(2);
+    // As if its process had been killed: nothing is given back.
+    await gone.close();
+    await lease?.release();
+    expect(await (await next)?.release()).toBe('released');
+    await locks.close();
+  });
+
+  it('close() ends what waits', async () => {
+    const namespace = uniqueNamespace();
+    const redis = open();
+    const locks = createLocks({ redis, namespace });
+    const lease = await locks.lock('a', { ttl: '60s' });
+    const waiting = locks.lock('a', { ttl: '60s', wait: '60s' });
+    await eventually(() => queueLength(redis, namespace, 'a')).toBe(1);
+    await locks.close();
+    expect(await waiting).toBeUndefined();
+    expect(await lease?.release()).toBe('released');
+  });
+});
+
+describe('createLocks()', () => {
+  it('refuses a client that cannot be woken, and options that are none', () => {
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const blunt = withoutSubscriptions(redis);
+    expect(() => createLocks({ redis: blunt })).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
+    );
+    expect(() => createLocks({ redis: blunt, wakeUp: 'poll' })).not.toThrow();
+    for (const options of [
+      { redis, wakeUp: 'push' },
+      { redis, namespace: 'a:b' },
+      { redis, ttl: 1 },
+    ]) {
+      expect(() => createLocks(options as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
+      );
+    }
+  });
+
+  describe('when Redis has a bad day', () => {
+    async function ownServer(
+      test: (redis: RedisExecutor, server: Awaited<ReturnType<typeof startRedis>>) => Promise<void>,
+    ): Promise<void> {
+      const server = await startRedis({ own: true });
+      const redis = ioredisExecutor(client.standalone(server.url), { commandTimeout: 300 });
+      try {
+        await test(redis, server);
+      } finally {
+        await redis.close();
+        await server.stop();
+      }
+    }
+
+    it('it loses its data: the next fencing token is greater all the same, and the holder is told', () =>
+      ownServer(async (redis) => {
+        const locks = createLocks({ redis });
+        const first = await locks.lock('a', { ttl: 900 });
+        await redis.command('FLUSHALL');
+        const second = await locks.lock('a', { ttl: '60s' });
+        expect(second?.fencingToken).toBeGreaterThan(first?.fencingToken as number);
+        await eventually(() => first?.signal.aborted).toBe(true);
+        expect(await first?.release()).toBe('lost');
+        expect(await second?.release()).toBe('released');
+        await locks.close();
+      }));
+
+    it('it hangs: the holder is told before its lock would expire, and release() does not reject', () =>
+      ownServer(async (redis, server) => {
+        const locks = createLocks({ redis });
+        const lease = await locks.lock('a', { ttl: 1_000 });
+        const began = performance.now();
+        server.kill('SIGSTOP');
+        await eventually(() => lease?.signal.aborted).toBe(true);
+        expect(performance.now() - began).toBeLessThan(5_000);
+        expect(await lease?.release()).toBe('lost');
+        const kept = createLocks({ redis }).lock('b', { ttl: 1_000 });
+        await expect(kept).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
+        server.kill('SIGCONT');
+        await locks.close();
+      }));
+
+    it('it is restarted while one waits: the wait goes on', () =>
+      ownServer(async (redis, server) => {
+        const locks = createLocks({ redis });
+        await locks.lock('a', { ttl: '60s', renew: false });
+        const waiting = locks.lock('a', { ttl: '60s', wait: '60s' });
+        await eventually(() => queueLength(redis, 'ck', 'a')).toBe(1);
+        server.kill('SIGKILL');
+        await server.restart();
+        expect(await (await waiting)?.release()).toBe('released');
+        await locks.close();
+      }));
+
+    it('the subscription is lost while one waits: it is its turn within a second or two', () =>
+      ownServer(async (redis, server) => {
+        const observer = observe(server.url);
+        const locks = createLocks({ redis });
+        const lease = await locks.lock('a', { ttl: '60s' });
+        const waiting = locks.lock('a', { ttl: '60s', wait: '60s' });
+        await eventually(() => queueLength(redis, 'ck', 'a')).toBe(1);
+        expect(await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub')).toBe(1);
+        await lease?.release();
+        expect(await (await waiting)?.release()).toBe('released');
+        await locks.close();
+        observer.disconnect();
+      }));
+  });
+});
