@@ -14,7 +14,7 @@ export interface Link {
 }
 
 /** A link of the way that did not do what it promises. */
-export class BrokenLinkError extends Error {
+class BrokenLinkError extends Error {
   readonly link: string;
   constructor(link: string, message: string, options?: { cause?: unknown }) {
     super(`${link}: ${message}`, options);

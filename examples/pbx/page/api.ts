@@ -34,7 +34,7 @@ export interface CampaignPerformance {
   answerRatePercent: number | null;
 }
 
-export type CallStatus = 'ringing' | 'answered' | 'completed' | 'failed';
+type CallStatus = 'ringing' | 'answered' | 'completed' | 'failed';
 
 export interface RecentCall {
   id: string;

@@ -1,9 +1,9 @@
 import { ConfigurationError } from './errors.ts';
 
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Milliseconds, or a number with a unit. */
-export type Duration = number | `${number}${keyof typeof unitMs}`;
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 /**
  * Milliseconds of a duration.
@@ -23,5 +23,5 @@ export function durationMs(duration: Duration, name: string): number {
 
 function parse(text: unknown): number {
   const match = typeof text === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) : null;
-  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
+  return match ? Number(match[1]) * (unitMs[match[2] ?? ''] ?? Number.NaN) : Number.NaN;
 }

@@ -55,7 +55,9 @@ export interface ChangePipeline {
   stop(): Promise<void>;
   /** How far each source is behind, by its name. */
   lag(): Readonly<Record<string, SourceLag>>;
+  /** Calls `listener` at every event of that name. */
   on<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void;
+  /** Ends what `on` began with the same listener. */
   off<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void;
 }
 

@@ -5,7 +5,9 @@ import type { ChangeContext, Stage } from './stage.ts';
 
 /** What the stage needs of a cache; a `Cache` of `createCache` has it. */
 export interface InvalidatedCache<Tag> {
+  /** Makes everything that carries one of the tags invalid; the clock is that of the invalidation. */
   invalidateTags(...tags: Tag[]): Promise<TierClock>;
+  /** Makes everything invalid. */
   clear(): Promise<TierClock>;
 }
 

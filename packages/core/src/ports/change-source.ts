@@ -69,5 +69,6 @@ export interface ChangeSource {
   start(sink: ChangeSink): Promise<void>;
   /** Resolves when no batch is under way any more. */
   stop(): Promise<void>;
+  /** How far it is behind, as last seen; asks nobody. */
   lag(): SourceLag;
 }

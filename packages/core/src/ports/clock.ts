@@ -7,8 +7,11 @@ export type Timer = { readonly [Symbol.toStringTag]?: string } | number | object
  * `now()` is milliseconds since the epoch. Timers never keep a process alive by themselves.
  */
 export interface Clock {
+  /** Milliseconds since the epoch. */
   now(): number;
+  /** Calls `run` once, not before `delayMs` have passed. */
   setTimeout(run: () => void, delayMs: number): Timer;
+  /** Ends a timer that has not run yet; nothing happens for any other. */
   clearTimeout(timer: Timer | undefined): void;
 }
 

@@ -91,6 +91,7 @@ export interface RemoteTier {
   /** The tier's present clock; asked once, so that a process whose own clock is wrong still reads times rightly. */
   time(): Promise<TierClock>;
 
+  /** What is under each key, in the order asked. */
   getMany(keys: readonly string[]): Promise<readonly RemoteRead[]>;
 
   /**
@@ -145,5 +146,6 @@ export interface RemoteTier {
   /** Keys that begin with the literal `prefix`, in batches. O(keys in the tier). */
   scan(prefix: string): AsyncIterable<readonly string[]>;
 
+  /** Ends what the tier opened; the client of the user stays open. */
   close(): Promise<void>;
 }

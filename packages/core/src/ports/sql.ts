@@ -10,6 +10,7 @@ export interface SqlResult<Row> {
  * Parameters are `$1`, `$2`, ... as in the protocol.
  */
 export interface SqlExecutor {
+  /** Runs one statement; errors of the driver pass unchanged. */
   query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>>;
   /**
    * Runs `run` inside one READ COMMITTED transaction on one connection: committed when it resolves, rolled back when
@@ -29,5 +30,6 @@ export interface SqlListener {
   listen(channel: string, listener: (payload: string) => void): Promise<() => Promise<void>>;
   /** Calls `listener` at every change; returns the function that unsubscribes it. */
   onState(listener: (state: 'ready' | 'lost') => void): () => void;
+  /** Ends every LISTEN and the connection. */
   close(): Promise<void>;
 }

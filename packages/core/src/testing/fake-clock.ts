@@ -28,16 +28,19 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** The time it was moved to, milliseconds since the epoch. */
   now(): number {
     return this.#now;
   }
 
+  /** Keeps the timer until the clock is moved past it. */
   setTimeout(run: () => void, delayMs: number): Timer {
     const timer = { at: this.#now + Math.max(0, delayMs), order: this.#order++, run };
     this.#timers.add(timer);
     return timer;
   }
 
+  /** Ends a timer that has not run. */
   clearTimeout(timer: Timer | undefined): void {
     this.#timers.delete(timer as FakeTimer);
   }

@@ -40,13 +40,16 @@ export interface RealtimeClient<Events extends EventMap = EventMap> {
   readonly state: ConnectionState;
   /** The last position reached; `undefined` before the first stream. */
   readonly position: string | undefined;
+  /** Hears the events of one type. */
   on<Type extends keyof Events & string>(
     type: Type,
     listener: (data: Events[Type], event: RealtimeEvent<Events[Type], Type>) => void,
   ): () => void;
   /** Hears every event, before the listeners of its type. */
   onEvent(listener: (event: EventOf<Events>) => void): () => void;
+  /** Hears every change of the state of the connection. */
   onState(listener: (state: ConnectionState, before: ConnectionState) => void): () => void;
+  /** Hears that events may have been missed: everything shown may be old. */
   onGap(listener: (gap: RealtimeGap) => void): () => void;
   /** Hears what goes wrong and heals by itself, and what listeners throw. Without one, `reportError` gets the latter. */
   onError(listener: (error: unknown) => void): () => void;

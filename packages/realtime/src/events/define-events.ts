@@ -24,6 +24,7 @@ export interface EventRule<Data = unknown> {
   readonly table: string;
   readonly operations: readonly RuleOperation[];
   readonly when: ChangeCondition;
+  /** The data of the event that the change becomes. */
   readonly data: (change: RuleChange) => Data;
 }
 

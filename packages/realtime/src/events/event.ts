@@ -22,7 +22,7 @@ export interface RealtimeEventInput {
 export const maxEventLength = 1_000_000;
 
 /** Types that begin like this are the protocol's own. */
-export const reservedPrefix = 'ck.';
+const reservedPrefix = 'ck.';
 
 /** The body of an event on the wire: one line of JSON with `at`, `clock`, `key` and `data`. */
 export function encodeBody(event: RealtimeEventInput): string {

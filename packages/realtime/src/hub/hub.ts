@@ -50,6 +50,7 @@ export interface Hub {
   connect(request: StreamRequest): Promise<StreamAdmission>;
   /** What `queue.bytes` is: the high-water mark of a sink. */
   readonly queueBytes: number;
+  /** What was counted since the start. */
   metrics(): HubMetrics;
   /** Hears of failures that heal by themselves (the log cannot be reached); returns the function that ends it. */
   onError(listener: (error: unknown) => void): () => void;

@@ -46,6 +46,7 @@ export interface LogTail {
 
 /** Hears what is appended to the log of one tenant. */
 export interface LogFollower {
+  /** Records that were appended, by whichever process. */
   appended(tail: LogTail): void;
   /** Appends may have gone unheard until now: read the log again. */
   restored(): void;
@@ -59,7 +60,9 @@ export interface LogFollower {
  * out a record silently. Any process may append, read and follow where the log is shared.
  */
 export interface EventLog {
+  /** Appends records that the log does not have yet, in order. */
   append(tenant: string, records: readonly NewLogRecord[]): Promise<LogAppend>;
+  /** What follows a position, or why that cannot be said. */
   readAfter(tenant: string, position: LogPosition, limit: number): Promise<LogRead>;
   /** The newest place; makes the log of the tenant if there is none. */
   position(tenant: string): Promise<LogPosition>;

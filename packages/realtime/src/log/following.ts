@@ -1,7 +1,7 @@
 import type { RedisExecutor, RedisSubscriber } from '@cachekit/core';
 
 /** Hears a channel. */
-export interface ChannelFollower {
+interface ChannelFollower {
   message(text: string): void;
   restored(): void;
 }

@@ -21,7 +21,9 @@ export interface BoundEvent {
 
 /** The part of a realtime client that is used. */
 export interface EventClient<Event extends BoundEvent = BoundEvent> {
+  /** Hears every event; returns the function that ends it. */
   onEvent(listener: (event: Event) => void): () => void;
+  /** Hears every gap; returns the function that ends it. */
   onGap(listener: (gap: { readonly clock?: TierClock }) => void): () => void;
 }
 
