@@ -23,16 +23,15 @@ class BrokenLinkError extends Error {
   }
 }
 
-const deadlineMs = 15_000;
-
 /**
  * Follows one committed row through the running server, as a browser without a screen would.
  *
  * @param origin - Address of the server.
  * @param account - Whose call it is.
- * @throws BrokenLinkError at the first link that fails or takes longer than 15 s.
+ * @param deadlineMs - How long one link may take.
+ * @throws BrokenLinkError at the first link that fails or takes longer.
  */
-export async function followOneRow(origin: string, account: string): Promise<Link[]> {
+export async function followOneRow(origin: string, account: string, deadlineMs = 15_000): Promise<Link[]> {
   const links: Link[] = [];
   const headers = { 'X-Account-Id': account };
   const client = createRealtimeClient<PbxEvents>({ url: `${origin}/api/events`, headers });
@@ -44,7 +43,7 @@ export async function followOneRow(origin: string, account: string): Promise<Lin
     const acted = act().catch((cause: unknown) => {
       throw new BrokenLinkError(name, cause instanceof Error ? cause.message : String(cause), { cause });
     });
-    const { seen, value } = await within(acted, name);
+    const { seen, value } = await within(acted, name, deadlineMs);
     links.push({ name, seen, tookMs: performance.now() - startedAt });
     return value;
   }
@@ -151,7 +150,7 @@ export async function followOneRow(origin: string, account: string): Promise<Lin
 const callsOf = ({ days }: { days: StatisticsDay[] }): number =>
   days.reduce((sum, day) => sum + day.totalCalls, 0);
 
-async function within<T>(promise: Promise<T>, name: string): Promise<T> {
+async function within<T>(promise: Promise<T>, name: string, deadlineMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(

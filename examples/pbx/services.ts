@@ -24,7 +24,6 @@ export async function startServices(
   try {
     const postgres = await startPostgres();
     stops.push(() => postgres.stop());
-    show('PostgreSQL', `from ${postgres.link}`);
     const database = await createDatabase(postgres.url);
     stops.push(() => database.drop());
     const redisUrl = wantRedis ? await redisIfPossible(stops, show) : undefined;
@@ -43,7 +42,6 @@ async function redisIfPossible(
   try {
     const server = await startRedis();
     stops.push(() => server.stop());
-    show('Redis', `from ${server.link}`);
     return server.url;
   } catch (error) {
     if (!(error instanceof MissingServiceError)) throw error;

@@ -62,3 +62,10 @@ describe.each([
     }
   });
 });
+
+test('a link that is broken is named, and ends the scenario', async () => {
+  // Nothing listens on port 1.
+  await expect(followOneRow('http://127.0.0.1:1', '1', 300)).rejects.toThrow(
+    'stream opens: nothing within 0.3 s',
+  );
+});
