@@ -1,45 +1,15 @@
-import { jsonCodec } from './codecs/json.ts';
-import { coherenceSink } from './engine/coherence-sink.ts';
-import { getOrLoad, read } from './engine/get-or-load.ts';
-import { clear, invalidate, invalidateTags } from './engine/invalidate.ts';
-import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
-import { RemoteCall } from './engine/remote-call.ts';
-import { set } from './engine/set.ts';
-import { Background } from './engine/steps/background.ts';
-import { SingleFlight } from './engine/steps/single-flight.ts';
-import { Waits } from './engine/steps/waits.ts';
-import { TierTime } from './engine/tier-time.ts';
-import { assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
-import { type CacheEventName, type CacheListener, Events } from './events.ts';
-import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './key-space.ts';
-import type { Loader } from './loader.ts';
-import { TagRecords } from './memory/tag-records.ts';
-import { distrust, MemoryTier } from './memory/tier.ts';
-import { type CacheMetricsSnapshot, Metrics } from './metrics.ts';
-import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
-import { type Clock, systemClock } from './ports/clock.ts';
-import type { Codec } from './ports/codec.ts';
-import type { RemoteTier, TierClock } from './ports/remote-tier.ts';
-import type { ReadOptions } from './read-options.ts';
-import { assertNamespace, defaultNamespace } from './wire-key.ts';
-
-/** What {@link createCache} takes. */
-export interface CacheOptions {
-  /** That of the key spaces and of the remote tier. @defaultValue `"ck"` */
-  readonly namespace?: string;
-  /** The tier in this process; `false` for none. @defaultValue `{ maxEntries: 10_000 }` */
-  readonly memory?: { readonly maxEntries?: number } | false;
-  /** The tier that processes share, such as `redisTier()`. Closed with the cache. @defaultValue none: memory is all there is */
-  readonly remote?: RemoteTier;
-  /** For what the resources leave open. */
-  readonly policy?: CachePolicy;
-  /** How values are written in the remote tier. @defaultValue {@link jsonCodec} */
-  readonly codec?: Codec;
-  /** Where time comes from; a test gives its own. */
-  readonly clock?: Clock;
-  /** Numbers in `[0, 1)` for tokens, which need to differ and not to be secret. @defaultValue `Math.random` */
-  readonly random?: () => number;
-}
+import type { Erasure } from './engine/erase-tenant.ts';
+import type { CacheHealth } from './engine/health.ts';
+import type { Inspection } from './engine/inspect.ts';
+import type { IndexedRead } from './engine/via-index.ts';
+import type { WarmOptions, WarmProgress } from './engine/warm.ts';
+import type { CacheEventName, CacheListener } from './events.ts';
+import type { CacheKey, CacheTag } from './key-space.ts';
+import type { Loader, ManyLoader } from './loader.ts';
+import type { CacheMetricsSnapshot } from './metrics.ts';
+import type { CachePolicy } from './policy.ts';
+import type { TierClock } from './ports/remote-tier.ts';
+import type { GetOptions, ReadOptions } from './read-options.ts';
 
 /** A value with what is known of it, as {@link Cache.read} gives it. */
 export interface CacheRead<T> {
@@ -55,7 +25,7 @@ export interface CacheRead<T> {
 }
 
 /**
- * A cache in front of whatever your loaders read. Made by {@link createCache}.
+ * A cache in front of whatever your loaders read. Made by `createCache()`.
  *
  * Reads never fail because of the cache: what the remote tier cannot say, the loader says.
  */
@@ -91,6 +61,88 @@ export interface Cache {
    */
   getOrLoad<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T>;
 
+  /**
+   * Returns the value of `key` if a tier has one that is fresh or within `staleWhileRevalidate`, and `undefined` if not;
+   * `null` is a stored "does not exist". Loads nothing, and never rejects because of a tier.
+   */
+  get<T>(key: CacheKey<T>, options?: GetOptions): Promise<T | undefined>;
+
+  /** What memory would answer with, at once; `undefined` if it would have to ask. Counts nothing. */
+  peek<T>(key: CacheKey<T>): T | undefined;
+
+  /** Whether {@link Cache.get} would give a value. */
+  has(key: CacheKey, options?: GetOptions): Promise<boolean>;
+
+  /** As {@link Cache.get} for many keys, in the order asked; one read of the remote tier for all that memory has not. */
+  getMany<T>(keys: readonly CacheKey<T>[], options?: GetOptions): Promise<(T | undefined)[]>;
+
+  /**
+   * As {@link Cache.getOrLoad} for many ids, with one call of `loader` for all that are neither cached nor being loaded.
+   *
+   * The answer has the order of `ids`, duplicates included. Each id is loaded as a read of its key alone would load it:
+   * such reads join, leases and fences are its own. A call may be followed by another for ids whose load by somebody
+   * else has failed.
+   *
+   * @param ids - What the keys are made of, and what the loader is called with.
+   * @param key - The key of an id.
+   * @param loader - Gives a `Map` by id or an array in the order of its ids; what is missing does not exist (`null`).
+   * @throws Whatever `loader` throws, unchanged; ArgumentError `INVALID_ARGUMENT` for a result that is neither.
+   * @example
+   * const contacts = await cache.getManyOrLoad(ids, (id) => keys.contact({ tenant, id }), (missing) => loadContacts(missing));
+   */
+  getManyOrLoad<T, Id>(
+    ids: readonly Id[],
+    key: (id: Id) => CacheKey<T>,
+    loader: ManyLoader<Id, NoInfer<T>>,
+    options?: ReadOptions,
+  ): Promise<(T | null)[]>;
+
+  /**
+   * Reads an entry by something else than its key: `index` leads to an id, the id to the one entry.
+   *
+   * The index holds the id alone, so invalidating the entry is enough. An index that no longer fits (`matches`) is
+   * looked up once more, so that a phone that went from one contact to another leads to the right one.
+   *
+   * @returns The value, or `null` if the index leads nowhere.
+   * @example
+   * const contact = await cache.getOrLoadVia(keys.contactByPhone({ tenant, phone }), {
+   *   find: () => findContactId(phone),
+   *   key: (id) => keys.contact({ tenant, id }),
+   *   load: (id) => loadContact(id),
+   *   matches: (contact) => contact.phone === phone,
+   * });
+   */
+  getOrLoadVia<Id, T>(
+    index: CacheKey<Id>,
+    how: IndexedRead<NonNullable<Id>, T>,
+    options?: ReadOptions,
+  ): Promise<T | null>;
+
+  /**
+   * Loads `key` now, also while it is fresh, and stores the value: for what is computed before it is asked for.
+   *
+   * One process of all does it: who calls while a load is under way waits for that one. The value that is there stays
+   * readable meanwhile.
+   *
+   * @throws Whatever `loader` throws, unchanged; what is stored stays as it was.
+   */
+  refresh<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T>;
+
+  /** Loads in batches what is not there yet, and tells how far it is. A batch that fails is left for the reads. */
+  warm<T, Id>(options: WarmOptions<Id, T>): Promise<WarmProgress>;
+
+  /**
+   * Makes a function that answers from the cache.
+   *
+   * @example
+   * const devicesOf = cache.wrap((tenant: string) => keys.devices({ tenant }), loadDevices);
+   */
+  wrap<T, Args extends readonly unknown[]>(
+    key: (...args: Args) => CacheKey<T>,
+    load: (...args: Args) => NoInfer<T> | Promise<NoInfer<T>>,
+    options?: CachePolicy,
+  ): (...args: Args) => Promise<T>;
+
   /** As {@link Cache.getOrLoad}, and tells where the value came from and how old it is. */
   read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>>;
 
@@ -102,6 +154,15 @@ export interface Cache {
    * @throws ArgumentError `INVALID_ARGUMENT` for `undefined` and for what the codec cannot write.
    */
   set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock>;
+
+  /**
+   * As {@link Cache.set} for many entries, of which the last of each key counts. All are checked and encoded before the
+   * first is stored; if the tier fails on the way, some may be stored.
+   */
+  setMany<T>(entries: Iterable<readonly [CacheKey<T>, NoInfer<T>]>, policy?: CachePolicy): Promise<TierClock>;
+
+  /** The same as {@link Cache.invalidate}, under the name that a map has for it. */
+  delete(...keys: readonly CacheKey[]): Promise<TierClock>;
 
   /**
    * Removes entries, and makes every load of them that is under way land nowhere.
@@ -117,17 +178,57 @@ export interface Cache {
   /** As {@link Cache.invalidate}, for every entry that carries one of the tags. O(tags), whatever the number of entries. */
   invalidateTags(...tags: readonly CacheTag[]): Promise<TierClock>;
 
+  /**
+   * As {@link Cache.invalidate}, for every key that begins with the literal `prefix`. Goes through all keys of the remote
+   * tier without blocking it: tags are for what happens often.
+   *
+   * @param prefix - Begins with `<namespace>:c:`, as `tenantPrefix()` makes it.
+   */
+  invalidatePrefix(prefix: string): Promise<TierClock>;
+
   /** As {@link Cache.invalidate}, for everything of the namespace. O(1) in the remote tier. */
   clear(): Promise<TierClock>;
+
+  /**
+   * Deletes everything that is kept under keys of the tenant, of every kind: entries and tags, limits, events, sessions,
+   * presence, locks and counters. O(keys in the remote tier).
+   *
+   * Out of its reach: keys of no tenant, and what other stores than the remote tier hold. A load that begins while it
+   * runs may store what it finds.
+   *
+   * @throws TierError `TIER_FAILED` if the remote tier failed on the way; what was deleted stays deleted, so call again.
+   */
+  eraseTenant(tenant: string): Promise<Erasure>;
+
+  /** Says what a read of the key would do now and why. Changes nothing and counts nothing. */
+  inspect(key: CacheKey): Promise<Inspection>;
+
+  /** Asks the remote tier and says what works. Never rejects. */
+  health(): Promise<CacheHealth>;
+
+  /** Whether the cache is switched on, as it is at first. */
+  readonly enabled: boolean;
+
+  /**
+   * Switches the cache of this process off, for the moment when one wants to know whether it is to blame: every read
+   * goes to its own loader, `get` gives nothing, `set` only removes. Invalidations are carried out as ever, because other
+   * processes rely on them.
+   */
+  switchOff(): void;
+
+  /** Ends {@link Cache.switchOff}. Memory begins empty. */
+  switchOn(): void;
 
   /** What was counted since the start or the last reset. */
   metrics(): CacheMetricsSnapshot;
 
+  /** Counts from zero again; what is cached stays. */
   resetMetrics(): void;
 
   /** Calls `listener` at every event of that name. */
   on<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void;
 
+  /** Ends what {@link Cache.on} began with the same listener. */
   off<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void;
 
   /**
@@ -135,185 +236,4 @@ export interface Cache {
    * later reject with CacheClosedError `CACHE_CLOSED`. Calling it again gives the same promise.
    */
   close(): Promise<void>;
-}
-
-/**
- * Makes a cache: memory in front of the remote tier in front of your loaders.
- *
- * Nothing connects before the first use, and no timer keeps the process alive.
- *
- * @throws ConfigurationError `INVALID_CONFIGURATION` for unknown options and values that no cache can work with.
- * @example
- * const cache = createCache({ policy: { staleIfError: '1h' } });
- */
-export function createCache(options: CacheOptions = {}): Cache {
-  return new EngineCache(options);
-}
-
-const cacheOptions = ['namespace', 'memory', 'remote', 'policy', 'codec', 'clock', 'random'];
-const defaultMaxEntries = 10_000;
-
-class EngineCache implements Cache {
-  readonly namespace: string;
-  readonly #parts: EngineParts;
-  #used = false;
-  #closing: Promise<void> | undefined;
-
-  constructor(options: CacheOptions) {
-    this.#parts = this.#build(options);
-    this.namespace = this.#parts.namespace;
-  }
-
-  getOrLoad<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T> {
-    return getOrLoad(this.#parts, key, loader as Loader<unknown>, options) as Promise<T>;
-  }
-
-  async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
-    const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
-    return cacheRead<T>(this.#parts, key, outcome);
-  }
-
-  set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
-    return set(this.#parts, key, value, policy);
-  }
-
-  invalidate(...keys: readonly CacheKey[]): Promise<TierClock> {
-    return invalidate(this.#parts, keys);
-  }
-
-  invalidateTags(...tags: readonly CacheTag[]): Promise<TierClock> {
-    return invalidateTags(this.#parts, tags);
-  }
-
-  clear(): Promise<TierClock> {
-    return clear(this.#parts);
-  }
-
-  metrics(): CacheMetricsSnapshot {
-    const { memory, metrics, remote } = this.#parts;
-    const { maxEntries, evictions } = memory;
-    const snapshot = {
-      cache: metrics.snapshot(),
-      memory: { entries: memory.size, maxEntries, evictions, trusted: memory.epoch !== distrust },
-      since: metrics.since,
-    };
-    if (remote === undefined) return snapshot;
-    const state = remote.down ? 'down' : 'up';
-    return { ...snapshot, remote: { tier: remote.tier.name, state, failures: metrics.remoteFailures } };
-  }
-
-  resetMetrics(): void {
-    this.#parts.memory.evictions = 0;
-    this.#parts.metrics.reset(this.#parts.clock.now());
-  }
-
-  on<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
-    this.#parts.events.on(name, listener);
-  }
-
-  off<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
-    this.#parts.events.off(name, listener);
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    const { flights, background, memory, remote, events } = this.#parts;
-    memory.clear();
-    for (const flight of flights.live()) {
-      if (!flight.wanted) flight.controller.abort(new CacheClosedError());
-    }
-    await background.drain();
-    memory.clear();
-    await remote?.tier.coherence?.close();
-    await remote?.tier.close();
-    events.removeAll();
-  }
-
-  #use(): void {
-    if (this.#closing !== undefined) throw new CacheClosedError();
-    if (this.#used) return;
-    this.#used = true;
-    this.#parts.remote?.tier.coherence?.start(coherenceSink(this.#parts));
-  }
-
-  #build(options: CacheOptions): EngineParts {
-    assertKnownOptions('createCache', options, cacheOptions);
-    const namespace = options.namespace ?? defaultNamespace;
-    assertNamespace(namespace);
-    const policy = resolvePolicy(knownPolicy(options.policy), defaultPolicy, 'createCache: policy');
-    const clock = options.clock ?? systemClock;
-    const events = new Events();
-    const metrics = new Metrics(clock.now());
-    const time = new TierTime(clock);
-    // Memory that nobody else changes is always trusted; beside a remote tier it first has to hear what others change.
-    const epoch = options.remote === undefined ? 1 : distrust;
-    const tags = new TagRecords(options.remote === undefined ? 1 : -1);
-    const states = new WeakMap<KeyResource, ResourceState>();
-    return {
-      namespace,
-      everything: namespaceTag(namespace),
-      clock,
-      random: options.random ?? (() => Math.random()),
-      codec: options.codec ?? jsonCodec,
-      memory: new MemoryTier(maxEntriesOf(options.memory), epoch, (entry) => tags.release(entry.tags)),
-      tags,
-      flights: new SingleFlight(),
-      background: new Background(),
-      waits: new Waits(clock),
-      time,
-      events,
-      metrics,
-      remote: options.remote && new RemoteCall(options.remote, clock, time, events, metrics),
-      resourceState: (resource) => {
-        let state = states.get(resource);
-        if (state === undefined) {
-          const { name } = resource;
-          state = {
-            policy: resolvePolicy(resource.policy, policy, name),
-            counters: metrics.countersOf(name),
-          };
-          states.set(resource, state);
-        }
-        return state;
-      },
-      use: () => this.#use(),
-    };
-  }
-}
-
-function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
-  const { clock, state } = outcome;
-  return {
-    value: outcome.value as T,
-    state,
-    clock,
-    ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),
-    ttlMs: parts.resourceState(key.resource).policy.ttlMs,
-  };
-}
-
-function knownPolicy(policy: CachePolicy = {}): CachePolicy {
-  if (typeof policy !== 'object' || policy === null) {
-    throw new ConfigurationError(`createCache: policy takes a CachePolicy; got ${String(policy)}`);
-  }
-  assertKnownOptions('createCache: policy', policy, policyOptions);
-  return policy;
-}
-
-function maxEntriesOf(memory: CacheOptions['memory']): number {
-  if (memory === false) return 0;
-  if (memory === undefined) return defaultMaxEntries;
-  if (typeof memory !== 'object' || memory === null) {
-    throw new ConfigurationError(`createCache: memory takes { maxEntries } or false; got ${String(memory)}`);
-  }
-  assertKnownOptions('createCache: memory', memory, ['maxEntries']);
-  const { maxEntries = defaultMaxEntries } = memory;
-  if (Number.isInteger(maxEntries) && maxEntries >= 1) return maxEntries;
-  throw new ConfigurationError(
-    `createCache: memory.maxEntries is a whole number of 1 or more; got ${maxEntries}`,
-  );
 }

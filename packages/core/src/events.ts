@@ -25,10 +25,11 @@ export interface CacheEvents {
   breaker: { readonly state: 'open' | 'closed' };
   /** Memory no longer hears what others change, or does again. */
   coherence: { readonly state: 'lost' | 'armed' };
-  /** Keys or tags were invalidated, or everything. */
+  /** Keys, tags or all keys with a prefix were invalidated, or everything. */
   invalidate: {
     readonly keys?: readonly string[];
     readonly tags?: readonly string[];
+    readonly prefix?: string;
     readonly all?: true;
     readonly clock: TierClock;
   };

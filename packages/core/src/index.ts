@@ -1,9 +1,15 @@
 // The cache.
-export { type Cache, type CacheOptions, type CacheRead, createCache } from './cache.ts';
+export type { Cache, CacheRead } from './cache.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
+export { type CacheOptions, createCache } from './create-cache.ts';
 // Errors and durations.
 export { type Duration, durationMs } from './duration.ts';
+export type { Erasure } from './engine/erase-tenant.ts';
+export type { CacheHealth } from './engine/health.ts';
+export type { InspectedEntry, Inspection } from './engine/inspect.ts';
+export type { IndexedRead } from './engine/via-index.ts';
+export type { WarmOptions, WarmProgress } from './engine/warm.ts';
 export {
   decodeRead,
   type EntryField,
@@ -53,7 +59,7 @@ export {
   resource,
   type TenantKeySpace,
 } from './key-space.ts';
-export type { LoadContext, Loader } from './loader.ts';
+export type { LoadContext, Loader, ManyLoaded, ManyLoader } from './loader.ts';
 export type { Countdown } from './lock/countdown.ts';
 export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
 export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';
@@ -107,7 +113,7 @@ export type {
   TierClock,
 } from './ports/remote-tier.ts';
 export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
-export type { ReadOptions } from './read-options.ts';
+export type { GetOptions, ReadOptions } from './read-options.ts';
 export { stableHash } from './stable-hash.ts';
 export {
   assertNamespace,

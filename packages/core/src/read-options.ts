@@ -14,3 +14,6 @@ export interface ReadOptions extends CachePolicy {
 
 /** The members of {@link ReadOptions}. */
 export const readOptions: readonly string[] = [...policyOptions, 'minClock', 'signal'];
+
+/** What a look that loads nothing may say. */
+export type GetOptions = Pick<ReadOptions, 'minClock'>;

@@ -11,6 +11,7 @@ import { type ReadRequest, readRequest } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { freshness } from './steps/freshness.ts';
 import { lookup } from './steps/lookup.ts';
+import { runLoader } from './steps/run-loader.ts';
 import { Flight } from './steps/single-flight.ts';
 import { epochOf, trusted } from './steps/trust.ts';
 
@@ -48,22 +49,29 @@ export async function read(
   options: ReadOptions | undefined,
 ): Promise<Outcome> {
   parts.use();
-  const request = readRequest(parts, key, loader, options);
+  return await answer(parts, readRequest(parts, key, loader, options));
+}
+
+/** Answers a checked request: joins who loads it already, or starts. */
+export async function answer(parts: EngineParts, request: ReadRequest): Promise<Outcome> {
+  const { wire } = request.key;
   const { counters } = request.state;
+  if (!parts.enabled) return await straight(parts, request);
   for (let joins = 0; ; joins++) {
     request.signal?.throwIfAborted();
-    const held = fromMemory(parts, request);
+    const held = request.renews ? undefined : fromMemory(parts, request);
     if (held !== undefined) {
-      count(counters, held);
+      countOutcome(counters, held);
       return held;
     }
-    const running = joins < mostJoins ? joinable(parts, key.wire) : undefined;
-    const flight = running ?? launch(parts, request, false);
+    const running = joins < mostJoins ? joinable(parts, wire, request.renews === true) : undefined;
+    if (running !== undefined) request.elsewhere?.();
+    const flight = running ?? launch(parts, request, request.renews === true);
     try {
       const outcome = await flight.join(request.signal, (reason) => abandon(parts, flight, reason));
       // The flight of somebody else may have begun too early for this caller; one's own never has.
       if (running !== undefined && outcome.clock < request.minClock) continue;
-      count(counters, outcome);
+      countOutcome(counters, outcome);
       return outcome;
     } catch (error) {
       if (running !== undefined && flight.clock < request.minClock) continue;
@@ -85,8 +93,15 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
   return servedOld({ ...entry, from: 'memory' });
 }
 
-/** What a caller may wait for. A refresh only where nothing but memory could have the old value. */
-function joinable(parts: EngineParts, wire: string): Flight<Outcome> | undefined {
+/**
+ * What a caller may wait for. A refresh behind an entry only where nothing but memory could have the old value, or
+ * where the old value is not wanted.
+ */
+function joinable(parts: EngineParts, wire: string, renews: boolean): Flight<Outcome> | undefined {
+  if (renews) {
+    const running = parts.flights.get(wire) ?? parts.flights.refreshOf(wire);
+    return running?.phase === 'loading' ? running : undefined;
+  }
   return parts.flights.get(wire) ?? (parts.remote === undefined ? parts.flights.refreshOf(wire) : undefined);
 }
 
@@ -137,6 +152,28 @@ async function fly(parts: EngineParts, flight: Flight<Outcome>, request: ReadReq
   return await load(parts, flight, request, licence, oldInMemory(parts, request));
 }
 
+/** The way while the cache is switched off: the loader, for this caller alone, and nothing is kept. */
+async function straight(parts: EngineParts, request: ReadRequest): Promise<Outcome> {
+  const { key, loader, policy, signal, state } = request;
+  signal?.throwIfAborted();
+  state.counters.misses++;
+  state.counters.loads++;
+  const clock = parts.remote === undefined ? parts.time.tick() : parts.time.estimate();
+  const controller = new AbortController();
+  const leave = () => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', leave, { once: true });
+  const loading = runLoader(loader, undefined, key.wire, controller, policy.hardTimeoutMs, parts.clock);
+  parts.background.run(loading);
+  try {
+    return { value: await loading, state: 'miss', from: 'loader', clock };
+  } catch (error) {
+    state.counters.loadErrors++;
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', leave);
+  }
+}
+
 /** The remote tier did not answer: what comes next does without it. */
 class Unreached extends Error {}
 
@@ -150,6 +187,8 @@ async function throughRemote(
   const { key, policy } = read;
   const { signal } = flight.controller;
   const startedAt = parts.clock.now();
+  // What a renewal replaces; any other version is what it asks for, whoever wrote it.
+  let replaced: string | undefined;
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
     // The place in the queue is taken before the read, or a commit between read and wait would wake nobody.
     const wait = parts.waits.enter(key.wire);
@@ -161,10 +200,16 @@ async function throughRemote(
       signal.throwIfAborted();
       const entry = holdFound(parts, flight, read, found);
       const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
-      if (entry !== undefined && life === 'fresh') {
+      if (read.renews) {
+        const version = found.read.state === 'entry' ? found.read.entry.version : '';
+        replaced ??= version;
+        if (entry !== undefined && life === 'fresh' && version !== replaced) {
+          return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+        }
+      } else if (entry !== undefined && life === 'fresh') {
         return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
       }
-      if (entry !== undefined && life === 'stale' && !flight.behind) {
+      if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
         parts.flights.detach(flight);
         refreshBehind(parts, read, entry);
         return servedOld({ ...entry, from: 'remote' });
@@ -191,14 +236,16 @@ async function throughRemote(
         // Somebody stored it between the read and now: look again at once, the first time.
         if (answer.state === 'entry' && pollMs === firstPollMs) continue;
       }
+      read.elsewhere?.();
       const waitedMs = parts.clock.now() - startedAt;
-      if (old !== undefined && waitedMs >= policy.softTimeoutMs) return servedOld(old);
+      const instead = read.renews ? undefined : old;
+      if (instead !== undefined && waitedMs >= policy.softTimeoutMs) return servedOld(instead);
       if (waitedMs >= policy.hardTimeoutMs) {
-        if (old !== undefined) return servedOld(old);
+        if (instead !== undefined) return servedOld(instead);
         throw new LoadTimeoutError(key.wire, policy.hardTimeoutMs);
       }
       const limitMs =
-        old === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
+        instead === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
       flight.phase = 'waiting';
       await wait.until(Math.min(pollMs, limitMs - waitedMs), signal);
       signal.throwIfAborted();
@@ -217,7 +264,7 @@ async function reached<T>(answer: Promise<T>): Promise<T> {
 }
 
 /** Whatever happened before is no concern of the read or load that begins now. */
-function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
+export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
   flight.phase = phase;
   flight.touched = false;
   flight.overtaken = false;
@@ -225,7 +272,8 @@ function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | '
   flight.asOf = parts.tags.changes;
 }
 
-function count(counters: ResourceState['counters'], outcome: Outcome): void {
+/** Counts one answered request. */
+export function countOutcome(counters: ResourceState['counters'], outcome: Outcome): void {
   if (outcome.state === 'miss') {
     counters.misses++;
     return;

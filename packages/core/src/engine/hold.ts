@@ -1,4 +1,5 @@
 import { ArgumentError } from '../errors.ts';
+import type { KeyResource } from '../key-space.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
@@ -61,7 +62,7 @@ export function memoryEntry(
 export function holdFound(
   parts: EngineParts,
   flight: Flight<Outcome>,
-  request: ReadRequest,
+  request: Pick<ReadRequest, 'key' | 'state' | 'minClock'>,
   found: Found,
 ): MemoryEntry | undefined {
   const { key, state } = request;
@@ -81,7 +82,7 @@ export function holdFound(
   }
   let value: unknown;
   try {
-    value = decoded(parts, entry);
+    value = decoded(parts, key.resource, entry);
   } catch (error) {
     parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
     return undefined;
@@ -110,13 +111,14 @@ export function servedOld(old: OldValue): Outcome {
   return { value: old.value, state: 'stale', from: old.from, clock: old.clock };
 }
 
-function decoded(parts: EngineParts, entry: RemoteEntry): unknown {
+function decoded(parts: EngineParts, resource: KeyResource, entry: RemoteEntry): unknown {
   if (entry.kind === 'negative') return null;
   if (entry.kind === 'error' || entry.codec !== parts.codec.id) {
     throw new ArgumentError(
       `An entry of kind "${entry.kind}" and codec "${entry.codec}" cannot be read here`,
     );
   }
-  const value = parts.codec.decode(entry.payload);
+  const stored = parts.codec.decode(entry.payload);
+  const value = resource.check === undefined ? stored : resource.check(stored);
   return parts.memory.maxEntries === 0 ? value : deepFreeze(value);
 }

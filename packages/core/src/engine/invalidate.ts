@@ -1,6 +1,6 @@
 import { ArgumentError } from '../errors.ts';
 import type { CacheKey, CacheTag } from '../key-space.ts';
-import type { TierClock } from '../ports/remote-tier.ts';
+import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { assertKey } from './read-request.ts';
@@ -48,6 +48,48 @@ export async function clear(parts: EngineParts): Promise<TierClock> {
   parts.memory.clear();
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { all: true, clock });
   return clock;
+}
+
+/**
+ * Drops every entry whose key begins with the prefix, here and in the remote tier, and what is being loaded under such
+ * a key.
+ */
+export async function invalidatePrefix(parts: EngineParts, prefix: string): Promise<TierClock> {
+  parts.use();
+  if (typeof prefix !== 'string' || !prefix.startsWith(`${parts.namespace}:c:`)) {
+    throw new ArgumentError(
+      `A prefix of the namespace begins with "${parts.namespace}:c:"; got ${JSON.stringify(prefix) ?? String(prefix)}`,
+    );
+  }
+  const clock = await around(
+    parts,
+    () => dropPrefix(parts, prefix),
+    () => parts.remote?.write('delete', (tier) => deletePrefix(tier, prefix)),
+  );
+  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { prefix, clock });
+  return clock;
+}
+
+/** Nothing under such a key that is here or on its way may be served or stored any more. */
+export function dropPrefix(parts: EngineParts, prefix: string): void {
+  for (const wire of parts.memory.wires()) if (wire.startsWith(prefix)) parts.memory.delete(wire);
+  for (const flight of parts.flights.live()) if (flight.wire.startsWith(prefix)) overtake(parts, flight);
+  parts.tags.changedPrefix(prefix);
+}
+
+/** Deletes what a scan finds, batch by batch, and counts it. */
+export async function deletePrefix(
+  tier: RemoteTier,
+  prefix: string,
+  counted: (keys: number) => void = () => {},
+): Promise<TierClock> {
+  for await (const keys of tier.scan(prefix)) {
+    if (keys.length === 0) continue;
+    await tier.delete(keys);
+    counted(keys.length);
+  }
+  // Also where nothing was found: what this call overtakes must be older than its clock.
+  return await tier.time();
 }
 
 /** Nothing of this key that is here or on its way may be served or stored any more. */

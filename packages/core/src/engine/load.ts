@@ -36,7 +36,7 @@ export async function load(
   flight.token = licence.token;
   const loading = loadAndStore(parts, flight, request, licence, old);
   const { softTimeoutMs, hardTimeoutMs } = request.policy;
-  if (old === undefined || softTimeoutMs >= hardTimeoutMs) return await loading;
+  if (old === undefined || request.renews || softTimeoutMs >= hardTimeoutMs) return await loading;
   flight.tail = loading;
   return await new Promise((resolve, reject) => {
     const timer = parts.clock.setTimeout(() => {
@@ -103,7 +103,8 @@ function failed(
   const { key, policy, state } = request;
   const now = parts.clock.now();
   state.counters.loadErrors++;
-  const instead = old !== undefined && freshness(old, now, policy) !== 'absent' ? old : undefined;
+  const instead =
+    !request.renews && old !== undefined && freshness(old, now, policy) !== 'absent' ? old : undefined;
   parts.events.emit('loadError', {
     key: key.wire,
     resource: key.resource.name,

@@ -46,6 +46,8 @@ export interface EngineParts {
   readonly time: TierTime;
   readonly events: Events;
   readonly metrics: Metrics;
+  /** Off: reads go to their loaders, and writes take away instead of storing. */
+  enabled: boolean;
   /** Absent: memory is all there is. */
   readonly remote: RemoteCall | undefined;
   resourceState(resource: KeyResource): ResourceState;

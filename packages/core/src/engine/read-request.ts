@@ -18,6 +18,10 @@ export interface ReadRequest {
   /** 0 for none. */
   readonly minClock: TierClock;
   readonly signal: AbortSignal | undefined;
+  /** Loads even what is fresh, and takes nothing old in place of a load that fails. */
+  readonly renews?: true;
+  /** Called each time somebody else turns out to load the key, so that the caller's own loader may never be called. */
+  readonly elsewhere?: () => void;
 }
 
 /** @throws ArgumentError `INVALID_ARGUMENT` for what no read can work with. */
@@ -26,6 +30,7 @@ export function readRequest(
   key: CacheKey,
   loader: Loader<unknown>,
   options: ReadOptions | undefined,
+  verb = 'getOrLoad',
 ): ReadRequest {
   assertKey(parts, key);
   if (typeof loader !== 'function') throw new ArgumentError(`The loader of "${key.wire}" is no function`);
@@ -33,14 +38,11 @@ export function readRequest(
   if (options === undefined)
     return { key, loader, state, policy: state.policy, minClock: 0, signal: undefined };
   const { minClock, signal, ...own } = options;
-  if (minClock !== undefined && !(Number.isFinite(minClock) && minClock >= 0)) {
-    throw new ArgumentError(`minClock is a clock in microseconds; got ${String(minClock)}`);
-  }
   const policy = asArgument(() => {
-    assertKnownOptions('getOrLoad', options, readOptions);
-    return resolvePolicy(own, state.policy, 'getOrLoad');
+    assertKnownOptions(verb, options, readOptions);
+    return resolvePolicy(own, state.policy, verb);
   });
-  return { key, loader, state, policy, minClock: heeded(parts, minClock), signal };
+  return { key, loader, state, policy, minClock: heededClock(parts, minClock), signal };
 }
 
 /** @throws ArgumentError `INVALID_ARGUMENT` for a key of another namespace, or none. */
@@ -60,8 +62,16 @@ export function asArgument<T>(resolve: () => T): T {
   }
 }
 
-function heeded(parts: EngineParts, minClock: TierClock | undefined): TierClock {
+/**
+ * The minimum clock that a call presents; 0 for none and for one from the future.
+ *
+ * @throws ArgumentError `INVALID_ARGUMENT` for what is no clock.
+ */
+export function heededClock(parts: EngineParts, minClock: TierClock | undefined): TierClock {
   if (minClock === undefined) return 0;
+  if (!(Number.isFinite(minClock) && minClock >= 0)) {
+    throw new ArgumentError(`minClock is a clock in microseconds; got ${String(minClock)}`);
+  }
   // Before the tier's clock was ever seen nothing can be called future.
   const judged = parts.remote === undefined || parts.time.known;
   return judged && minClock > parts.time.estimate() + futureMicroseconds ? 0 : minClock;

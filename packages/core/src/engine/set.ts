@@ -1,14 +1,15 @@
 import { newToken } from '../entry.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
-import { type CachePolicy, keepMs, resolvePolicy } from '../policy.ts';
+import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
 import { memoryEntry } from './hold.ts';
 import { dropKey, invalidate } from './invalidate.ts';
-import type { EngineParts } from './parts.ts';
+import type { EngineParts, ResourceState } from './parts.ts';
 import { asArgument, assertKey } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
+import { settledAll } from './settled-all.ts';
 import { epochOf } from './steps/trust.ts';
 
 /**
@@ -22,26 +23,82 @@ export async function set(
   policy: CachePolicy | undefined,
 ): Promise<TierClock> {
   parts.use();
+  return await store(parts, prepared(parts, key, value, policy, 'set'));
+}
+
+/** Stores values of many keys; all of them are checked and encoded before the first is stored. */
+export async function setMany(
+  parts: EngineParts,
+  entries: Iterable<readonly [CacheKey, unknown]>,
+  policy: CachePolicy | undefined,
+): Promise<TierClock> {
+  parts.use();
+  const writes = new Map<string, Write>();
+  for (const [key, value] of entries) {
+    const write = prepared(parts, key, value, policy, 'setMany');
+    writes.set(key.wire, write);
+  }
+  const clocks = await settledAll([...writes.values()].map((write) => store(parts, write)));
+  if (clocks.length === 0) return await invalidate(parts, []);
+  return Math.max(...clocks);
+}
+
+/** A value that can be stored. */
+interface Write {
+  readonly key: CacheKey;
+  readonly value: unknown;
+  readonly kind: EntryKind;
+  readonly state: ResourceState;
+  /** 0: there is nothing to keep. */
+  readonly ttlMs: number;
+  readonly keptMs: number;
+  readonly tags: readonly string[];
+  /** Absent without a remote tier. */
+  readonly entry: Omit<RemoteEntry, 'freshUntil'> | undefined;
+}
+
+function prepared(
+  parts: EngineParts,
+  key: CacheKey,
+  value: unknown,
+  policy: CachePolicy | undefined,
+  verb: string,
+): Write {
   assertKey(parts, key);
-  if (value === undefined)
+  if (value === undefined) {
     throw new ArgumentError(`undefined is no value for "${key.wire}"; null means "does not exist"`);
+  }
   const state = parts.resourceState(key.resource);
-  const resolved =
-    policy === undefined ? state.policy : asArgument(() => resolvePolicy(policy, state.policy, 'set'));
+  const resolved = policy === undefined ? state.policy : policyOf(policy, state, verb);
   const kind: EntryKind = value === null ? 'negative' : 'value';
   const ttlMs = kind === 'value' ? resolved.ttlMs : Math.min(resolved.negativeTtlMs, resolved.ttlMs);
-  if (ttlMs === 0) return await invalidate(parts, [key]);
+  const keptMs = kind === 'value' ? keepMs(resolved) : ttlMs;
   const tags = [...key.tags, parts.everything];
+  const entry = parts.remote && encoded(parts, key, value, kind, tags);
+  return { key, value, kind, state, ttlMs, keptMs, tags, entry };
+}
+
+function policyOf(policy: CachePolicy, state: ResourceState, verb: string): ResolvedPolicy {
+  return asArgument(() => {
+    assertKnownOptions(verb, policy, policyOptions);
+    return resolvePolicy(policy, state.policy, verb);
+  });
+}
+
+async function store(parts: EngineParts, write: Write): Promise<TierClock> {
+  const { key, kind, state, ttlMs, tags } = write;
+  // Switched off, what others have must not outlive a write that they do not see.
+  if (ttlMs === 0 || !parts.enabled) return await invalidate(parts, [key]);
   const { remote } = parts;
-  if (remote !== undefined) {
-    const entry = encoded(parts, key, value, kind, tags);
-    return await put(parts, remote, entry, key.wire, ttlMs, kind === 'value' ? keepMs(resolved) : ttlMs);
+  if (remote !== undefined && write.entry !== undefined) {
+    return await put(parts, remote, write.entry, key.wire, ttlMs, write.keptMs);
   }
   dropKey(parts, key.wire);
   const clock = parts.time.tick();
   const place = { wire: key.wire, epoch: epochOf(parts.memory.epoch), asOf: parts.tags.changes };
   const freshUntil = parts.clock.now() + ttlMs;
-  const holding = { kind, value: deepFreeze(value), clock, version: '', freshUntil, tags, degradedUntil: 0 };
+  const value = deepFreeze(write.value);
+  const holding = { kind, value, clock, version: '', freshUntil, tags, degradedUntil: 0 };
   parts.memory.set(memoryEntry(parts, place, state, holding));
   return clock;
 }

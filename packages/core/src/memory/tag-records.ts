@@ -59,6 +59,15 @@ export class TagRecords {
     return record;
   }
 
+  /** As {@link TagRecords.changed}, for every tag whose key begins with the prefix. */
+  changedPrefix(prefix: string): void {
+    for (const wire of this.#records.keys()) {
+      if (!wire.startsWith(prefix)) continue;
+      // What nobody but this memory knows is told by the entries, which are gone.
+      if (this.#initialEpoch === -1) this.changed(wire);
+    }
+  }
+
   changedAll(): void {
     const now = ++this.changes;
     for (const record of this.#records.values()) {

@@ -69,6 +69,16 @@ export class MemoryTier {
     return this.#entries.size;
   }
 
+  /** Wire keys of what is here; may change while it is gone through. */
+  wires(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
+  /** As {@link MemoryTier.get}, and does not count as read. */
+  look(wire: string): MemoryEntry | undefined {
+    return this.#entries.get(wire);
+  }
+
   get(wire: string): MemoryEntry | undefined {
     const entry = this.#entries.get(wire);
     if (entry !== undefined) entry.visited = true;

@@ -51,10 +51,12 @@ export class MemoryRemote {
     return this.#last;
   }
 
+  /** The time of the server, milliseconds since the epoch. */
   now(): number {
     return this.#clock.now();
   }
 
+  /** The text under a key, if it has not expired. */
   get(key: string): string | undefined {
     const stored = this.#values.get(key);
     if (stored === undefined) return undefined;
@@ -74,18 +76,24 @@ export class MemoryRemote {
     if (stored !== undefined) stored.text = text;
   }
 
+  /** Removes a key, as a `DEL` from outside would. */
+  /** Removes an entry or a tag. */
   remove(key: string): void {
     this.#values.delete(key);
+    this.#tags.delete(key);
   }
 
+  /** Every key there is. */
   keys(): string[] {
     return [...this.#values.keys(), ...this.#tags.keys()];
   }
 
+  /** Clock of the last bump of a tag. */
   tag(tag: string): TierClock | undefined {
     return this.#tags.get(tag);
   }
 
+  /** Sets the clock of a tag, as if it had been bumped then. */
   setTag(tag: string, clock: TierClock): void {
     this.#tags.set(tag, clock);
   }
@@ -109,6 +117,7 @@ export class MemoryRemote {
     }
   }
 
+  /** Adds a process that hears of changes. */
   listen(process: MemoryRemoteTier, sink: CoherenceSink): () => void {
     const listener = { process, sink };
     this.#listeners.add(listener);

@@ -55,7 +55,7 @@ export async function lookup(
     known.set(record.wire, version);
     if (version !== undefined) tags.learned(record, version, epoch, asOf);
   }
-  const read = reads[0] ?? { state: 'absent' };
+  const read = reads[0] ?? absent;
   if (read.state !== 'entry') return { read, valid: undefined };
   const { entry } = read;
   const others = entry.tags.filter((tag) => !known.has(tag));
@@ -63,13 +63,79 @@ export async function lookup(
     const more = await remote.read('tagVersions', (tier) => tier.tagVersions(others));
     for (const [index, tag] of others.entries()) known.set(tag, more[index]);
   }
-  for (const tag of wires) {
+  return { read, valid: holds(entry, records, known) ? entry : undefined };
+}
+
+/** One key of a look at many. */
+export interface Sought {
+  readonly wire: string;
+  /** The tags of the key, and the one of the namespace. */
+  readonly records: readonly TagRecord[];
+}
+
+/**
+ * As {@link lookup} for any number of keys: one read of the keys and their tags together, and one more if an entry
+ * carries a tag of which its key does not know.
+ *
+ * @throws TierError `TIER_FAILED`
+ */
+export async function lookupMany(
+  remote: RemoteReader,
+  time: TimeObserver,
+  clock: Clock,
+  sought: readonly Sought[],
+  tags: TagRecords,
+  epoch: number,
+): Promise<Found[]> {
+  const asOf = tags.changes;
+  const records = new Map<string, TagRecord>();
+  for (const one of sought) for (const record of one.records) records.set(record.wire, record);
+  const known = new Map<string, TierClock | undefined>();
+  const [reads, versions] = await remote.read('getMany', async (tier) => {
+    const sentAt = clock.now();
+    return await Promise.all([
+      tier.getMany(sought.map(({ wire }) => wire)),
+      tier.tagVersions([...records.keys()]),
+      time.known ? undefined : tier.time().then((now) => time.observe(now, sentAt)),
+    ]);
+  });
+  let index = 0;
+  for (const record of records.values()) {
+    const version = versions[index++];
+    known.set(record.wire, version);
+    if (version !== undefined) tags.learned(record, version, epoch, asOf);
+  }
+  const others = new Set<string>();
+  for (const read of reads) {
+    if (read.state !== 'entry') continue;
+    for (const tag of read.entry.tags) if (!known.has(tag)) others.add(tag);
+  }
+  if (others.size > 0) {
+    const wires = [...others];
+    const more = await remote.read('tagVersions', (tier) => tier.tagVersions(wires));
+    for (const [at, tag] of wires.entries()) known.set(tag, more[at]);
+  }
+  return sought.map((one, at) => {
+    const read = reads[at] ?? absent;
+    if (read.state !== 'entry') return { read, valid: undefined };
+    return { read, valid: holds(read.entry, one.records, known) ? read.entry : undefined };
+  });
+}
+
+const absent: RemoteRead = { state: 'absent' };
+
+function holds(
+  entry: RemoteEntry,
+  records: readonly TagRecord[],
+  known: ReadonlyMap<string, TierClock | undefined>,
+): boolean {
+  for (const { wire } of records) {
     // A key whose resource got a tag that this entry does not carry yet: what it said is not known to hold.
-    if (!entry.tags.includes(tag)) return { read, valid: undefined };
+    if (!entry.tags.includes(wire)) return false;
   }
   for (const tag of entry.tags) {
     const version = known.get(tag);
-    if (version === undefined || version > entry.clock) return { read, valid: undefined };
+    if (version === undefined || version > entry.clock) return false;
   }
-  return { read, valid: entry };
+  return true;
 }

@@ -100,6 +100,11 @@ export class SingleFlight<Outcome> {
 
   add(flight: Flight<Outcome>): void {
     this.#of(flight).set(flight.wire, flight);
+    this.watch(flight);
+  }
+
+  /** Follows a flight that nobody joins, so that what overtakes it is seen. */
+  watch(flight: Flight<Outcome>): void {
     const flights = this.#live.get(flight.wire);
     if (flights === undefined) this.#live.set(flight.wire, new Set([flight]));
     else flights.add(flight);

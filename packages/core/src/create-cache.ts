@@ -1,0 +1,329 @@
+import type { Cache, CacheRead } from './cache.ts';
+import { jsonCodec } from './codecs/json.ts';
+import { coherenceSink } from './engine/coherence-sink.ts';
+import { type Erasure, eraseTenant } from './engine/erase-tenant.ts';
+import { getManyOrLoad } from './engine/get-many-or-load.ts';
+import { getOrLoad, read } from './engine/get-or-load.ts';
+import { get, getMany, peek } from './engine/glance.ts';
+import { type CacheHealth, health } from './engine/health.ts';
+import { type Inspection, inspect } from './engine/inspect.ts';
+import { clear, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
+import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
+import { refresh } from './engine/refresh.ts';
+import { RemoteCall } from './engine/remote-call.ts';
+import { set, setMany } from './engine/set.ts';
+import { Background } from './engine/steps/background.ts';
+import { SingleFlight } from './engine/steps/single-flight.ts';
+import { Waits } from './engine/steps/waits.ts';
+import { TierTime } from './engine/tier-time.ts';
+import { type IndexedRead, viaIndex } from './engine/via-index.ts';
+import { type WarmOptions, type WarmProgress, warm } from './engine/warm.ts';
+import { assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
+import { type CacheEventName, type CacheListener, Events } from './events.ts';
+import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './key-space.ts';
+import type { Loader, ManyLoader } from './loader.ts';
+import { TagRecords } from './memory/tag-records.ts';
+import { distrust, MemoryTier } from './memory/tier.ts';
+import { type CacheMetricsSnapshot, Metrics } from './metrics.ts';
+import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
+import { type Clock, systemClock } from './ports/clock.ts';
+import type { Codec } from './ports/codec.ts';
+import type { RemoteTier, TierClock } from './ports/remote-tier.ts';
+import type { GetOptions, ReadOptions } from './read-options.ts';
+import { assertNamespace, defaultNamespace } from './wire-key.ts';
+
+/** What {@link createCache} takes. */
+export interface CacheOptions {
+  /** That of the key spaces and of the remote tier. @defaultValue `"ck"` */
+  readonly namespace?: string;
+  /** The tier in this process; `false` for none. @defaultValue `{ maxEntries: 10_000 }` */
+  readonly memory?: { readonly maxEntries?: number } | false;
+  /** The tier that processes share, such as `redisTier()`. Closed with the cache. @defaultValue none: memory is all there is */
+  readonly remote?: RemoteTier;
+  /** For what the resources leave open. */
+  readonly policy?: CachePolicy;
+  /** How values are written in the remote tier. @defaultValue {@link jsonCodec} */
+  readonly codec?: Codec;
+  /** Where time comes from; a test gives its own. */
+  readonly clock?: Clock;
+  /** Numbers in `[0, 1)` for tokens, which need to differ and not to be secret. @defaultValue `Math.random` */
+  readonly random?: () => number;
+}
+
+/**
+ * Makes a cache: memory in front of the remote tier in front of your loaders.
+ *
+ * Nothing connects before the first use, and no timer keeps the process alive.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` for unknown options and values that no cache can work with.
+ * @example
+ * const cache = createCache({ policy: { staleIfError: '1h' } });
+ */
+export function createCache(options: CacheOptions = {}): Cache {
+  return new EngineCache(options);
+}
+
+const cacheOptions = ['namespace', 'memory', 'remote', 'policy', 'codec', 'clock', 'random'];
+const defaultMaxEntries = 10_000;
+
+class EngineCache implements Cache {
+  readonly namespace: string;
+  readonly #parts: EngineParts;
+  #used = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: CacheOptions) {
+    this.#parts = this.#build(options);
+    this.namespace = this.#parts.namespace;
+  }
+
+  getOrLoad<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T> {
+    return getOrLoad(this.#parts, key, loader as Loader<unknown>, options) as Promise<T>;
+  }
+
+  async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
+    const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
+    return cacheRead<T>(this.#parts, key, outcome);
+  }
+
+  set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
+    return set(this.#parts, key, value, policy);
+  }
+
+  get<T>(key: CacheKey<T>, options?: GetOptions): Promise<T | undefined> {
+    return get(this.#parts, key, options) as Promise<T | undefined>;
+  }
+
+  peek<T>(key: CacheKey<T>): T | undefined {
+    return peek(this.#parts, key) as T | undefined;
+  }
+
+  async has(key: CacheKey, options?: GetOptions): Promise<boolean> {
+    return (await get(this.#parts, key, options)) !== undefined;
+  }
+
+  getMany<T>(keys: readonly CacheKey<T>[], options?: GetOptions): Promise<(T | undefined)[]> {
+    return getMany(this.#parts, keys, options) as Promise<(T | undefined)[]>;
+  }
+
+  getManyOrLoad<T, Id>(
+    ids: readonly Id[],
+    key: (id: Id) => CacheKey<T>,
+    loader: ManyLoader<Id, NoInfer<T>>,
+    options?: ReadOptions,
+  ): Promise<(T | null)[]> {
+    const load = loader as ManyLoader<Id, unknown>;
+    return getManyOrLoad(this.#parts, ids, key, load, options) as Promise<(T | null)[]>;
+  }
+
+  getOrLoadVia<Id, T>(
+    index: CacheKey<Id>,
+    how: IndexedRead<NonNullable<Id>, T>,
+    options?: ReadOptions,
+  ): Promise<T | null> {
+    return viaIndex(this.#parts, index, how as IndexedRead<unknown, unknown>, options) as Promise<T | null>;
+  }
+
+  refresh<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<T> {
+    return refresh(this.#parts, key, loader as Loader<unknown>, options) as Promise<T>;
+  }
+
+  warm<T, Id>(options: WarmOptions<Id, T>): Promise<WarmProgress> {
+    return warm(this.#parts, options as WarmOptions<Id, unknown>);
+  }
+
+  wrap<T, Args extends readonly unknown[]>(
+    key: (...args: Args) => CacheKey<T>,
+    load: (...args: Args) => NoInfer<T> | Promise<NoInfer<T>>,
+    options?: CachePolicy,
+  ): (...args: Args) => Promise<T> {
+    return (...args) => this.getOrLoad(key(...args), () => load(...args), options);
+  }
+
+  setMany<T>(
+    entries: Iterable<readonly [CacheKey<T>, NoInfer<T>]>,
+    policy?: CachePolicy,
+  ): Promise<TierClock> {
+    return setMany(this.#parts, entries, policy);
+  }
+
+  delete(...keys: readonly CacheKey[]): Promise<TierClock> {
+    return invalidate(this.#parts, keys);
+  }
+
+  invalidatePrefix(prefix: string): Promise<TierClock> {
+    return invalidatePrefix(this.#parts, prefix);
+  }
+
+  eraseTenant(tenant: string): Promise<Erasure> {
+    return eraseTenant(this.#parts, tenant);
+  }
+
+  inspect(key: CacheKey): Promise<Inspection> {
+    return inspect(this.#parts, key);
+  }
+
+  health(): Promise<CacheHealth> {
+    return health(this.#parts, this.#closing !== undefined);
+  }
+
+  get enabled(): boolean {
+    return this.#parts.enabled;
+  }
+
+  switchOff(): void {
+    this.#parts.enabled = false;
+    this.#parts.memory.clear();
+    // What is under way fills no memory, and who asks from now on does not join it.
+    for (const flight of this.#parts.flights.live()) {
+      flight.touched = true;
+      this.#parts.flights.detach(flight);
+    }
+  }
+
+  switchOn(): void {
+    this.#parts.memory.clear();
+    this.#parts.enabled = true;
+  }
+
+  invalidate(...keys: readonly CacheKey[]): Promise<TierClock> {
+    return invalidate(this.#parts, keys);
+  }
+
+  invalidateTags(...tags: readonly CacheTag[]): Promise<TierClock> {
+    return invalidateTags(this.#parts, tags);
+  }
+
+  clear(): Promise<TierClock> {
+    return clear(this.#parts);
+  }
+
+  metrics(): CacheMetricsSnapshot {
+    const { memory, metrics, remote } = this.#parts;
+    const { maxEntries, evictions } = memory;
+    const snapshot = {
+      cache: metrics.snapshot(),
+      memory: { entries: memory.size, maxEntries, evictions, trusted: memory.epoch !== distrust },
+      since: metrics.since,
+    };
+    if (remote === undefined) return snapshot;
+    const state = remote.down ? 'down' : 'up';
+    return { ...snapshot, remote: { tier: remote.tier.name, state, failures: metrics.remoteFailures } };
+  }
+
+  resetMetrics(): void {
+    this.#parts.memory.evictions = 0;
+    this.#parts.metrics.reset(this.#parts.clock.now());
+  }
+
+  on<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+    this.#parts.events.on(name, listener);
+  }
+
+  off<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+    this.#parts.events.off(name, listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { flights, background, memory, remote, events } = this.#parts;
+    memory.clear();
+    for (const flight of flights.live()) {
+      if (!flight.wanted) flight.controller.abort(new CacheClosedError());
+    }
+    await background.drain();
+    memory.clear();
+    await remote?.tier.coherence?.close();
+    await remote?.tier.close();
+    events.removeAll();
+  }
+
+  #use(): void {
+    if (this.#closing !== undefined) throw new CacheClosedError();
+    if (this.#used) return;
+    this.#used = true;
+    this.#parts.remote?.tier.coherence?.start(coherenceSink(this.#parts));
+  }
+
+  #build(options: CacheOptions): EngineParts {
+    assertKnownOptions('createCache', options, cacheOptions);
+    const namespace = options.namespace ?? defaultNamespace;
+    assertNamespace(namespace);
+    const policy = resolvePolicy(knownPolicy(options.policy), defaultPolicy, 'createCache: policy');
+    const clock = options.clock ?? systemClock;
+    const events = new Events();
+    const metrics = new Metrics(clock.now());
+    const time = new TierTime(clock);
+    // Memory that nobody else changes is always trusted; beside a remote tier it first has to hear what others change.
+    const epoch = options.remote === undefined ? 1 : distrust;
+    const tags = new TagRecords(options.remote === undefined ? 1 : -1);
+    const states = new WeakMap<KeyResource, ResourceState>();
+    return {
+      namespace,
+      everything: namespaceTag(namespace),
+      clock,
+      random: options.random ?? (() => Math.random()),
+      codec: options.codec ?? jsonCodec,
+      memory: new MemoryTier(maxEntriesOf(options.memory), epoch, (entry) => tags.release(entry.tags)),
+      tags,
+      flights: new SingleFlight(),
+      background: new Background(),
+      waits: new Waits(clock),
+      time,
+      events,
+      metrics,
+      enabled: true,
+      remote: options.remote && new RemoteCall(options.remote, clock, time, events, metrics),
+      resourceState: (resource) => {
+        let state = states.get(resource);
+        if (state === undefined) {
+          const { name } = resource;
+          state = {
+            policy: resolvePolicy(resource.policy, policy, name),
+            counters: metrics.countersOf(name),
+          };
+          states.set(resource, state);
+        }
+        return state;
+      },
+      use: () => this.#use(),
+    };
+  }
+}
+
+function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
+  const { clock, state } = outcome;
+  return {
+    value: outcome.value as T,
+    state,
+    clock,
+    ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),
+    ttlMs: parts.resourceState(key.resource).policy.ttlMs,
+  };
+}
+
+function knownPolicy(policy: CachePolicy = {}): CachePolicy {
+  if (typeof policy !== 'object' || policy === null) {
+    throw new ConfigurationError(`createCache: policy takes a CachePolicy; got ${String(policy)}`);
+  }
+  assertKnownOptions('createCache: policy', policy, policyOptions);
+  return policy;
+}
+
+function maxEntriesOf(memory: CacheOptions['memory']): number {
+  if (memory === false) return 0;
+  if (memory === undefined) return defaultMaxEntries;
+  if (typeof memory !== 'object' || memory === null) {
+    throw new ConfigurationError(`createCache: memory takes { maxEntries } or false; got ${String(memory)}`);
+  }
+  assertKnownOptions('createCache: memory', memory, ['maxEntries']);
+  const { maxEntries = defaultMaxEntries } = memory;
+  if (Number.isInteger(maxEntries) && maxEntries >= 1) return maxEntries;
+  throw new ConfigurationError(
+    `createCache: memory.maxEntries is a whole number of 1 or more; got ${maxEntries}`,
+  );
+}

@@ -1,0 +1,174 @@
+import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import type { CacheKey } from '../key-space.ts';
+import type { MemoryEntry } from '../memory/tier.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
+import type { GetOptions } from '../read-options.ts';
+import { begin, countOutcome } from './get-or-load.ts';
+import { holdFound } from './hold.ts';
+import type { EngineParts, Outcome, ResourceState } from './parts.ts';
+import { asArgument, assertKey, heededClock } from './read-request.ts';
+import { freshness } from './steps/freshness.ts';
+import { type Found, lookup, lookupMany } from './steps/lookup.ts';
+import { Flight } from './steps/single-flight.ts';
+import { trusted } from './steps/trust.ts';
+
+/** One key that is looked at and not loaded. */
+interface Glance {
+  readonly key: CacheKey;
+  readonly state: ResourceState;
+  readonly minClock: TierClock;
+}
+
+/** The value of a key if a tier has one that may be served; `undefined` if none has. */
+export async function get(
+  parts: EngineParts,
+  key: CacheKey,
+  options: GetOptions | undefined,
+): Promise<unknown> {
+  parts.use();
+  const glance = glanceAt(parts, key, minClockOf(parts, 'get', options));
+  const held = fromMemory(parts, glance) ?? (await fromRemote(parts, glance));
+  count(glance, held);
+  return held?.value;
+}
+
+/** The values of many keys, in the order asked: what memory has, then one read for all that it has not. */
+export async function getMany(
+  parts: EngineParts,
+  keys: readonly CacheKey[],
+  options: GetOptions | undefined,
+): Promise<unknown[]> {
+  parts.use();
+  const minClock = minClockOf(parts, 'getMany', options);
+  const glances = keys.map((key) => glanceAt(parts, key, minClock));
+  const found = new Map<string, Outcome | undefined>();
+  const missing: Glance[] = [];
+  for (const glance of glances) {
+    const { wire } = glance.key;
+    if (found.has(wire)) continue;
+    const held = fromMemory(parts, glance);
+    found.set(wire, held);
+    if (held === undefined) missing.push(glance);
+  }
+  for (const [index, outcome] of (await manyFromRemote(parts, missing)).entries()) {
+    found.set((missing[index] as Glance).key.wire, outcome);
+  }
+  return glances.map((glance) => {
+    const outcome = found.get(glance.key.wire);
+    count(glance, outcome);
+    return outcome?.value;
+  });
+}
+
+/** The value that memory would answer with now. Counts nothing and reads nothing. */
+export function peek(parts: EngineParts, key: CacheKey): unknown {
+  parts.use();
+  return fromMemory(parts, glanceAt(parts, key, 0))?.value;
+}
+
+function glanceAt(parts: EngineParts, key: CacheKey, minClock: TierClock): Glance {
+  assertKey(parts, key);
+  return { key, state: parts.resourceState(key.resource), minClock };
+}
+
+function minClockOf(parts: EngineParts, verb: string, options: GetOptions | undefined): TierClock {
+  if (options === undefined) return 0;
+  if (typeof options !== 'object' || options === null) {
+    throw new ArgumentError(`${verb}: takes { minClock }; got ${String(options)}`);
+  }
+  asArgument(() => assertKnownOptions(verb, options, ['minClock']));
+  return heededClock(parts, options.minClock);
+}
+
+function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefined {
+  const entry = parts.memory.get(glance.key.wire);
+  if (entry === undefined || entry.clock < glance.minClock) return undefined;
+  if (!trusted(entry, parts.memory.epoch, parts.clock.now())) return undefined;
+  return served(parts, glance, entry, 'memory');
+}
+
+/** A look at the remote tier; one that does not answer has nothing. */
+async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome | undefined> {
+  const { remote } = parts;
+  if (remote === undefined || !parts.enabled) return undefined;
+  const flight = watched(parts, glance);
+  try {
+    const found = await lookup(
+      remote,
+      parts.time,
+      parts.clock,
+      flight.wire,
+      flight.tags,
+      parts.tags,
+      flight.epoch,
+    );
+    return taken(parts, glance, flight, found);
+  } catch {
+    // Told by whoever makes the call.
+    return undefined;
+  } finally {
+    landed(parts, flight);
+  }
+}
+
+async function manyFromRemote(
+  parts: EngineParts,
+  glances: readonly Glance[],
+): Promise<(Outcome | undefined)[]> {
+  const { remote } = parts;
+  if (remote === undefined || !parts.enabled || glances.length === 0) return [];
+  const flights = glances.map((glance) => watched(parts, glance));
+  const sought = flights.map(({ wire, tags }) => ({ wire, records: tags }));
+  try {
+    const epoch = (flights[0] as Flight<Outcome>).epoch;
+    const all = await lookupMany(remote, parts.time, parts.clock, sought, parts.tags, epoch);
+    return glances.map((glance, index) =>
+      taken(parts, glance, flights[index] as Flight<Outcome>, all[index] as Found),
+    );
+  } catch {
+    return [];
+  } finally {
+    for (const flight of flights) landed(parts, flight);
+  }
+}
+
+/** What is read may be changed meanwhile: a flight that nobody joins hears of it. */
+function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
+  const flight = new Flight<Outcome>(key.wire, parts.tags.retain([...key.tags, parts.everything]), false);
+  parts.flights.watch(flight);
+  begin(parts, flight, 'reading');
+  return flight;
+}
+
+function landed(parts: EngineParts, flight: Flight<Outcome>): void {
+  parts.flights.landed(flight);
+  parts.tags.release(flight.tags);
+}
+
+function taken(
+  parts: EngineParts,
+  glance: Glance,
+  flight: Flight<Outcome>,
+  found: Found,
+): Outcome | undefined {
+  // An invalidation of this process resolved before the answer came: what was read may be older.
+  if (flight.overtaken) return undefined;
+  const entry = holdFound(parts, flight, glance, found);
+  return entry && served(parts, glance, entry, 'remote');
+}
+
+function served(
+  parts: EngineParts,
+  glance: Glance,
+  entry: MemoryEntry,
+  from: Outcome['from'],
+): Outcome | undefined {
+  const life = freshness(entry, parts.clock.now(), glance.state.policy);
+  if (life !== 'fresh' && life !== 'stale') return undefined;
+  return { value: entry.value, state: life === 'fresh' ? 'hit' : 'stale', from, clock: entry.clock };
+}
+
+function count({ state }: Glance, outcome: Outcome | undefined): void {
+  if (outcome === undefined) state.counters.misses++;
+  else countOutcome(state.counters, outcome);
+}

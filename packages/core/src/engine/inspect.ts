@@ -1,0 +1,144 @@
+import type { CacheKey } from '../key-space.ts';
+import type { ResolvedPolicy } from '../policy.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
+import type { EngineParts } from './parts.ts';
+import { assertKey } from './read-request.ts';
+import { type Freshness, freshness } from './steps/freshness.ts';
+import { type Found, lookup } from './steps/lookup.ts';
+import { epochOf, trusted } from './steps/trust.ts';
+
+/** What a tier has of a key. */
+export interface InspectedEntry {
+  /** By age alone. */
+  readonly life: Freshness;
+  /** Whether it may be served at all; if not, `why` of the inspection says what is against it. */
+  readonly trusted: boolean;
+  readonly kind: 'value' | 'negative' | 'error';
+  /** When its load began, by the clock of the tier. */
+  readonly clock: TierClock;
+  readonly ageMs: number;
+  /** Negative once it is no longer fresh. */
+  readonly freshForMs: number;
+}
+
+/** What {@link Cache.inspect} tells of a key. */
+export interface Inspection {
+  readonly key: string;
+  readonly resource: string;
+  readonly policy: ResolvedPolicy;
+  /** What a read of now would be. */
+  readonly would: 'hit' | 'stale' | 'miss';
+  /** Why, in a sentence. */
+  readonly why: string;
+  readonly memory: InspectedEntry | undefined;
+  readonly remote: InspectedEntry | undefined;
+  /** The tags of the key and of the entry, with the clock of their last invalidation where it is known. */
+  readonly tags: readonly { readonly tag: string; readonly version: TierClock | undefined }[];
+  /** Who loads the key at the moment. */
+  readonly loading: 'here' | 'elsewhere' | undefined;
+}
+
+/** Says what a read would do now and why. Changes nothing and counts nothing. */
+export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspection> {
+  parts.use();
+  assertKey(parts, key);
+  const { wire, resource } = key;
+  const { policy } = parts.resourceState(resource);
+  const records = parts.tags.retain([...key.tags, parts.everything]);
+  try {
+    const { found, unreached } = await look(parts, wire, records);
+    const memory = inMemory(parts, wire, policy);
+    const remote = inRemote(parts, found, policy);
+    const flying = parts.flights.get(wire) ?? parts.flights.refreshOf(wire);
+    const leased = found?.read.state === 'leased';
+    const loading = flying?.phase === 'loading' ? 'here' : leased ? 'elsewhere' : undefined;
+    const verdict = judged(parts, memory, remote, found, unreached);
+    const wires = new Set(records.map((record) => record.wire));
+    if (found?.read.state === 'entry') for (const tag of found.read.entry.tags) wires.add(tag);
+    const tags = [...wires].map((tag) => ({ tag, version: parts.tags.get(tag)?.version }));
+    return { key: wire, resource: resource.name, policy, ...verdict, memory, remote, tags, loading };
+  } finally {
+    parts.tags.release(records);
+  }
+}
+
+async function look(
+  parts: EngineParts,
+  wire: string,
+  records: Parameters<typeof lookup>[4],
+): Promise<{ found: Found | undefined; unreached: boolean }> {
+  const { remote, time, clock, tags } = parts;
+  if (remote === undefined) return { found: undefined, unreached: false };
+  try {
+    const epoch = epochOf(parts.memory.epoch);
+    return { found: await lookup(remote, time, clock, wire, records, tags, epoch), unreached: false };
+  } catch {
+    return { found: undefined, unreached: true };
+  }
+}
+
+function inMemory(parts: EngineParts, wire: string, policy: ResolvedPolicy): InspectedEntry | undefined {
+  const entry = parts.memory.look(wire);
+  if (entry === undefined) return undefined;
+  const now = parts.clock.now();
+  return {
+    life: freshness(entry, now, policy),
+    trusted: trusted(entry, parts.memory.epoch, now),
+    kind: entry.kind,
+    clock: entry.clock,
+    ageMs: now - parts.time.toLocal(entry.clock / 1_000),
+    freshForMs: entry.freshUntil - now,
+  };
+}
+
+function inRemote(
+  parts: EngineParts,
+  found: Found | undefined,
+  policy: ResolvedPolicy,
+): InspectedEntry | undefined {
+  if (found?.read.state !== 'entry') return undefined;
+  const { entry } = found.read;
+  const now = parts.clock.now();
+  const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
+  return {
+    life: freshness({ kind: entry.kind, freshUntil }, now, policy),
+    trusted: found.valid !== undefined,
+    kind: entry.kind,
+    clock: entry.clock,
+    ageMs: now - parts.time.toLocal(entry.clock / 1_000),
+    freshForMs: freshUntil - now,
+  };
+}
+
+function judged(
+  parts: EngineParts,
+  memory: InspectedEntry | undefined,
+  remote: InspectedEntry | undefined,
+  found: Found | undefined,
+  unreached: boolean,
+): Pick<Inspection, 'would' | 'why'> {
+  if (!parts.enabled) return { would: 'miss', why: 'The cache is switched off' };
+  for (const [tier, entry] of [
+    ['memory', memory],
+    ['the remote tier', remote],
+  ] as const) {
+    if (!entry?.trusted) continue;
+    if (entry.life === 'fresh') return { would: 'hit', why: `Fresh in ${tier}` };
+    if (entry.life === 'stale') {
+      return { would: 'stale', why: `In ${tier}, past its ttl and within staleWhileRevalidate` };
+    }
+  }
+  if (unreached)
+    return { would: 'miss', why: 'The remote tier does not answer, and memory has nothing fresh' };
+  if (found?.read.state === 'leased') return { would: 'miss', why: 'Another process or call loads it now' };
+  if (found?.read.state === 'absent' && found.read.damaged) {
+    return { would: 'miss', why: 'What stands at the key is no entry' };
+  }
+  const entry = remote ?? memory;
+  if (entry === undefined) return { would: 'miss', why: 'No tier has it' };
+  if (!entry.trusted) return { would: 'miss', why: 'A tag of it was invalidated, or the key was changed' };
+  return {
+    would: 'miss',
+    why: entry.life === 'last-resort' ? 'Past its ttl; kept for a load that fails' : 'Too old',
+  };
+}

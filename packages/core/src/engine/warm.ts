@@ -1,0 +1,53 @@
+import { ArgumentError } from '../errors.ts';
+import type { CacheKey } from '../key-space.ts';
+import type { ManyLoader } from '../loader.ts';
+import { getManyOrLoad } from './get-many-or-load.ts';
+import type { EngineParts } from './parts.ts';
+
+/** What {@link Cache.warm} takes. */
+export interface WarmOptions<Id, T> {
+  readonly ids: Iterable<Id>;
+  readonly key: (id: Id) => CacheKey<T>;
+  readonly load: ManyLoader<Id, T>;
+  /** Ids of one call of `load`. @defaultValue 100 */
+  readonly batch?: number;
+  /** Called after every batch. */
+  readonly onProgress?: (progress: WarmProgress) => void;
+  /** Ends the warm-up after the batch under way. */
+  readonly signal?: AbortSignal;
+}
+
+/** How far a warm-up has come. */
+export interface WarmProgress {
+  /** Ids that were gone through. */
+  readonly done: number;
+  readonly total: number;
+  /** Ids whose batch failed; they are left for the reads. */
+  readonly failed: number;
+}
+
+/** Loads what is not there yet, batch after batch. A batch that fails does not end the others. */
+export async function warm<Id>(parts: EngineParts, options: WarmOptions<Id, unknown>): Promise<WarmProgress> {
+  parts.use();
+  const { key, load, batch = 100, onProgress, signal } = options;
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new ArgumentError(`warm: batch is a whole number of 1 or more; got ${String(batch)}`);
+  }
+  const ids = [...options.ids];
+  let progress: WarmProgress = { done: 0, total: ids.length, failed: 0 };
+  for (let start = 0; start < ids.length; start += batch) {
+    signal?.throwIfAborted();
+    const some = ids.slice(start, start + batch);
+    let { failed } = progress;
+    try {
+      await getManyOrLoad(parts, some, key, load, undefined);
+    } catch (error) {
+      // A wrong call is wrong for every batch.
+      if (error instanceof ArgumentError) throw error;
+      failed += some.length;
+    }
+    progress = { done: start + some.length, total: ids.length, failed };
+    onProgress?.(progress);
+  }
+  return progress;
+}
