@@ -43,6 +43,7 @@ export {
 export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
 
 // What is cached, and for whom.
+export { defineInvalidations, type InvalidationRule, type Invalidations } from './invalidations.ts';
 export {
   type CacheKey,
   type CacheTag,
@@ -58,6 +59,7 @@ export {
   type ResourceOptions,
   resource,
   type TenantKeySpace,
+  tenantTag,
 } from './key-space.ts';
 export type { LoadContext, Loader, ManyLoaded, ManyLoader } from './loader.ts';
 export type { Countdown } from './lock/countdown.ts';
@@ -115,6 +117,7 @@ export type {
 export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
 export type { GetOptions, ReadOptions } from './read-options.ts';
 export { stableHash } from './stable-hash.ts';
+export type { StandardIssueV1, StandardResultV1, StandardSchemaV1 } from './standard-schema.ts';
 export {
   assertNamespace,
   defaultNamespace,

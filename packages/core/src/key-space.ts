@@ -1,6 +1,8 @@
 import { ArgumentError, assertKnownOptions, ConfigurationError } from './errors.ts';
+import { Interned } from './interned.ts';
 import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
 import { stableHash } from './stable-hash.ts';
+import { type StandardSchemaV1, schemaCheck } from './standard-schema.ts';
 import { assertNamespace, defaultNamespace, escapePart, globalPrefix, tenantPrefix } from './wire-key.ts';
 
 /** Longest key on the wire, in bytes. */
@@ -9,11 +11,17 @@ export const maxKeyLength = 1_024;
 /** How much the tags of one key may take together, in bytes: every entry carries them and every read checks them. */
 export const maxTagsLength = 16_384;
 
+/** How many keys of one resource are kept ready, at most twice that; what they and their tags take at most. */
+const mostInterned = 1_000;
+const longestInterned = 2_048;
+
 /** A kind of value that is cached: what its metrics are counted under and the policy of its entries. */
 export interface KeyResource {
   readonly name: string;
   readonly namespace: string;
   readonly policy: CachePolicy;
+  /** Gives what a value read from the remote tier is good for, or throws, which makes it a miss. Absent: as it is. */
+  readonly check?: (stored: unknown) => unknown;
 }
 
 /**
@@ -38,14 +46,27 @@ export interface CacheTag {
 }
 
 /** What a resource needs besides its policy. */
-export interface ResourceOptions<Params> extends CachePolicy {
-  /** Names of the tags that its entries carry, or a function that gives them for the parameters of one entry. */
+export interface ResourceOptions<Params, T = unknown> extends CachePolicy {
+  /**
+   * Names of the tags that its entries carry, or a function that gives them for the parameters of one entry: always the
+   * same for the same parameters, because a key is made once and used again.
+   */
   readonly tags?: readonly string[] | ((params: Params) => readonly string[]);
+  /**
+   * What a value that is read from the remote tier has to fit, which another version of the program may have written.
+   * What the schema makes of it (defaults, dates from text) is the value. It says so at once, not in a promise. One that
+   * does not fit is a miss, told as `damaged`, and replaced. What the loader gives is believed.
+   *
+   * @see https://standardschema.dev
+   */
+  readonly schema?: StandardSchemaV1<T>;
+  /** Makes a value that does not fit `schema` into one that does, which is checked again. A throw is a misfit. */
+  readonly migrate?: (stored: unknown) => unknown;
 }
 
 /** A resource as declared: the type of its values and of its parameters, its policy and tags. */
 export interface Resource<T, Params> {
-  readonly options: ResourceOptions<Params>;
+  readonly options: ResourceOptions<Params, T>;
   /** Never there: only carries the types. */
   readonly types?: (params: Params) => T;
 }
@@ -62,40 +83,45 @@ export type NoParams = Record<never, never>;
  * resource<Call[], { limit: number }>({ ttl: '1m', tags: ['calls'] });
  */
 export function resource<T, Params extends object = NoParams>(
-  options: ResourceOptions<Params> = {},
+  options: ResourceOptions<Params, T> = {},
 ): Resource<T, Params> {
   return { options };
 }
 
 type AnyResources = Readonly<Record<string, Resource<unknown, never>>>;
 
+/** Parameters that were left to be inferred come as `never`, and are none either. */
+type HasParams<Params> = [Params] extends [never] ? false : [keyof Params] extends [never] ? false : true;
+
 type TenantKey<R> =
   R extends Resource<infer T, infer Params>
     ? (
-        params: [keyof Params] extends [never]
-          ? { readonly tenant: string }
-          : { readonly tenant: string } & Params,
+        params: HasParams<Params> extends true
+          ? { readonly tenant: string } & Params
+          : { readonly tenant: string },
       ) => CacheKey<T>
     : never;
 
 type GlobalKey<R> =
   R extends Resource<infer T, infer Params>
-    ? [keyof Params] extends [never]
-      ? () => CacheKey<T>
-      : (params: Params) => CacheKey<T>
+    ? HasParams<Params> extends true
+      ? (params: Params) => CacheKey<T>
+      : () => CacheKey<T>
     : never;
 
 /** Makes the keys of one tenant at a time. */
 export type TenantKeySpace<Resources extends AnyResources> = {
-  readonly [Name in Exclude<keyof Resources, 'tag'>]: TenantKey<Resources[Name]>;
+  readonly [Name in Exclude<keyof Resources, 'tag' | 'all'>]: TenantKey<Resources[Name]>;
 } & {
   /** The tag `name` of this tenant. */
   readonly tag: (tenant: string, name: string) => CacheTag;
+  /** The tag that every entry of this tenant carries: to invalidate it drops the tenant, in O(1). */
+  readonly all: (tenant: string) => CacheTag;
 };
 
 /** Makes keys that belong to no tenant. */
 export type GlobalKeySpace<Resources extends AnyResources> = {
-  readonly [Name in Exclude<keyof Resources, 'tag'>]: GlobalKey<Resources[Name]>;
+  readonly [Name in Exclude<keyof Resources, 'tag' | 'all'>]: GlobalKey<Resources[Name]>;
 } & {
   /** The global tag `name`. */
   readonly tag: (name: string) => CacheTag;
@@ -107,7 +133,7 @@ export interface KeySpaceOptions<Scope extends 'tenant' | 'global', Resources ex
   readonly namespace?: string;
   /** Whether every key names a tenant. */
   readonly scope: Scope;
-  /** The resources by name; the name is part of the key. `tag` and `overall` are taken. */
+  /** The resources by name; the name is part of the key. `tag`, `all` and `overall` are taken. */
   readonly resources: Resources;
 }
 
@@ -115,7 +141,8 @@ export interface KeySpaceOptions<Scope extends 'tenant' | 'global', Resources ex
  * Declares what is cached and gives the functions that make its keys.
  *
  * A key of a tenant is `<namespace>:c:tenant:{<tenant>}:<resource>[:<hash of the parameters>]`; all keys and tags of a
- * tenant are in one slot of a cluster, and no tenant id, tag or parameter reaches a key of another tenant.
+ * tenant are in one slot of a cluster, and no tenant id, tag or parameter reaches a key of another tenant. Every key of
+ * a tenant carries the tag `keys.all(tenant)` besides its own. A key that was made lately is given again, frozen.
  * Several key spaces may share a cache as long as their resources are named differently.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for unknown options, durations that are none, taken names.
@@ -152,38 +179,71 @@ export function defineKeys(
   // No prototype: a resource may be named like a member of every object.
   const space: Record<string, unknown> = Object.create(null);
   for (const [name, declared] of Object.entries(options.resources)) {
-    const made = tagged(name, namespace, declared);
+    const made = tagged(name, namespace, options.scope, declared);
     space[name] = tenants
-      ? (params: { tenant: string }) => tenantKey(made, params)
-      : (params?: object) => keyUnder(globalPrefix(namespace, 'c'), made, params ?? {});
+      ? (params: KeyParams) => keyOf(made, params)
+      : (params: KeyParams = noParams) => keyOf(made, params);
   }
-  space.tag = tenants
-    ? (tenant: string, name: string) => ({ wire: tagUnder(tenantPrefix(namespace, 'c', tenant), name) })
-    : (name: string) => ({ wire: tagUnder(globalPrefix(namespace, 'c'), name) });
+  if (tenants) {
+    space.tag = (tenant: string, name: string) => ({
+      wire: tagUnder(tenantPrefix(namespace, 'c', tenant), name),
+    });
+    space.all = (tenant: string) => ({ wire: tenantTag(namespace, tenant) });
+  } else {
+    space.tag = (name: string) => ({ wire: tagUnder(globalPrefix(namespace, 'c'), name) });
+  }
   return Object.freeze(space);
 }
 
 /** The tag that every entry of a namespace carries. No name that a user gives is written like it. */
 export function namespaceTag(namespace: string): string {
-  return `${globalPrefix(namespace, 'c')}#*`;
+  return everythingUnder(globalPrefix(namespace, 'c'));
 }
+
+/**
+ * The tag that every entry of a tenant carries. No name that a user gives is written like it.
+ *
+ * @throws ArgumentError `INVALID_ARGUMENT` for what is no tenant id.
+ */
+export function tenantTag(namespace: string, tenant: string): string {
+  return everythingUnder(tenantPrefix(namespace, 'c', tenant));
+}
+
+function everythingUnder(prefix: string): string {
+  // "*" is escaped in names of tags.
+  return `${prefix}#*`;
+}
+
+type KeyParams = Readonly<Record<string, unknown>>;
+
+const noParams: KeyParams = {};
 
 interface TaggedResource {
   readonly resource: KeyResource;
+  readonly scope: 'tenant' | 'global';
   readonly part: string;
   readonly tags: readonly string[] | ((params: never) => readonly string[]);
+  /** By tenant, those without parameters. */
+  readonly plain: Interned<CacheKey>;
+  /** By tenant and parameters. */
+  readonly various: Interned<CacheKey>;
 }
 
-function tagged(name: string, namespace: string, declared: Resource<unknown, never>): TaggedResource {
+function tagged(
+  name: string,
+  namespace: string,
+  scope: 'tenant' | 'global',
+  declared: Resource<unknown, never>,
+): TaggedResource {
   const where = `defineKeys: resources.${name}`;
-  if (name === '' || name === 'tag' || name === 'overall') {
+  if (name === '' || name === 'tag' || name === 'all' || name === 'overall') {
     throw new ConfigurationError(`${where}: a resource cannot be named ${JSON.stringify(name)}`);
   }
   if (typeof declared?.options !== 'object' || declared.options === null) {
     throw new ConfigurationError(`${where}: give resource({ ... })`);
   }
-  assertKnownOptions(where, declared.options, [...policyOptions, 'tags']);
-  const { tags = [], ...policy } = declared.options;
+  assertKnownOptions(where, declared.options, [...policyOptions, 'tags', 'schema', 'migrate']);
+  const { tags = [], schema, migrate, ...policy } = declared.options;
   if (
     typeof tags !== 'function' &&
     !(Array.isArray(tags) && tags.every((tag) => typeof tag === 'string' && tag))
@@ -191,22 +251,82 @@ function tagged(name: string, namespace: string, declared: Resource<unknown, nev
     throw new ConfigurationError(`${where}: tags takes names or a function that gives names`);
   }
   resolvePolicy(policy, defaultPolicy, where);
-  return { resource: { name, namespace, policy }, part: escapePart(name), tags };
+  const check = schemaCheck(where, name, schema, migrate);
+  return {
+    resource: { name, namespace, policy, ...(check && { check }) },
+    scope,
+    part: escapePart(name),
+    tags,
+    plain: new Interned(mostInterned),
+    various: new Interned(mostInterned),
+  };
 }
 
-function tenantKey(made: TaggedResource, params: { readonly tenant: string }): CacheKey {
+/** The key that was made before for the same tenant and parameters, or a new one. */
+function keyOf(made: TaggedResource, params: KeyParams): CacheKey {
   if (typeof params !== 'object' || params === null) {
-    throw new ArgumentError(`keys.${made.resource.name}: give { tenant, ... }; got ${String(params)}`);
+    const form = made.scope === 'tenant' ? '{ tenant, ... }' : 'an object';
+    throw new ArgumentError(`keys.${made.resource.name}: give ${form}; got ${String(params)}`);
   }
-  const { tenant, ...rest } = params;
-  return keyUnder(tenantPrefix(made.resource.namespace, 'c', tenant), made, rest);
+  const tenant = made.scope === 'tenant' ? params.tenant : '';
+  const rest = paramsText(params, made.scope === 'tenant');
+  if (rest === undefined || typeof tenant !== 'string') return newKey(made, params);
+  const known = rest === '' ? made.plain : made.various;
+  const text = rest === '' ? tenant : `${tenant.length}:${tenant}${rest}`;
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const key = newKey(made, params);
+  let length = text.length + key.wire.length;
+  for (const tag of key.tags) length += tag.length;
+  if (length <= longestInterned) known.set(text, key);
+  return key;
 }
 
-function keyUnder(prefix: string, made: TaggedResource, params: object): CacheKey {
+/**
+ * Parameters in the order given, as a text; `undefined` if one of them is more than text, a number or a boolean. Lengths
+ * come before texts, so that different parameters are never written alike.
+ */
+function paramsText(params: KeyParams, tenants: boolean): string | undefined {
+  let text = '';
+  for (const name in params) {
+    if (tenants && name === 'tenant') continue;
+    const value = params[name];
+    switch (typeof value) {
+      case 'string':
+        text += `,${name.length}:${name}:${value.length}:${value}`;
+        break;
+      case 'number':
+      case 'boolean':
+        text += `,${name.length}:${name}=${value}`;
+        break;
+      case 'undefined':
+        break;
+      default:
+        return undefined;
+    }
+  }
+  return text;
+}
+
+function newKey(made: TaggedResource, params: KeyParams): CacheKey {
+  const { namespace } = made.resource;
+  if (made.scope === 'global') return keyUnder(globalPrefix(namespace, 'c'), made, params, []);
+  const { tenant, ...rest } = params;
+  // What is no text is refused there.
+  const prefix = tenantPrefix(namespace, 'c', tenant as string);
+  return keyUnder(prefix, made, rest, [everythingUnder(prefix)]);
+}
+
+function keyUnder(
+  prefix: string,
+  made: TaggedResource,
+  params: KeyParams,
+  implicit: readonly string[],
+): CacheKey {
   let wire = prefix + made.part;
   for (const name in params) {
     // One property that is there is enough: the hash covers all of them.
-    if ((params as Record<string, unknown>)[name] !== undefined) {
+    if (params[name] !== undefined) {
       wire += `:${stableHash(params)}`;
       break;
     }
@@ -221,7 +341,8 @@ function keyUnder(prefix: string, made: TaggedResource, params: object): CacheKe
       `The tags of a key have at most ${maxTagsLength} bytes; got ${length} in ${tags.length} tags`,
     );
   }
-  return { wire, resource: made.resource, tags };
+  tags.push(...implicit);
+  return Object.freeze({ wire, resource: made.resource, tags: Object.freeze(tags) });
 }
 
 function tagUnder(prefix: string, name: string): string {

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isCacheKitError } from '../src/errors.ts';
-import { defineKeys, namespaceTag, resource } from '../src/key-space.ts';
+import {
+  type CacheKey,
+  createCache,
+  defineKeys,
+  isCacheKitError,
+  namespaceTag,
+  resource,
+} from '../src/index.ts';
 
 const keys = defineKeys({
   scope: 'tenant',
@@ -19,12 +25,13 @@ describe('defineKeys()', () => {
   test('RC-3 makes keys of a tenant, with its tags', () => {
     expect(keys.devices({ tenant: 'acme' })).toMatchObject({
       wire: 'ck:c:tenant:{acme}:devices',
-      tags: ['ck:c:tenant:{acme}:#devices'],
+      tags: ['ck:c:tenant:{acme}:#devices', 'ck:c:tenant:{acme}:#*'],
       resource: { name: 'devices', namespace: 'ck', policy: { ttl: '5m' } },
     });
     expect(keys.call({ tenant: 'acme', id: '7' }).tags).toEqual([
       'ck:c:tenant:{acme}:#calls',
       'ck:c:tenant:{acme}:#call%3A7',
+      'ck:c:tenant:{acme}:#*',
     ]);
     expect(keys.tag('acme', 'calls').wire).toBe('ck:c:tenant:{acme}:#calls');
     expect(keys.constructor({ tenant: 'acme' }).wire).toBe('ck:c:tenant:{acme}:constructor');
@@ -35,6 +42,59 @@ describe('defineKeys()', () => {
     expect(keys.recentCalls({ text: 'x', limit: 20, tenant: 'acme' }).wire).toBe(key.wire);
     expect(keys.recentCalls({ tenant: 'acme', limit: 21, text: 'x' }).wire).not.toBe(key.wire);
     expect(keys.recentCalls({ tenant: 'acme' }).wire).toBe('ck:c:tenant:{acme}:recentCalls');
+  });
+
+  test('RC-3 drops a tenant in one call, whatever its entries are tagged with', async () => {
+    const cache = createCache();
+    const all = [
+      keys.devices({ tenant: 'acme' }),
+      keys.recentCalls({ tenant: 'acme', limit: 20 }),
+      keys.call({ tenant: 'acme', id: '7' }),
+      keys.constructor({ tenant: 'acme' }),
+    ];
+    const others = [keys.constructor({ tenant: 'acme2' }), keys.devices({ tenant: '*' })];
+    for (const key of [...all, ...others]) await cache.set(key as CacheKey, 'x');
+    await cache.invalidateTags(keys.all('acme'));
+    const load = async () => 'new';
+    for (const key of all) expect((await cache.read(key as CacheKey, load)).state).toBe('miss');
+    for (const key of others) expect((await cache.read(key as CacheKey, load)).state).toBe('hit');
+  });
+
+  test('gives the key that it made before, frozen, and never the one of other parameters', () => {
+    const key = keys.recentCalls({ tenant: 'acme', limit: 20 });
+    expect(keys.recentCalls({ tenant: 'acme', limit: 20 })).toBe(key);
+    expect(keys.devices({ tenant: 'acme' })).toBe(keys.devices({ tenant: 'acme' }));
+    expect(Object.isFrozen(key) && Object.isFrozen(key.tags)).toBe(true);
+
+    const loose = defineKeys({ scope: 'tenant', resources: { page: resource<string, object>() } });
+    const page = loose.page as unknown as (params: Record<string, unknown>) => CacheKey;
+    const value = fc.oneof(
+      fc.constantFrom(1, '1', 'a', true, 'true', 0, -0, Number.NaN, undefined, null, 'a:1', ',1:b=1'),
+      fc.string({ unit: fc.constantFrom('a', 'b', ':', '=', ',', '1', '2') }),
+    );
+    const params = fc.dictionary(fc.constantFrom('a', 'b', 'ab', ':1:b', '1:b'), value, { maxKeys: 3 });
+    fc.assert(
+      fc.property(params, params, fc.constantFrom('a', '1:a', 'a,1:b=1'), (one, two, tenant) => {
+        const first = page({ ...one, tenant });
+        // What is made anew, because nothing was made before, is what is given again.
+        const fresh = defineKeys({ scope: 'tenant', resources: { page: resource<string, object>() } });
+        expect((fresh.page as typeof page)({ ...one, tenant }).wire).toBe(first.wire);
+        expect((fresh.page as typeof page)({ ...two, tenant }).wire).toBe(page({ ...two, tenant }).wire);
+        expect(page({ ...one, tenant: 'other' }).wire).not.toBe(first.wire);
+      }),
+    );
+  });
+
+  test('keeps a bounded number of keys ready, those that are asked for', () => {
+    const hot = keys.devices({ tenant: 'hot' });
+    const cold = keys.devices({ tenant: 'cold' });
+    for (let tenant = 0; tenant < 10_000; tenant++) {
+      keys.devices({ tenant: String(tenant) });
+      if (tenant % 500 === 0) expect(keys.devices({ tenant: 'hot' })).toBe(hot);
+    }
+    const forgotten = keys.devices({ tenant: 'cold' });
+    expect(forgotten).toEqual(cold);
+    expect(forgotten).not.toBe(cold);
   });
 
   test('makes global keys', () => {
@@ -73,6 +133,8 @@ describe('defineKeys()', () => {
           expect(wire?.startsWith(prefix)).toBe(false);
         }
         expect(keys.tag(one, text).wire).not.toBe(keys.recentCalls({ tenant: one, text }).wire);
+        expect(keys.tag(one, text).wire).not.toBe(keys.all(one).wire);
+        expect(keys.all(one).wire).not.toBe(keys.all(other).wire);
       }),
     );
   });
@@ -102,7 +164,7 @@ describe('defineKeys()', () => {
         }),
       },
     });
-    expect(many.a({ tenant: 'a', count: 100 }).tags).toHaveLength(100);
+    expect(many.a({ tenant: 'a', count: 100 }).tags).toHaveLength(101);
     expect(() => many.a({ tenant: 'a', count: 10_000 })).toThrow(argument);
   });
 
@@ -113,6 +175,7 @@ describe('defineKeys()', () => {
       { scope: 'tenant', resources: {}, nmespace: 'x' },
       { scope: 'tenant', resources: {}, namespace: 'a:b' },
       { scope: 'tenant', resources: { tag: resource() } },
+      { scope: 'tenant', resources: { all: resource() } },
       { scope: 'tenant', resources: { overall: resource() } },
       { scope: 'tenant', resources: { a: {} } },
       { scope: 'tenant', resources: { a: { options: { ttl: '5 minutes' } } } },
