@@ -3,6 +3,15 @@ export { type IoRedisExecutorOptions, ioredisExecutor } from './executors/ioredi
 export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-like.ts';
 export { createLocks, type Locks, type LocksOptions } from './lock/locks.ts';
 export { createPresence, type Presence, type PresenceOptions } from './presence/presence.ts';
+export type { RandomBytes } from './secret.ts';
+export {
+  createSessions,
+  type IdentifiedSession,
+  type SaveOutcome,
+  type Session,
+  type Sessions,
+  type SessionsOptions,
+} from './sessions/sessions.ts';
 export {
   type CoherenceFallback,
   type RedisTier,

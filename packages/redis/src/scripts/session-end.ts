@@ -1,0 +1,17 @@
+import type { RedisScript } from '@cachekit/core';
+
+/**
+ * Ends sessions of one user.
+ *
+ * - KEYS: sessions of the user, then the sessions
+ * - ARGV: the handles of the sessions, in the same order
+ * - returns: how many there were
+ * - complexity: O(sessions)
+ */
+export const sessionEndScript: RedisScript = {
+  name: 'session-end',
+  lua: `
+redis.call('ZREM', KEYS[1], unpack(ARGV))
+return redis.call('DEL', unpack(KEYS, 2))
+`,
+};
