@@ -2,6 +2,15 @@ export { RedisUnavailableError, UnsupportedByClientError } from './errors.ts';
 export { type IoRedisExecutorOptions, ioredisExecutor } from './executors/ioredis.ts';
 export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-like.ts';
 export { createLocks, type Locks, type LocksOptions } from './lock/locks.ts';
+export {
+  type ClaimResult,
+  createPairing,
+  type NewPairing,
+  type Pairing,
+  type PairingOptions,
+  type PairingPoll,
+  type PairingStatus,
+} from './pairing/pairing.ts';
 export { createPresence, type Presence, type PresenceOptions } from './presence/presence.ts';
 export type { RandomBytes } from './secret.ts';
 export {

@@ -1,0 +1,25 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+
+/**
+ * What became of a pairing, for the one who made it.
+ *
+ * - KEYS: pairing
+ * - ARGV: hash of the secret, ms that must have passed since it was last asked so, or 0
+ * - returns: `{state, data, ends, who claimed it, answer}`, the last two empty until they are known · `{}` ended or
+ *   another's · `{0}` asked too soon
+ * - complexity: O(1)
+ */
+export const pairingLookScript: RedisScript = {
+  name: 'pairing-look',
+  lua: `${luaClock}
+local f = redis.call('HMGET', KEYS[1], 's', 'd', 'e', 'b', 'r', 'h', 'p')
+if f[6] ~= ARGV[1] then return {} end
+local interval = tonumber(ARGV[2])
+if interval > 0 then
+  redis.call('HSET', KEYS[1], 'p', string.format('%.0f', now))
+  if f[7] and now - tonumber(f[7]) < interval then return {0} end
+end
+return {f[1], f[2], tonumber(f[3]), f[4] or '', f[5] or ''}
+`,
+};
