@@ -24,6 +24,11 @@ export interface CacheRead<T> {
   readonly ttlMs: number;
 }
 
+/** A value as JSON with what is known of it, as {@link Cache.getRaw} and {@link Cache.readRaw} give it. */
+export interface CacheRaw extends Omit<CacheRead<unknown>, 'value'> {
+  readonly text: string;
+}
+
 /**
  * A cache in front of whatever your loaders read. Made by `createCache()`.
  *
@@ -145,6 +150,17 @@ export interface Cache {
 
   /** As {@link Cache.getOrLoad}, and tells where the value came from and how old it is. */
   read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>>;
+
+  /**
+   * As {@link Cache.read}, and gives the value as JSON text, for a response.
+   *
+   * The text of a value in memory is made once. Without memory (`memory: false`), and with JSON as codec and no schema,
+   * the text is the one that the remote tier holds, which nobody parses.
+   */
+  readRaw<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRaw>;
+
+  /** As {@link Cache.get}, and gives the value as JSON text, as {@link Cache.readRaw} does; `"null"` is "does not exist". */
+  getRaw(key: CacheKey, options?: GetOptions): Promise<CacheRaw | undefined>;
 
   /**
    * Stores a value; ends every load of the key that is under way.

@@ -273,7 +273,10 @@ export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'readi
 }
 
 /** Counts one answered request. */
-export function countOutcome(counters: ResourceState['counters'], outcome: Outcome): void {
+export function countOutcome(
+  counters: ResourceState['counters'],
+  outcome: Pick<Outcome, 'state' | 'from'>,
+): void {
   if (outcome.state === 'miss') {
     counters.misses++;
     return;

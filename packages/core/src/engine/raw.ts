@@ -1,0 +1,103 @@
+import { jsonCodec } from '../codecs/json.ts';
+import { jsonText, keepJsonText } from '../codecs/json-text.ts';
+import type { CacheKey } from '../key-space.ts';
+import type { Loader } from '../loader.ts';
+import type { RemoteEntry } from '../ports/remote-tier.ts';
+import type { GetOptions, ReadOptions } from '../read-options.ts';
+import { answer, countOutcome } from './get-or-load.ts';
+import { fromMemory, type Glance, glanceAt, landed, minClockOf, taken, watched } from './glance.ts';
+import type { EngineParts, Outcome } from './parts.ts';
+import { readRequest } from './read-request.ts';
+import { freshness } from './steps/freshness.ts';
+import { lookup } from './steps/lookup.ts';
+
+/** A value as JSON, and where it came from. */
+export interface RawOutcome extends Omit<Outcome, 'value'> {
+  readonly text: string;
+}
+
+/** The JSON of a key if a tier has a value that may be served; `undefined` if none has. */
+export async function getRaw(
+  parts: EngineParts,
+  key: CacheKey,
+  options: GetOptions | undefined,
+): Promise<RawOutcome | undefined> {
+  parts.use();
+  const glance = glanceAt(parts, key, minClockOf(parts, 'getRaw', options));
+  const held = fromMemory(parts, glance);
+  const raw = held === undefined ? await fromRemote(parts, glance) : inJson(held);
+  if (raw === undefined) glance.state.counters.misses++;
+  else countOutcome(glance.state.counters, raw);
+  return raw;
+}
+
+/** The JSON of a value that is read as ever. Where no memory is to be filled, what is stored is not even parsed. */
+export async function readRaw(
+  parts: EngineParts,
+  key: CacheKey,
+  loader: Loader<unknown>,
+  options: ReadOptions | undefined,
+): Promise<RawOutcome> {
+  parts.use();
+  const request = readRequest(parts, key, loader, options, 'readRaw');
+  // A policy of this call may call fresh what is not, or the other way round.
+  if (storedText(parts, key) && request.policy === request.state.policy) {
+    request.signal?.throwIfAborted();
+    const { state, minClock } = request;
+    const raw = await fromRemote(parts, { key, state, minClock });
+    // A stale one is refreshed by the way of every read.
+    if (raw?.state === 'hit') {
+      countOutcome(state.counters, raw);
+      return raw;
+    }
+  }
+  return inJson(await answer(parts, request));
+}
+
+/** Whether what the remote tier has is handed on as it stands there: nothing has to be kept, checked or translated. */
+function storedText(parts: EngineParts, key: CacheKey): boolean {
+  return parts.memory.maxEntries === 0 && key.resource.check === undefined && parts.codec.id === jsonCodec.id;
+}
+
+async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
+  const { remote } = parts;
+  if (remote === undefined || !parts.enabled) return undefined;
+  const flight = watched(parts, glance);
+  try {
+    const { wire, tags, epoch } = flight;
+    const found = await lookup(remote, parts.time, parts.clock, wire, tags, parts.tags, epoch);
+    const entry = found.valid;
+    if (!storedText(parts, glance.key)) {
+      const outcome = taken(parts, glance, flight, found);
+      if (outcome === undefined) return undefined;
+      if (
+        entry?.kind === 'value' &&
+        parts.codec.id === jsonCodec.id &&
+        glance.key.resource.check === undefined
+      ) {
+        keepJsonText(outcome.value, entry.payload);
+      }
+      return inJson(outcome);
+    }
+    if (entry === undefined || flight.overtaken || entry.clock < glance.minClock) return undefined;
+    return asStored(parts, glance, entry);
+  } catch {
+    // Told by whoever makes the call.
+    return undefined;
+  } finally {
+    landed(parts, flight);
+  }
+}
+
+function asStored(parts: EngineParts, glance: Glance, entry: RemoteEntry): RawOutcome | undefined {
+  if (entry.kind === 'error' || (entry.kind === 'value' && entry.codec !== parts.codec.id)) return undefined;
+  const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
+  const life = freshness({ kind: entry.kind, freshUntil }, parts.clock.now(), glance.state.policy);
+  if (life !== 'fresh' && life !== 'stale') return undefined;
+  const text = entry.kind === 'negative' ? 'null' : entry.payload;
+  return { text, state: life === 'fresh' ? 'hit' : 'stale', from: 'remote', clock: entry.clock };
+}
+
+function inJson({ value, ...outcome }: Outcome): RawOutcome {
+  return { ...outcome, text: jsonText(value) };
+}
