@@ -1,4 +1,4 @@
-import type { Cache, CacheRaw, CacheRead } from './cache.ts';
+import type { Cache, CacheRead } from './cache.ts';
 import { jsonCodec } from './codecs/json.ts';
 import { coherenceSink } from './engine/coherence-sink.ts';
 import { type Erasure, eraseTenant } from './engine/erase-tenant.ts';
@@ -9,11 +9,11 @@ import { type CacheHealth, health } from './engine/health.ts';
 import { type Inspection, inspect } from './engine/inspect.ts';
 import { clear, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
-import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
 import { refresh } from './engine/refresh.ts';
 import { RemoteCall } from './engine/remote-call.ts';
 import { set, setMany } from './engine/set.ts';
 import { Background } from './engine/steps/background.ts';
+import { Failures } from './engine/steps/failures.ts';
 import { SingleFlight } from './engine/steps/single-flight.ts';
 import { Waits } from './engine/steps/waits.ts';
 import { TierTime } from './engine/tier-time.ts';
@@ -85,19 +85,6 @@ class EngineCache implements Cache {
   async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
     const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
     return cacheRead<T>(this.#parts, key, outcome);
-  }
-
-  async readRaw<T>(
-    key: CacheKey<T>,
-    loader: Loader<NoInfer<T>>,
-    options?: ReadOptions,
-  ): Promise<CacheRaw> {
-    return cacheRaw(this.#parts, key, await readRaw(this.#parts, key, loader as Loader<unknown>, options));
-  }
-
-  async getRaw(key: CacheKey, options?: GetOptions): Promise<CacheRaw | undefined> {
-    const raw = await getRaw(this.#parts, key, options);
-    return raw && cacheRaw(this.#parts, key, raw);
   }
 
   set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
@@ -286,6 +273,7 @@ class EngineCache implements Cache {
       tags,
       flights: new SingleFlight(),
       background: new Background(),
+      failures: new Failures(clock),
       waits: new Waits(clock),
       time,
       events,
@@ -310,19 +298,9 @@ class EngineCache implements Cache {
 }
 
 function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
-  return { value: outcome.value as T, ...known(parts, key, outcome) };
-}
-
-function cacheRaw(parts: EngineParts, key: CacheKey, outcome: RawOutcome): CacheRaw {
-  return { text: outcome.text, ...known(parts, key, outcome) };
-}
-
-function known(
-  parts: EngineParts,
-  key: CacheKey,
-  { clock, state }: Omit<Outcome, 'value'>,
-): Omit<CacheRead<unknown>, 'value'> {
+  const { clock, state } = outcome;
   return {
+    value: outcome.value as T,
     state,
     clock,
     ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),

@@ -1,5 +1,5 @@
 // The cache.
-export type { Cache, CacheRaw, CacheRead } from './cache.ts';
+export type { Cache, CacheRead } from './cache.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
 export { type CacheOptions, createCache } from './create-cache.ts';
@@ -61,7 +61,7 @@ export {
   type TenantKeySpace,
   tenantTag,
 } from './key-space.ts';
-export type { LoadContext, Loader, ManyLoaded, ManyLoader } from './loader.ts';
+export type { LoadContext, Loader, LoadSettings, ManyLoaded, ManyLoader } from './loader.ts';
 export type { Countdown } from './lock/countdown.ts';
 export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
 export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';

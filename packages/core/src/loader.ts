@@ -1,15 +1,40 @@
-/** What a loader is called with. */
+import type { CacheTag } from './key-space.ts';
+import type { CachePolicy } from './policy.ts';
+
+/** What a loader may say of the value that it gives. */
+export interface LoadSettings extends Omit<CachePolicy, 'timeout'> {
+  /** Tags besides those of the key. One that was invalidated during the load counts. */
+  readonly tags?: readonly CacheTag[];
+}
+
+/** What a loader is called with. Its functions may be taken from it. */
 export interface LoadContext<T> {
   /** Aborts when nobody waits any more, when `timeout.hard` is over, and at `close()`. */
   readonly signal: AbortSignal;
   /** The old value, if there is one still. */
   readonly stale: T | undefined;
+  /**
+   * Gives the old value, to be returned: it still holds, and begins a new life without being written again.
+   *
+   * @throws ArgumentError `INVALID_ARGUMENT` where there is none, so look at `stale` first.
+   */
+  readonly notModified: () => T;
+  /** Gives the value a policy and tags of its own. Of what is set twice the last counts; tags add up. */
+  readonly set: (settings: LoadSettings) => void;
 }
 
 /**
  * Gives the value of a key from where it really is.
  *
  * `null` means "does not exist" and is kept for `negativeTtl`; `undefined` is refused.
+ *
+ * @example
+ * const rates: Loader<Rates> = async ({ stale, notModified, set }) => {
+ *   const answer = await fetchRates(stale?.etag);
+ *   if (answer.status === 304) return notModified();
+ *   set({ ttl: answer.maxAgeMs });
+ *   return answer.rates;
+ * };
  */
 export type Loader<T> = (context: LoadContext<T>) => T | Promise<T>;
 

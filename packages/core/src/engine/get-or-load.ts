@@ -10,6 +10,7 @@ import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { freshness } from './steps/freshness.ts';
+import { Loading } from './steps/loading.ts';
 import { lookup } from './steps/lookup.ts';
 import { runLoader } from './steps/run-loader.ts';
 import { Flight } from './steps/single-flight.ts';
@@ -32,7 +33,7 @@ export function getOrLoad(
     const entry = parts.memory.get(key?.wire);
     if (entry !== undefined) {
       const now = parts.clock.now();
-      if (now < entry.freshUntil && trusted(entry, parts.memory.epoch, now)) {
+      if (now < entry.quietUntil && trusted(entry, parts.memory.epoch, now)) {
         entry.counters.memoryHits++;
         return entry.promise;
       }
@@ -87,7 +88,10 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
   if (entry === undefined || entry.clock < request.minClock) return undefined;
   if (!trusted(entry, parts.memory.epoch, now)) return undefined;
   const life = freshness(entry, now, request.policy);
-  if (life === 'fresh') return { value: entry.value, state: 'hit', from: 'memory', clock: entry.clock };
+  if (life === 'fresh') {
+    if (now >= entry.quietUntil) renewAhead(parts, request, entry);
+    return { value: entry.value, state: 'hit', from: 'memory', clock: entry.clock };
+  }
   if (life !== 'stale') return undefined;
   refreshBehind(parts, request, entry);
   return servedOld({ ...entry, from: 'memory' });
@@ -107,10 +111,17 @@ function joinable(parts: EngineParts, wire: string, renews: boolean): Flight<Out
 
 /** Starts the one refresh of this process behind an entry that is served stale. */
 function refreshBehind(parts: EngineParts, request: ReadRequest, entry: MemoryEntry): void {
-  const { flights } = parts;
-  if (parts.clock.now() < entry.retryAt) return;
-  if (flights.refreshOf(entry.wire) !== undefined || flights.get(entry.wire) !== undefined) return;
-  launch(parts, { ...request, minClock: 0 }, true);
+  if (mayBegin(parts, entry.wire)) launch(parts, { ...request, minClock: 0 }, true);
+}
+
+/** Starts the one load of this process that begins before a fresh entry ends. */
+function renewAhead(parts: EngineParts, request: ReadRequest, entry: MemoryEntry): void {
+  if (!mayBegin(parts, entry.wire)) return;
+  launch(parts, { ...request, minClock: 0, renews: true, replaces: entry.version }, true);
+}
+
+function mayBegin({ flights, failures }: EngineParts, wire: string): boolean {
+  return flights.refreshOf(wire) === undefined && flights.get(wire) === undefined && !failures.paused(wire);
 }
 
 /** Starts a flight for the key. `behind`: an entry is served meanwhile, and nobody has to wait. */
@@ -121,6 +132,7 @@ function launch(parts: EngineParts, request: ReadRequest, behind: boolean): Flig
   const land = () => {
     parts.flights.landed(flight);
     parts.tags.release(flight.tags);
+    parts.tags.release(flight.others);
   };
   const tail = () => (flight.tail === undefined ? land() : flight.tail.then(land, land));
   // A turn later, so that the flight can be joined before the loader runs.
@@ -146,10 +158,30 @@ async function fly(parts: EngineParts, flight: Flight<Outcome>, request: ReadReq
       if (!(error instanceof Unreached)) throw error;
     }
   }
+  const old = oldInMemory(parts, request);
+  const spared = sparedLoad(parts, request, old);
+  if (spared !== undefined) return spared;
   begin(parts, flight, 'loading');
   const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
   const licence = { clock, token: undefined, degraded: remote !== undefined };
-  return await load(parts, flight, request, licence, oldInMemory(parts, request));
+  return await load(parts, flight, request, licence, old);
+}
+
+/** What is answered without a load because the last one failed a moment ago. @throws The error of that load. */
+function sparedLoad(
+  parts: EngineParts,
+  request: ReadRequest,
+  old: OldValue | undefined,
+): Outcome | undefined {
+  const { key, policy, renews } = request;
+  if (renews) return undefined;
+  const life = old === undefined ? 'absent' : freshness(old, parts.clock.now(), policy);
+  if (old !== undefined && life !== 'absent') {
+    return parts.failures.paused(key.wire) ? servedOld(old) : undefined;
+  }
+  const failure = policy.errorTtlMs === 0 ? undefined : parts.failures.kept(key.wire);
+  if (failure !== undefined) throw failure.error;
+  return undefined;
 }
 
 /** The way while the cache is switched off: the loader, for this caller alone, and nothing is kept. */
@@ -162,7 +194,8 @@ async function straight(parts: EngineParts, request: ReadRequest): Promise<Outco
   const controller = new AbortController();
   const leave = () => controller.abort(signal?.reason);
   signal?.addEventListener('abort', leave, { once: true });
-  const loading = runLoader(loader, undefined, key.wire, controller, policy.hardTimeoutMs, parts.clock);
+  const context = new Loading(parts.namespace, key.wire, controller.signal, undefined, policy);
+  const loading = runLoader(loader, context, key.wire, controller, policy.hardTimeoutMs, parts.clock);
   parts.background.run(loading);
   try {
     return { value: await loading, state: 'miss', from: 'loader', clock };
@@ -188,7 +221,7 @@ async function throughRemote(
   const { signal } = flight.controller;
   const startedAt = parts.clock.now();
   // What a renewal replaces; any other version is what it asks for, whoever wrote it.
-  let replaced: string | undefined;
+  let replaced = read.replaces;
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
     // The place in the queue is taken before the read, or a commit between read and wait would wake nobody.
     const wait = parts.waits.enter(key.wire);
@@ -197,6 +230,8 @@ async function throughRemote(
       const found = await reached(
         lookup(remote, parts.time, parts.clock, key.wire, flight.tags, parts.tags, flight.epoch),
       );
+      parts.tags.release(flight.others);
+      flight.others = found.others;
       signal.throwIfAborted();
       const entry = holdFound(parts, flight, read, found);
       const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
@@ -207,6 +242,10 @@ async function throughRemote(
           return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
         }
       } else if (entry !== undefined && life === 'fresh') {
+        if (parts.clock.now() >= entry.quietUntil) {
+          parts.flights.detach(flight);
+          renewAhead(parts, read, entry);
+        }
         return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
       }
       if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
@@ -216,6 +255,8 @@ async function throughRemote(
       }
       const old: OldValue | undefined =
         entry === undefined || life === 'absent' ? undefined : { ...entry, from: 'remote' };
+      const spared = sparedLoad(parts, read, old);
+      if (spared !== undefined) return spared;
       if (found.read.state !== 'leased') {
         const token = newToken(parts.random);
         const request = {

@@ -13,7 +13,7 @@ import { Flight } from './steps/single-flight.ts';
 import { trusted } from './steps/trust.ts';
 
 /** One key that is looked at and not loaded. */
-export interface Glance {
+interface Glance {
   readonly key: CacheKey;
   readonly state: ResourceState;
   readonly minClock: TierClock;
@@ -66,12 +66,12 @@ export function peek(parts: EngineParts, key: CacheKey): unknown {
   return fromMemory(parts, glanceAt(parts, key, 0))?.value;
 }
 
-export function glanceAt(parts: EngineParts, key: CacheKey, minClock: TierClock): Glance {
+function glanceAt(parts: EngineParts, key: CacheKey, minClock: TierClock): Glance {
   assertKey(parts, key);
   return { key, state: parts.resourceState(key.resource), minClock };
 }
 
-export function minClockOf(parts: EngineParts, verb: string, options: GetOptions | undefined): TierClock {
+function minClockOf(parts: EngineParts, verb: string, options: GetOptions | undefined): TierClock {
   if (options === undefined) return 0;
   if (typeof options !== 'object' || options === null) {
     throw new ArgumentError(`${verb}: takes { minClock }; got ${String(options)}`);
@@ -80,7 +80,7 @@ export function minClockOf(parts: EngineParts, verb: string, options: GetOptions
   return heededClock(parts, options.minClock);
 }
 
-export function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefined {
+function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefined {
   const entry = parts.memory.get(glance.key.wire);
   if (entry === undefined || entry.clock < glance.minClock) return undefined;
   if (!trusted(entry, parts.memory.epoch, parts.clock.now())) return undefined;
@@ -102,6 +102,7 @@ async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome |
       parts.tags,
       flight.epoch,
     );
+    flight.others = found.others;
     return taken(parts, glance, flight, found);
   } catch {
     // Told by whoever makes the call.
@@ -122,6 +123,7 @@ async function manyFromRemote(
   try {
     const epoch = (flights[0] as Flight<Outcome>).epoch;
     const all = await lookupMany(remote, parts.time, parts.clock, sought, parts.tags, epoch);
+    for (const [index, found] of all.entries()) (flights[index] as Flight<Outcome>).others = found.others;
     return glances.map((glance, index) =>
       taken(parts, glance, flights[index] as Flight<Outcome>, all[index] as Found),
     );
@@ -133,19 +135,20 @@ async function manyFromRemote(
 }
 
 /** What is read may be changed meanwhile: a flight that nobody joins hears of it. */
-export function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
+function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
   const flight = new Flight<Outcome>(key.wire, parts.tags.retain([...key.tags, parts.everything]), false);
   parts.flights.watch(flight);
   begin(parts, flight, 'reading');
   return flight;
 }
 
-export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
+function landed(parts: EngineParts, flight: Flight<Outcome>): void {
   parts.flights.landed(flight);
   parts.tags.release(flight.tags);
+  parts.tags.release(flight.others);
 }
 
-export function taken(
+function taken(
   parts: EngineParts,
   glance: Glance,
   flight: Flight<Outcome>,

@@ -2,10 +2,12 @@ import { ArgumentError } from '../errors.ts';
 import type { KeyResource } from '../key-space.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
+import type { ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import type { Found } from './steps/lookup.ts';
+import { aheadAt } from './steps/refresh-ahead.ts';
 import type { Flight } from './steps/single-flight.ts';
 import { trusted } from './steps/trust.ts';
 
@@ -15,6 +17,7 @@ export interface Holding {
   readonly value: unknown;
   readonly clock: TierClock;
   readonly version: string;
+  readonly loadMs: number;
   /** By the clock of this process. */
   readonly freshUntil: number;
   readonly tags: readonly string[];
@@ -27,6 +30,7 @@ export interface OldValue {
   readonly kind: EntryKind;
   readonly value: unknown;
   readonly clock: TierClock;
+  readonly version: string;
   readonly freshUntil: number;
   readonly from: Outcome['from'];
 }
@@ -37,6 +41,7 @@ export function memoryEntry(
   flight: Pick<Flight<Outcome>, 'wire' | 'epoch' | 'asOf'>,
   state: ResourceState,
   holding: Holding,
+  policy: ResolvedPolicy = state.policy,
 ): MemoryEntry {
   return {
     wire: flight.wire,
@@ -47,11 +52,12 @@ export function memoryEntry(
     version: holding.version,
     tags: parts.tags.retain(holding.tags),
     counters: state.counters,
+    loadMs: holding.loadMs,
     freshUntil: holding.freshUntil,
+    quietUntil: aheadAt(holding, policy, parts.random()),
     epoch: holding.degradedUntil === 0 ? flight.epoch : 0,
     degradedUntil: holding.degradedUntil,
     asOf: flight.asOf,
-    retryAt: 0,
     visited: false,
     newer: undefined,
     older: undefined,
@@ -77,7 +83,10 @@ export function holdFound(
   if (held !== undefined && held.version === entry.version) {
     // Unchanged: trusted again without being decoded again.
     if (current) held.epoch = flight.epoch;
-    held.freshUntil = freshUntil;
+    if (held.freshUntil !== freshUntil) {
+      held.freshUntil = freshUntil;
+      held.quietUntil = aheadAt(held, state.policy, parts.random());
+    }
     return held;
   }
   let value: unknown;

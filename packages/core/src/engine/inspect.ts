@@ -1,4 +1,5 @@
 import type { CacheKey } from '../key-space.ts';
+import type { TagRecord } from '../memory/tag-records.ts';
 import type { ResolvedPolicy } from '../policy.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { EngineParts } from './parts.ts';
@@ -45,8 +46,10 @@ export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspec
   const { wire, resource } = key;
   const { policy } = parts.resourceState(resource);
   const records = parts.tags.retain([...key.tags, parts.everything]);
+  let others: readonly TagRecord[] = [];
   try {
     const { found, unreached } = await look(parts, wire, records);
+    others = found?.others ?? others;
     const memory = inMemory(parts, wire, policy);
     const remote = inRemote(parts, found, policy);
     const flying = parts.flights.get(wire) ?? parts.flights.refreshOf(wire);
@@ -59,13 +62,14 @@ export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspec
     return { key: wire, resource: resource.name, policy, ...verdict, memory, remote, tags, loading };
   } finally {
     parts.tags.release(records);
+    parts.tags.release(others);
   }
 }
 
 async function look(
   parts: EngineParts,
   wire: string,
-  records: Parameters<typeof lookup>[4],
+  records: readonly TagRecord[],
 ): Promise<{ found: Found | undefined; unreached: boolean }> {
   const { remote, time, clock, tags } = parts;
   if (remote === undefined) return { found: undefined, unreached: false };

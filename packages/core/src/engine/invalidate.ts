@@ -44,6 +44,7 @@ export async function invalidateTags(parts: EngineParts, tags: readonly CacheTag
 export async function clear(parts: EngineParts): Promise<TierClock> {
   parts.use();
   parts.memory.clear();
+  parts.failures.forgetAll();
   const clock = await bump(parts, [parts.everything]);
   parts.memory.clear();
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { all: true, clock });
@@ -95,6 +96,7 @@ export async function deletePrefix(
 /** Nothing of this key that is here or on its way may be served or stored any more. */
 export function dropKey(parts: EngineParts, wire: string): void {
   parts.memory.delete(wire);
+  parts.failures.forget(wire);
   for (const flight of parts.flights.liveOf(wire)) overtake(parts, flight);
 }
 

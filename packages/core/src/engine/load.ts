@@ -1,11 +1,15 @@
+import { isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
-import { keepMs } from '../policy.ts';
+import { keepMs, type ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
 import { memoryEntry, type OldValue, servedOld } from './hold.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import { commit } from './steps/commit.ts';
 import { freshness } from './steps/freshness.ts';
+import { jittered } from './steps/jitter.ts';
+import { Loading } from './steps/loading.ts';
+import { aheadAt } from './steps/refresh-ahead.ts';
 import { runLoader } from './steps/run-loader.ts';
 import type { Flight } from './steps/single-flight.ts';
 
@@ -13,8 +17,6 @@ import type { Flight } from './steps/single-flight.ts';
 export const leaseMs = 5_000;
 /** How long a value lives that was loaded while the remote tier did not answer. */
 const degradedMs = 1_000;
-/** How long a stale entry is left alone after a refresh that failed. */
-const retryAfterMs = 1_000;
 
 /** What a load runs under. Without a token there is no lease: memory is all there is, or the tier did not answer. */
 export interface Licence {
@@ -40,7 +42,10 @@ export async function load(
   flight.tail = loading;
   return await new Promise((resolve, reject) => {
     const timer = parts.clock.setTimeout(() => {
-      if (freshness(old, parts.clock.now(), request.policy) !== 'absent') resolve(servedOld(old));
+      if (freshness(old, parts.clock.now(), request.policy) === 'absent') return;
+      resolve(servedOld(old));
+      if (request.policy.background) return;
+      flight.controller.abort(new LoadTimeoutError(request.key.wire, softTimeoutMs));
     }, softTimeoutMs);
     loading.then(
       (outcome) => {
@@ -74,13 +79,14 @@ async function loadAndStore(
   const startedAt = parts.clock.now();
   state.counters.loads++;
   const keeping = keepLease(parts, flight, licence);
+  const { controller } = flight;
+  const loading = new Loading(parts.namespace, key.wire, controller.signal, old?.value, policy);
   let value: unknown;
   try {
-    const { controller } = flight;
-    value = await runLoader(loader, old?.value, key.wire, controller, policy.hardTimeoutMs, parts.clock);
+    value = await runLoader(loader, loading, key.wire, controller, policy.hardTimeoutMs, parts.clock);
   } catch (error) {
     release(parts, flight);
-    return failed(parts, request, error, old);
+    return failed(parts, flight, request, error, old);
   } finally {
     keeping.stop();
   }
@@ -89,13 +95,19 @@ async function loadAndStore(
   if (parts.events.heard('load')) {
     parts.events.emit('load', { key: key.wire, resource: key.resource.name, durationMs: loadMs });
   }
+  parts.failures.forget(key.wire);
+  if (old !== undefined && loading.unchanged && value === old.value && licence.token !== undefined) {
+    await prolong(parts, flight, request, loading.policy, old);
+    return { value, state: 'miss', from: 'loader', clock: licence.clock };
+  }
   if (parts.memory.maxEntries > 0) deepFreeze(value);
-  await store(parts, flight, request, licence, value, loadMs);
+  await store(parts, flight, request, licence, loading, value, loadMs);
   return { value, state: 'miss', from: 'loader', clock: licence.clock };
 }
 
 function failed(
   parts: EngineParts,
+  flight: Flight<Outcome>,
   request: ReadRequest,
   error: unknown,
   old: OldValue | undefined,
@@ -111,10 +123,55 @@ function failed(
     error,
     servedStale: instead !== undefined,
   });
-  const entry = parts.memory.get(key.wire);
-  if (entry !== undefined) entry.retryAt = now + retryAfterMs;
+  const { signal } = flight.controller;
+  // Who leaves says nothing of the loader.
+  const left = signal.aborted && !isCacheKitError(signal.reason, 'LOAD_TIMEOUT');
+  if (!left && !flight.overtaken && remembered(policy)) {
+    parts.failures.remember(key.wire, error, policy.errorTtlMs);
+  }
   if (instead === undefined) throw error;
   return servedOld(instead);
+}
+
+function remembered(policy: ResolvedPolicy): boolean {
+  const { errorTtlMs, refreshAhead, staleIfErrorMs, staleWhileRevalidateMs } = policy;
+  return errorTtlMs > 0 || refreshAhead > 0 || staleIfErrorMs > 0 || staleWhileRevalidateMs > 0;
+}
+
+/** Lets an entry that was found unchanged begin a new life, unless something overtook the load. */
+async function prolong(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  policy: ResolvedPolicy,
+  old: OldValue,
+): Promise<void> {
+  const { wire } = request.key;
+  const freshUntil = parts.clock.now() + jittered(policy.ttlMs, policy.jitter, wire);
+  const tierUntil = parts.time.toTier(freshUntil);
+  let prolonged = false;
+  if (!flight.overtaken) {
+    try {
+      prolonged =
+        (await parts.remote?.attempt('touch', (tier) =>
+          tier.touch(wire, old.version, tierUntil, keepMs(policy)),
+        )) === true;
+    } catch {
+      // Told by whoever makes the call; the entry ends as it would have.
+      return;
+    }
+  }
+  if (!prolonged) {
+    flight.overtaken = true;
+    refused(parts, request);
+    release(parts, flight);
+    return;
+  }
+  flight.token = undefined;
+  const held = parts.memory.look(wire);
+  if (held?.version !== old.version) return;
+  held.freshUntil = freshUntil;
+  held.quietUntil = aheadAt(held, policy, parts.random());
 }
 
 /** Puts a loaded value where the next read finds it, unless something overtook the load. */
@@ -123,18 +180,22 @@ async function store(
   flight: Flight<Outcome>,
   request: ReadRequest,
   licence: Licence,
+  loading: Loading,
   value: unknown,
   loadMs: number,
 ): Promise<void> {
-  const { key, policy, state } = request;
+  const { key, state } = request;
+  const { policy } = loading;
   const kind: EntryKind = value === null ? 'negative' : 'value';
-  const ttlMs = kind === 'value' ? policy.ttlMs : Math.min(policy.negativeTtlMs, policy.ttlMs);
+  const lifeMs = kind === 'value' ? policy.ttlMs : Math.min(policy.negativeTtlMs, policy.ttlMs);
+  const ttlMs = jittered(lifeMs, policy.jitter, key.wire);
   if (flight.overtaken || ttlMs === 0) {
     if (flight.overtaken) refused(parts, request);
     release(parts, flight);
     return;
   }
   const tags = flight.tags.map((record) => record.wire);
+  for (const tag of loading.tags) if (!tags.includes(tag)) tags.push(tag);
   const { clock, token, degraded } = licence;
   const now = parts.clock.now();
   if (parts.remote !== undefined && token !== undefined) {
@@ -163,16 +224,23 @@ async function store(
     }
     // Whether it would have been refused is not known: nobody else may see the value.
     if (committed.state === 'unreached') return;
-    // The tier knows every tag now, and none was invalidated after the load began.
-    for (const record of flight.tags) {
-      if (record.epoch !== flight.epoch) parts.tags.learned(record, clock, flight.epoch, flight.asOf);
-    }
   }
   if (flight.overtaken || flight.touched) return;
+  // A tag that came with the value was not watched while it was loaded.
+  for (const tag of loading.tags)
+    if (parts.tags.changedSince(tag, flight.asOf)) return refused(parts, request);
   const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
   const freshUntil = degraded ? degradedUntil : now + ttlMs;
-  const holding = { kind, value, clock, version: token ?? '', freshUntil, tags, degradedUntil };
-  parts.memory.set(memoryEntry(parts, flight, state, holding));
+  const version = token ?? '';
+  const holding = { kind, value, clock, version, loadMs, freshUntil, tags, degradedUntil };
+  const entry = memoryEntry(parts, flight, state, holding, policy);
+  // The tier knows every tag now, and none was invalidated after the load began.
+  for (const record of entry.tags) {
+    if (token !== undefined && record.epoch !== flight.epoch) {
+      parts.tags.learned(record, clock, flight.epoch, flight.asOf);
+    }
+  }
+  parts.memory.set(entry);
 }
 
 function refused(parts: EngineParts, request: ReadRequest): void {

@@ -9,6 +9,7 @@ import type { Codec } from '../ports/codec.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { RemoteCall } from './remote-call.ts';
 import type { Background } from './steps/background.ts';
+import type { Failures } from './steps/failures.ts';
 import type { SingleFlight } from './steps/single-flight.ts';
 import type { Waits } from './steps/waits.ts';
 import type { TierTime } from './tier-time.ts';
@@ -42,6 +43,7 @@ export interface EngineParts {
   readonly tags: TagRecords;
   readonly flights: SingleFlight<Outcome>;
   readonly background: Background;
+  readonly failures: Failures;
   readonly waits: Waits;
   readonly time: TierTime;
   readonly events: Events;

@@ -20,6 +20,8 @@ export interface ReadRequest {
   readonly signal: AbortSignal | undefined;
   /** Loads even what is fresh, and takes nothing old in place of a load that fails. */
   readonly renews?: true;
+  /** The version that a renewal replaces; without it whatever it finds first. */
+  readonly replaces?: string;
   /** Called each time somebody else turns out to load the key, so that the caller's own loader may never be called. */
   readonly elsewhere?: () => void;
 }

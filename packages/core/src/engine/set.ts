@@ -10,6 +10,7 @@ import type { EngineParts, ResourceState } from './parts.ts';
 import { asArgument, assertKey } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { settledAll } from './settled-all.ts';
+import { jittered } from './steps/jitter.ts';
 import { epochOf } from './steps/trust.ts';
 
 /**
@@ -71,7 +72,8 @@ function prepared(
   const state = parts.resourceState(key.resource);
   const resolved = policy === undefined ? state.policy : policyOf(policy, state, verb);
   const kind: EntryKind = value === null ? 'negative' : 'value';
-  const ttlMs = kind === 'value' ? resolved.ttlMs : Math.min(resolved.negativeTtlMs, resolved.ttlMs);
+  const lifeMs = kind === 'value' ? resolved.ttlMs : Math.min(resolved.negativeTtlMs, resolved.ttlMs);
+  const ttlMs = jittered(lifeMs, resolved.jitter, key.wire);
   const keptMs = kind === 'value' ? keepMs(resolved) : ttlMs;
   const tags = [...key.tags, parts.everything];
   const entry = parts.remote && encoded(parts, key, value, kind, tags);
@@ -98,7 +100,7 @@ async function store(parts: EngineParts, write: Write): Promise<TierClock> {
   const place = { wire: key.wire, epoch: epochOf(parts.memory.epoch), asOf: parts.tags.changes };
   const freshUntil = parts.clock.now() + ttlMs;
   const value = deepFreeze(write.value);
-  const holding = { kind, value, clock, version: '', freshUntil, tags, degradedUntil: 0 };
+  const holding = { kind, value, clock, version: '', loadMs: 0, freshUntil, tags, degradedUntil: 0 };
   parts.memory.set(memoryEntry(parts, place, state, holding));
   return clock;
 }

@@ -13,6 +13,9 @@ export interface TagRecord {
   holders: number;
 }
 
+/** How many changes of tags that nothing carries are remembered one by one. */
+const mostMissed = 1_000;
+
 /**
  * The tags that something in memory carries; grows with memory, not with the number of tags ever invalidated.
  */
@@ -21,6 +24,10 @@ export class TagRecords {
   changes = 0;
 
   readonly #records = new Map<string, TagRecord>();
+  /** Changes of tags that nothing here carried, by their number; a load may still add such a tag to its value. */
+  readonly #missed = new Map<string, number>();
+  /** The last number that {@link TagRecords.#missed} had to forget. */
+  #forgotten = 0;
   readonly #initialEpoch: number;
 
   /** @param initialEpoch - In which epoch a tag that was never heard of counts as never invalidated; -1 for none. */
@@ -53,7 +60,10 @@ export class TagRecords {
   /** Somebody invalidated the tag, nobody here knows when: nothing that carries it is trusted. */
   changed(wire: string): TagRecord | undefined {
     const record = this.#records.get(wire);
-    if (record === undefined) return undefined;
+    if (record === undefined) {
+      this.#miss(wire);
+      return undefined;
+    }
     record.epoch = -1;
     record.changedAt = ++this.changes;
     return record;
@@ -70,6 +80,8 @@ export class TagRecords {
 
   changedAll(): void {
     const now = ++this.changes;
+    this.#missed.clear();
+    this.#forgotten = now;
     for (const record of this.#records.values()) {
       record.epoch = -1;
       record.changedAt = now;
@@ -79,7 +91,19 @@ export class TagRecords {
   /** The tag was invalidated at `version`, and nobody else can do so: the tier is this memory alone. */
   bumped(wire: string, version: TierClock): void {
     const record = this.#records.get(wire);
-    if (record !== undefined) record.version = version;
+    if (record === undefined) {
+      this.#miss(wire);
+      return;
+    }
+    record.version = version;
+    record.changedAt = ++this.changes;
+  }
+
+  /** Whether the tag may have been invalidated since `changes` was `asOf`, carried by something here or not. */
+  changedSince(wire: string, asOf: number): boolean {
+    const number = this.#records.get(wire)?.changedAt ?? this.#missed.get(wire) ?? 0;
+    // A record may be younger than a change that was missed before it.
+    return Math.max(number, this.#missed.get(wire) ?? 0, this.#forgotten) > asOf;
   }
 
   /** What a read said that began when `changes` was `asOf`; ignored if a change was heard since. */
@@ -87,5 +111,18 @@ export class TagRecords {
     if (record.changedAt > asOf) return;
     record.version = version;
     record.epoch = epoch;
+  }
+
+  #miss(wire: string): void {
+    // Keys of entries come the same way as tags do; no part of a key but the name of a tag begins like this.
+    if (!wire.includes('#')) return;
+    this.#missed.delete(wire);
+    this.#missed.set(wire, ++this.changes);
+    if (this.#missed.size <= mostMissed) return;
+    for (const [oldest, number] of this.#missed) {
+      this.#missed.delete(oldest);
+      this.#forgotten = number;
+      break;
+    }
   }
 }

@@ -14,16 +14,18 @@ export interface MemoryEntry {
   readonly version: string;
   readonly tags: readonly TagRecord[];
   readonly counters: ResourceCounters;
+  /** How long the load took. */
+  readonly loadMs: number;
   /** Until then it is fresh, by the clock of this process; 0 if it was made stale on purpose. */
   freshUntil: number;
+  /** Until then a read has nothing to do but to take it: `freshUntil`, or earlier where it is refreshed ahead. */
+  quietUntil: number;
   /** In which epoch of trust it was known to be what the remote tier holds; -1 since somebody changed it. */
   epoch: number;
   /** Until then it is served although the remote tier cannot be asked; 0 for an entry that was stored there. */
   degradedUntil: number;
   /** How many changes of tags had been heard when the load began. */
   readonly asOf: number;
-  /** Not refreshed before; moves after a refresh that failed. */
-  retryAt: number;
   /** Read since the hand last came by. */
   visited: boolean;
   /** Neighbours in the order of arrival. */

@@ -134,7 +134,7 @@ export interface RemoteTier {
   /** Makes entries stale without removing them: fresh no more, still good for `staleIfError`. Ends loads under way. */
   expire(keys: readonly string[]): Promise<TierClock>;
 
-  /** Prolongs an entry that was found unchanged, if it still has this version. */
+  /** Prolongs an entry that was found unchanged, if it still has this version, and ends the refresh that found so. */
   touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean>;
 
   /** Clock of the last bump of each tag; `undefined` for one the tier does not know, which means: distrust. */

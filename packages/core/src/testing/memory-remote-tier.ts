@@ -318,7 +318,9 @@ export class MemoryRemoteTier implements RemoteTier {
       const text = this.remote.get(key);
       const read = decodeRead(text);
       if (text === undefined || read.state !== 'entry' || read.entry.version !== version) return false;
-      this.remote.put(key, withField(text, entryFields.freshUntil, freshUntil), ttlMs);
+      const prolonged = withField(text, entryFields.freshUntil, freshUntil);
+      this.remote.put(key, withField(prolonged, entryFields.refreshToken, noToken), ttlMs);
+      this.remote.publish([key]);
       return true;
     });
   }

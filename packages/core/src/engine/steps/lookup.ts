@@ -18,6 +18,8 @@ export interface Found {
   readonly read: RemoteRead;
   /** The entry, if all of its tags say that it still holds. */
   readonly valid: RemoteEntry | undefined;
+  /** Tags of the entry of which its key does not know; whoever looked releases them. */
+  readonly others: readonly TagRecord[];
 }
 
 /**
@@ -56,14 +58,11 @@ export async function lookup(
     if (version !== undefined) tags.learned(record, version, epoch, asOf);
   }
   const read = reads[0] ?? absent;
-  if (read.state !== 'entry') return { read, valid: undefined };
+  if (read.state !== 'entry') return { read, valid: undefined, others: none };
   const { entry } = read;
-  const others = entry.tags.filter((tag) => !known.has(tag));
-  if (others.length > 0) {
-    const more = await remote.read('tagVersions', (tier) => tier.tagVersions(others));
-    for (const [index, tag] of others.entries()) known.set(tag, more[index]);
-  }
-  return { read, valid: holds(entry, records, known) ? entry : undefined };
+  const unknown = entry.tags.filter((tag) => !known.has(tag));
+  const others = unknown.length === 0 ? none : await learnOthers(remote, unknown, tags, epoch, known);
+  return { read, valid: holds(entry, records, known) ? entry : undefined, others };
 }
 
 /** One key of a look at many. */
@@ -110,17 +109,41 @@ export async function lookupMany(
     if (read.state !== 'entry') continue;
     for (const tag of read.entry.tags) if (!known.has(tag)) others.add(tag);
   }
-  if (others.size > 0) {
-    const wires = [...others];
-    const more = await remote.read('tagVersions', (tier) => tier.tagVersions(wires));
-    for (const [at, tag] of wires.entries()) known.set(tag, more[at]);
-  }
+  const learned = others.size === 0 ? none : await learnOthers(remote, [...others], tags, epoch, known);
   return sought.map((one, at) => {
     const read = reads[at] ?? absent;
-    if (read.state !== 'entry') return { read, valid: undefined };
-    return { read, valid: holds(read.entry, one.records, known) ? read.entry : undefined };
+    // Held by one of them for all.
+    const held = at === 0 ? learned : none;
+    if (read.state !== 'entry') return { read, valid: undefined, others: held };
+    return { read, valid: holds(read.entry, one.records, known) ? read.entry : undefined, others: held };
   });
 }
+
+/** Asks for tags that entries turned out to carry, and holds their records, or what was learned would be lost. */
+async function learnOthers(
+  remote: RemoteReader,
+  wires: readonly string[],
+  tags: TagRecords,
+  epoch: number,
+  known: Map<string, TierClock | undefined>,
+): Promise<readonly TagRecord[]> {
+  const records = tags.retain(wires);
+  const asOf = tags.changes;
+  try {
+    const versions = await remote.read('tagVersions', (tier) => tier.tagVersions(wires));
+    for (const [index, record] of records.entries()) {
+      const version = versions[index];
+      known.set(record.wire, version);
+      if (version !== undefined) tags.learned(record, version, epoch, asOf);
+    }
+    return records;
+  } catch (error) {
+    tags.release(records);
+    throw error;
+  }
+}
+
+const none: readonly TagRecord[] = [];
 
 const absent: RemoteRead = { state: 'absent' };
 

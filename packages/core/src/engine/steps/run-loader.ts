@@ -15,7 +15,7 @@ const longestTimerMs = 0x7fff_ffff;
  */
 export function runLoader(
   loader: Loader<unknown>,
-  stale: unknown,
+  context: LoadContext<unknown>,
   wire: string,
   controller: AbortController,
   timeoutMs: number,
@@ -37,7 +37,7 @@ export function runLoader(
       reject(signal.reason);
     };
     signal.addEventListener('abort', aborted);
-    callLoader(loader, { signal, stale }).then(
+    callLoader(loader, context).then(
       (value) => {
         settle();
         if (value !== undefined) resolve(value);

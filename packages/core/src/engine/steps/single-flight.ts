@@ -8,6 +8,8 @@ export type FlightPhase = 'reading' | 'waiting' | 'loading' | 'landed';
 export class Flight<Outcome> {
   readonly wire: string;
   readonly tags: readonly TagRecord[];
+  /** Tags that the entry it found carries besides. */
+  others: readonly TagRecord[] = [];
   /** Whether it refreshes an entry that is served meanwhile, so that nobody has to wait for it. */
   readonly behind: boolean;
   readonly controller: AbortController = new AbortController();
