@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { root } from '../build/packages.ts';
 
 export type TypeFault = { line: number; message: string };
@@ -8,7 +8,7 @@ export type TypeFault = { line: number; message: string };
 /**
  * Type-checks the modules in a folder as one program, under the settings of this repository.
  *
- * @throws Error if the compiler fails without naming one of them.
+ * @throws Error if the compiler fails without saying what is wrong.
  */
 export function typeErrors(folder: string): Map<string, TypeFault[]> {
   const tsconfig = {
@@ -24,14 +24,16 @@ export function typeErrors(folder: string): Map<string, TypeFault[]> {
     encoding: 'utf8',
   });
   const errors = new Map<string, TypeFault[]>();
-  const foreign: string[] = [];
+  let diagnostics = 0;
   for (const line of stdout.split('\n')) {
     const match = /^(\S.*?)\((\d+),\d+\): error (TS\d+: .*)$/.exec(line);
     if (!match) continue;
+    diagnostics += 1;
     const [, file = '', at, message = ''] = match;
-    if (file.includes('/')) foreign.push(line);
-    else errors.set(basename(file), [...(errors.get(basename(file)) ?? []), { line: Number(at), message }]);
+    // What lies elsewhere is a fault of a source file, which the type check of the repository reports.
+    if (file.includes('/')) continue;
+    errors.set(file, [...(errors.get(file) ?? []), { line: Number(at), message }]);
   }
-  if (status !== 0 && errors.size === 0) throw new Error(`tsc failed\n${foreign.join('\n') || stdout}`);
+  if (status !== 0 && diagnostics === 0) throw new Error(`tsc failed\n${stdout}`);
   return errors;
 }

@@ -32,7 +32,7 @@ const clean: Record<string, string> = {
   'packages/core/src/postgres/index.ts': `export { digest } from './digest.ts';\n`,
   'packages/core/src/postgres/digest.ts': `import { createHash } from 'node:crypto';\nexport const digest = () => createHash('sha256').update(process.version);\n`,
   'packages/core/src/testing/index.ts': `export { suite } from './suite.ts';\n`,
-  'packages/core/src/testing/suite.ts': `import { test } from 'vitest';\nexport const suite = () => test;\n`,
+  'packages/core/src/testing/suite.ts': `import { test } from 'vitest';\nexport const suite = () => test(String(Date.now()));\n`,
   'packages/redis/package.json': manifest('redis', '.'),
   'packages/redis/src/index.ts': `export { redisTier } from './redis-tier.ts';\n`,
   'packages/redis/src/redis-tier.ts':
