@@ -102,6 +102,8 @@ export type {
   RedisExecutor,
   RedisScript,
   RedisSubscriber,
+  RedisTracker,
+  RedisTrackingListener,
 } from './ports/redis.ts';
 export type {
   AcquireRequest,

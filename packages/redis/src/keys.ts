@@ -5,6 +5,11 @@ export function presenceKey(namespace: string, tenant: string): string {
   return `${tenantPrefix(namespace, 'p', tenant)}online`;
 }
 
+/** What every key of the cache begins with: entries and tags of all tenants, and nothing else. */
+export function cachePrefix(namespace: string): string {
+  return `${namespace}:c:`;
+}
+
 /** The channel on which the processes of a namespace tell each other which cache keys changed. */
 export function changesChannel(namespace: string): string {
   return `${namespace}:c:changes`;

@@ -16,6 +16,12 @@ export interface CoherenceSink {
   lost(): void;
   /** From now on every change is heard; what memory held before must be checked against the remote tier by version. */
   armed(): void;
+  /**
+   * The server refuses the way that was meant, and the next best one is taken.
+   *
+   * @param to - Nothing: there is none, and memory is never trusted.
+   */
+  fellBack?(to: CoherenceMode | undefined, reason: unknown): void;
 }
 
 /**
@@ -28,5 +34,6 @@ export interface Coherence {
   readonly mode: CoherenceMode;
   /** Connects lazily: called with the first use of the cache, never at construction. */
   start(sink: CoherenceSink): void;
+  /** Ends the connection it opened; the sink hears nothing more. */
   close(): Promise<void>;
 }

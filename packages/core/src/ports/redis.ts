@@ -18,6 +18,8 @@ export interface RedisCapabilities {
   readonly cluster: boolean;
   /** The client can hold a subscriber connection. */
   readonly subscribe: boolean;
+  /** The client can hold connections on which the server tells of changed keys; absent means that it cannot. */
+  readonly tracking?: boolean;
 }
 
 /**
@@ -31,11 +33,17 @@ export interface RedisExecutor {
   readonly capabilities: RedisCapabilities;
   /** Runs one command; on a cluster it is sent to the node of `args[0]`. */
   command(name: string, ...args: RedisArgument[]): Promise<unknown>;
+  /** Runs a script; its keys are in one slot on a cluster. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** Keys that begin with the literal `prefix`, in batches, on every master; by `SCAN`, never `KEYS`. */
   scan(prefix: string): AsyncIterable<readonly string[]>;
   /** Opens a connection for subscriptions; it is separate from the command connection. */
   subscriber(): RedisSubscriber;
+  /**
+   * Makes what hears of every change of keys that begin with the literal `prefix`; there where `capabilities.tracking`
+   * is `true`. It connects when it is started.
+   */
+  tracker?(prefix: string): RedisTracker;
   /** Closes what the executor opened itself; the user's client stays open. */
   close(): Promise<void>;
 }
@@ -54,5 +62,32 @@ export interface RedisSubscriber {
   subscribe(channel: string, listener: (message: string) => void): Promise<() => Promise<void>>;
   /** Calls `listener` at every change; returns the function that unsubscribes it. */
   onState(listener: (state: ConnectionState) => void): () => void;
+  /** Ends every subscription and the connection. */
+  close(): Promise<void>;
+}
+
+/** Whoever wants to know which keys change. */
+export interface RedisTrackingListener {
+  /** Somebody wrote or deleted these keys, or they expired or were evicted; writers hear of their own changes too. */
+  changed(keys: readonly string[]): void;
+  /** Somebody dropped everything at once. */
+  flushed(): void;
+  /** From now on every change is told. */
+  ready(): void;
+  /** From now on changes may be missed, until `ready`. */
+  lost(): void;
+  /** The server does not allow it or cannot do it; nothing is told or tried any more. */
+  refused(error: unknown): void;
+}
+
+/**
+ * Hears of changed keys from the server itself, whoever changes them and by whatever client. It reconnects by itself.
+ *
+ * @see https://redis.io/docs/latest/develop/reference/client-side-caching/
+ */
+export interface RedisTracker {
+  /** Connects, and tells the listener of everything from then on. */
+  start(listener: RedisTrackingListener): void;
+  /** Ends its connections. */
   close(): Promise<void>;
 }

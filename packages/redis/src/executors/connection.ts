@@ -33,6 +33,7 @@ export class Connection {
   #outage: Outage | undefined;
   #lastError: unknown;
   #closed = false;
+  readonly #lossListeners = new Set<() => void>();
 
   /** @param open - Makes a client that is not connected yet. */
   constructor(open: () => IoRedisConnectionLike, timeoutMs: number, clock: Clock) {
@@ -54,6 +55,12 @@ export class Connection {
     this.#outage ??= this.#begin();
     if (this.#outage.over !== undefined) throw this.#outage.over;
     return this.#outage.promise;
+  }
+
+  /** Calls `listener` whenever a connection that was open is lost; returns the function that ends this. */
+  onLoss(listener: () => void): () => void {
+    this.#lossListeners.add(listener);
+    return () => this.#lossListeners.delete(listener);
   }
 
   /** What the connection said last about its trouble. */
@@ -98,7 +105,9 @@ export class Connection {
       this.#outage = undefined;
     });
     client.on('close', () => {
-      if (client === this.#client) this.#outage ??= this.#begin();
+      if (client !== this.#client) return;
+      this.#outage ??= this.#begin();
+      for (const listener of [...this.#lossListeners]) listener();
     });
   }
 

@@ -9,6 +9,7 @@ import {
   type RedisExecutor,
   type RedisScript,
   type RedisSubscriber,
+  type RedisTracker,
   systemClock,
 } from '@cachekit/core';
 import { RedisUnavailableError } from '../errors.ts';
@@ -19,6 +20,7 @@ import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './co
 import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike, IoRedisLike } from './ioredis-like.ts';
 import { IoRedisSubscriber } from './ioredis-subscriber.ts';
+import { IoRedisTracker, type TrackedServers } from './ioredis-tracker.ts';
 import { isReplyError } from './reply-error.ts';
 
 /** Options of {@link ioredisExecutor}. */
@@ -81,9 +83,12 @@ class IoRedisExecutor implements RedisExecutor {
   readonly #random: () => number;
   readonly #connection: Connection;
   readonly #subscribers = new Set<IoRedisSubscriber>();
+  readonly #trackers = new Set<IoRedisTracker>();
+  /** Cluster clients that say when they have learned of other nodes. */
+  readonly #watched = new WeakSet<IoRedisConnectionLike>();
 
   constructor(pattern: IoRedisLike, timeoutMs: number, clock: Clock, random: () => number) {
-    this.capabilities = { cluster: pattern.isCluster, subscribe: true };
+    this.capabilities = { cluster: pattern.isCluster, subscribe: true, tracking: true };
     this.#pattern = pattern;
     this.#timeoutMs = timeoutMs;
     this.#clock = clock;
@@ -133,9 +138,28 @@ class IoRedisExecutor implements RedisExecutor {
     return subscriber;
   }
 
+  tracker(prefix: string): RedisTracker {
+    const tracker = new IoRedisTracker({
+      prefix,
+      open: () => this.#openTracked(),
+      timeoutMs: this.#timeoutMs,
+      stallMs: stallMs(this.#timeoutMs),
+      clock: this.#clock,
+      random: this.#random,
+      closed: () => {
+        this.#trackers.delete(tracker);
+        forget();
+      },
+    });
+    // Where commands go next may be another server than the one that tells of changes.
+    const forget = this.#connection.onLoss(() => tracker.rearm());
+    this.#trackers.add(tracker);
+    return tracker;
+  }
+
   async close(): Promise<void> {
     this.#connection.close();
-    await Promise.all([...this.#subscribers].map((subscriber) => subscriber.close()));
+    await Promise.all([...this.#subscribers, ...this.#trackers].map((listener) => listener.close()));
   }
 
   async #send(name: string, args: RedisArgument[], call: Call): Promise<unknown> {
@@ -189,6 +213,34 @@ class IoRedisExecutor implements RedisExecutor {
     });
   }
 
+  /** On a cluster every master tells of its own keys only. */
+  async #openTracked(): Promise<TrackedServers> {
+    if (!this.#pattern.isCluster) {
+      return { connections: [this.#pattern.duplicate(subscriberOptions())], current: () => true };
+    }
+    const cluster = await this.#connection.whenReady();
+    this.#watch(cluster);
+    const masters = mastersOf(cluster);
+    if (masters.size === 0) {
+      throw new RedisUnavailableError('CLIENT TRACKING', { message: 'no node is known', sent: false });
+    }
+    return {
+      connections: [...masters].map((node) => node.duplicate(subscriberOptions())),
+      current: () => cluster === this.#connection.ready && sameNodes(masters, mastersOf(cluster)),
+    };
+  }
+
+  #watch(cluster: IoRedisConnectionLike): void {
+    if (this.#watched.has(cluster)) return;
+    this.#watched.add(cluster);
+    const check = (): void => {
+      for (const tracker of this.#trackers) tracker.check();
+    };
+    cluster.on('refresh', check);
+    cluster.on('-node', check);
+    cluster.on('+node', check);
+  }
+
   /** On a cluster every node hears what is published on any; another one is taken at each attempt. */
   async #openSubscriber(attempt: number): Promise<IoRedisConnectionLike> {
     if (!this.#pattern.isCluster) return this.#pattern.duplicate(subscriberOptions());
@@ -199,6 +251,17 @@ class IoRedisExecutor implements RedisExecutor {
       throw new RedisUnavailableError('SUBSCRIBE', { message: 'no node is known', sent: false });
     return node.duplicate(subscriberOptions());
   }
+}
+
+function mastersOf(cluster: IoRedisConnectionLike): ReadonlySet<IoRedisConnectionLike> {
+  return new Set(cluster.nodes?.('master'));
+}
+
+function sameNodes(
+  some: ReadonlySet<IoRedisConnectionLike>,
+  others: ReadonlySet<IoRedisConnectionLike>,
+): boolean {
+  return some.size === others.size && [...some].every((node) => others.has(node));
 }
 
 function isNoScript(error: unknown): boolean {

@@ -2,8 +2,9 @@ import type { RedisScript } from '@cachekit/core';
 import { luaClock, luaPublish } from './fragments.ts';
 
 /**
- * Removes keys, and with them the leases of loads that are under way. All are published, also those that were not
- * here: another process may have one in memory that the server evicted.
+ * Removes keys, and with them the leases of loads that are under way. All are told, also those that were not here:
+ * another process may have one in memory that it loaded while it could not reach the server. To those who track, the
+ * server tells only what was written, so such a key is written and removed in one.
  *
  * - KEYS: the entries
  * - ARGV: channel
@@ -13,7 +14,13 @@ import { luaClock, luaPublish } from './fragments.ts';
 export const deleteScript: RedisScript = {
   name: 'delete',
   lua: `${luaClock}${luaPublish}
-for i = 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
+for i = 1, #KEYS do
+  if redis.call('UNLINK', KEYS[i]) == 0 then
+    -- Refused while the server's memory is full.
+    redis.pcall('SET', KEYS[i], '')
+    redis.call('UNLINK', KEYS[i])
+  end
+end
 publish(KEYS)
 return clock
 `,

@@ -20,11 +20,14 @@ const failed = 3;
 
 /**
  * Makes calls of `script` that are collected over a tick. Where Redis refuses one request, that call alone rejects.
+ *
+ * @param answered - Hears the replies of a call before those who asked.
  */
 export function batchedScript(
   redis: RedisExecutor,
   script: RedisScript,
   common: readonly RedisArgument[],
+  answered?: (replies: readonly ScriptReply[]) => void,
 ): (item: ScriptItem) => Promise<ScriptReply> {
   const { cluster } = redis.capabilities;
   const calls = new BatchedCalls<ScriptItem, ScriptReply>({
@@ -38,7 +41,9 @@ export function batchedScript(
         keys.push(...item.keys);
         args.push(...item.args);
       }
-      return (await redis.script(script, keys, args)) as readonly ScriptReply[];
+      const replies = (await redis.script(script, keys, args)) as readonly ScriptReply[];
+      answered?.(replies);
+      return replies;
     },
   });
   return async (item) => {

@@ -4,6 +4,7 @@ import {
   assertKnownOptions,
   assertNamespace,
   type Coherence,
+  type CoherenceMode,
   type CommitRequest,
   ConfigurationError,
   decodeRead,
@@ -17,12 +18,15 @@ import {
   type RemoteRead,
   type RemoteTier,
   type RemoteTierCapabilities,
+  systemClock,
   type TierClock,
 } from '@cachekit/core';
+import { OwnWrites } from '../coherence/own-writes.ts';
 import { PubSubCoherence } from '../coherence/pubsub.ts';
+import { TrackingCoherence } from '../coherence/tracking.ts';
 import { TtlCoherence } from '../coherence/ttl.ts';
 import { UnsupportedByClientError } from '../errors.ts';
-import { changesChannel, hashTag } from '../keys.ts';
+import { cachePrefix, changesChannel, hashTag } from '../keys.ts';
 import { acquireScript } from '../scripts/acquire.ts';
 import { bumpTagsScript } from '../scripts/bump-tags.ts';
 import { commitScript } from '../scripts/commit.ts';
@@ -47,14 +51,37 @@ export interface RedisTierOptions {
    */
   readonly namespace?: string;
   /**
-   * How the memory of other processes hears of a change.
+   * How memory hears of what others change.
    *
+   * - `tracking`: the server tells of every change, also of those by other clients, of expiry and of eviction; one more
+   *   connection per process, on a cluster one for each master.
    * - `pubsub`: each write is published by the very script that writes; one more connection per process.
    * - `ttl`: not at all; memory may serve an old value until it expires.
    *
-   * @defaultValue `'pubsub'`
+   * @defaultValue `'tracking'`, and `'pubsub'` where the client or the server cannot; see {@link RedisTier.onFallback}
    */
-  readonly coherence?: 'pubsub' | 'ttl';
+  readonly coherence?: 'tracking' | 'pubsub' | 'ttl';
+}
+
+/** What became of a coherence that the server refuses. */
+export interface CoherenceFallback {
+  readonly from: CoherenceMode;
+  /** Absent: there is none, and memory is never trusted, so that every read asks Redis. */
+  readonly to?: CoherenceMode;
+  /** What the server said. */
+  readonly reason: unknown;
+}
+
+/** The tier over Redis. */
+export interface RedisTier extends RemoteTier {
+  /** Its `mode` is the one that is used now. */
+  readonly coherence: Coherence;
+  /**
+   * Calls `listener` when the server refuses the coherence that was meant, such as for a permission that is missing.
+   *
+   * @returns The function that ends it.
+   */
+  onFallback(listener: (fallback: CoherenceFallback) => void): () => void;
 }
 
 /** Keys per script call. */
@@ -78,27 +105,34 @@ const clockSkew = 50_000;
  * - On a cluster, methods on many keys are carried out slot by slot. If one fails, the others may be done.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
- * @throws UnsupportedByClientError `UNSUPPORTED_BY_CLIENT` if `coherence` is `pubsub` and the client cannot subscribe.
+ * @throws UnsupportedByClientError `UNSUPPORTED_BY_CLIENT` if the client cannot hold the connections that `coherence`
+ * needs.
  * @example
- * const cache = createCache({ remote: redisTier({ redis, coherence: 'pubsub' }) });
+ * const tier = redisTier({ redis });
+ * tier.onFallback(({ from, to, reason }) => console.warn('Redis refuses', from, 'so it is', to, reason));
+ * const cache = createCache({ remote: tier });
  */
-export function redisTier(options: RedisTierOptions): RemoteTier {
+export function redisTier(options: RedisTierOptions): RedisTier {
   assertKnownOptions('redisTier', options, ['redis', 'namespace', 'coherence']);
-  const { redis, namespace = defaultNamespace, coherence = 'pubsub' } = options;
+  const { redis, namespace = defaultNamespace, coherence } = options;
   assertNamespace(namespace);
   if (typeof redis?.script !== 'function') {
     throw new ConfigurationError('redisTier: redis is no executor; give ioredisExecutor(client)');
   }
-  if (coherence === 'ttl') return new RedisTier(redis, new TtlCoherence(), '');
-  if (coherence !== 'pubsub') {
-    throw new ConfigurationError(`coherence: "${String(coherence)}" is none; it is pubsub or ttl`);
+  if (coherence !== undefined && !['tracking', 'pubsub', 'ttl'].includes(coherence)) {
+    throw new ConfigurationError(`coherence: "${String(coherence)}" is none; it is tracking, pubsub or ttl`);
   }
-  if (!redis.capabilities.subscribe) throw new UnsupportedByClientError('This client', 'coherence by pubsub');
-  const channel = changesChannel(namespace);
-  return new RedisTier(redis, new PubSubCoherence(redis, channel), channel);
+  const { subscribe, tracking = false } = redis.capabilities;
+  if (coherence === 'tracking' && !(tracking && redis.tracker)) {
+    throw new UnsupportedByClientError('This client', 'coherence by tracking');
+  }
+  if (coherence !== 'ttl' && !subscribe) {
+    throw new UnsupportedByClientError('This client', 'coherence by pubsub');
+  }
+  return new TierOverRedis(redis, namespace, coherence ?? (tracking ? 'any' : 'pubsub'));
 }
 
-class RedisTier implements RemoteTier {
+class TierOverRedis implements RedisTier {
   readonly name = 'redis';
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence: Coherence;
@@ -109,17 +143,46 @@ class RedisTier implements RemoteTier {
   readonly #reads: BatchedReads;
   readonly #acquire: (item: ScriptItem) => Promise<ScriptReply>;
   readonly #commit: (item: ScriptItem) => Promise<ScriptReply>;
+  /** Only where the server tells a process also of what it did itself. */
+  readonly #own: OwnWrites | undefined;
+  readonly #fallbackListeners = new Set<{ readonly listener: (fallback: CoherenceFallback) => void }>();
 
-  constructor(redis: RedisExecutor, coherence: Coherence, channel: string) {
+  constructor(redis: RedisExecutor, namespace: string, coherence: 'any' | 'tracking' | 'pubsub' | 'ttl') {
     const { cluster } = redis.capabilities;
+    // Also by those who track: a process that cannot track hears of nothing else.
+    const channel = coherence === 'ttl' ? '' : changesChannel(namespace);
     this.capabilities = { fenced: true, push: channel !== '', cluster };
-    this.coherence = coherence;
     this.#redis = redis;
     this.#cluster = cluster;
     this.#channel = channel;
     this.#reads = new BatchedReads(redis);
-    this.#acquire = batchedScript(redis, acquireScript, []);
+    this.#acquire = batchedScript(redis, acquireScript, [], (replies) => this.#acquired(replies));
     this.#commit = batchedScript(redis, commitScript, [channel]);
+    if (coherence === 'any' || coherence === 'tracking') {
+      this.#own = new OwnWrites(systemClock);
+      const next = coherence === 'any' ? new PubSubCoherence(redis, channel) : undefined;
+      const told = (to: CoherenceMode | undefined, reason: unknown): void => this.#fellBack(to, reason);
+      this.coherence = new TrackingCoherence(redis, cachePrefix(namespace), this.#own, next, told);
+    } else {
+      this.coherence = coherence === 'ttl' ? new TtlCoherence() : new PubSubCoherence(redis, channel);
+    }
+  }
+
+  onFallback(listener: (fallback: CoherenceFallback) => void): () => void {
+    const box = { listener };
+    this.#fallbackListeners.add(box);
+    return () => {
+      this.#fallbackListeners.delete(box);
+    };
+  }
+
+  #fellBack(to: CoherenceMode | undefined, reason: unknown): void {
+    const fallback = { from: 'tracking', ...(to === undefined ? {} : { to }), reason } as const;
+    for (const { listener } of [...this.#fallbackListeners]) listener(fallback);
+  }
+
+  #acquired(replies: readonly ScriptReply[]): void {
+    for (const [outcome, clock] of replies) if (outcome === 0) this.#own?.loadBegan(clock as number);
   }
 
   async time(): Promise<TierClock> {
@@ -135,6 +198,7 @@ class RedisTier implements RemoteTier {
   async acquire(request: AcquireRequest): Promise<Acquisition> {
     const { key, token, leaseMs, replaces = '', tags = [] } = request;
     const [near, far] = this.#tagsBySlot(key, tags);
+    this.#own?.begun(key, tags, token);
     const args = [near.length, token, wholeMs(leaseMs), replaces];
     const [outcome, detail] = await this.#acquire({ keys: [key, ...near], args, length: 0 });
     if (outcome === 0) {
@@ -156,6 +220,8 @@ class RedisTier implements RemoteTier {
     const text = encodeEntry(entry);
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
+    this.#own?.begun(key, entry.tags);
+    this.#own?.loadBegan(entry.clock);
     if (far.length > 0 && !(await this.#keepTags(far, entry.clock, ms))) {
       await this.release(key, token);
       return false;
@@ -166,10 +232,12 @@ class RedisTier implements RemoteTier {
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    this.#own?.begun(key, [], token);
     return (await this.#redis.script(renewScript, [key], [token, wholeMs(leaseMs)])) === 1;
   }
 
   async release(key: string, token: string): Promise<void> {
+    this.#own?.begun(key, []);
     await this.#redis.script(releaseScript, [key], [this.#channel, token]);
   }
 
@@ -177,7 +245,9 @@ class RedisTier implements RemoteTier {
     const text = encodeEntry(entry);
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
+    this.#own?.begun(key, entry.tags);
     const clock = (await this.#redis.script(putScript, [key, ...near], [this.#channel, text, ms])) as number;
+    this.#own?.loadBegan(clock);
     if (far.length > 0) await this.#keepTags(far, clock, ms);
     return clock;
   }
@@ -191,6 +261,7 @@ class RedisTier implements RemoteTier {
   }
 
   async touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean> {
+    this.#own?.begun(key, []);
     const args = [this.#channel, version, Math.floor(freshUntil), wholeMs(ttlMs)];
     return (await this.#redis.script(touchScript, [key], args)) === 1;
   }

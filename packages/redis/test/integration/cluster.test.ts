@@ -160,15 +160,18 @@ describe('on Redis Cluster', () => {
   });
 
   it.each(ioredis)(
-    'over $name: a master dies, its replica takes over, calls settle in time and work again',
+    'over $name: a master dies, its replica takes over, calls settle in time and work again, and foreign writes are heard on every master',
     async ({ cluster }) => {
       await servers.settled();
       const redis = ioredisExecutor(cluster(servers.nodes), { commandTimeout: 500 });
       const namespace = uniqueNamespace();
       const tier = redisTier({ redis, namespace });
       let states = '';
-      tier.coherence?.start({
-        changed: () => {},
+      const heard = new Set<string>();
+      tier.coherence.start({
+        changed: (changed) => {
+          for (const key of changed) heard.add(key);
+        },
         changedAll: () => {},
         lost: () => {
           states += 'lost ';
@@ -182,6 +185,9 @@ describe('on Redis Cluster', () => {
       if (dead === undefined) throw new Error('Expected a master');
       try {
         await eventually(() => states).toBe('armed ');
+        // Not by the tier: the servers themselves tell of it.
+        await Promise.all(keys.map((key) => redis.command('SET', key, 'foreign')));
+        await eventually(() => keys.every((key) => heard.has(key))).toBe(true);
         await Promise.all(keys.map((key) => tier.put(key, entry('v', 0), 60_000)));
         await servers.kill(dead.port);
         const start = performance.now();
@@ -195,6 +201,14 @@ describe('on Redis Cluster', () => {
         };
         await eventually(allWork).toBe(true);
         await eventually(() => states.endsWith('armed ')).toBe(true);
+        expect(states).toContain('lost');
+        const hears = async (): Promise<boolean> => {
+          heard.clear();
+          await Promise.all(keys.map((key) => redis.command('SET', key, 'foreign')));
+          await redis.command('GET', keys[0] as string);
+          return keys.filter((key) => !heard.has(key)).length === 0;
+        };
+        await eventually(hears).toBe(true);
       } finally {
         await tier.close();
         await redis.close();

@@ -1,40 +1,12 @@
-import {
-  type CoherenceSink,
-  newToken,
-  type RedisExecutor,
-  type RemoteEntry,
-  type RemoteTier,
-} from '@cachekit/core';
+import { newToken, type RedisExecutor, type RemoteEntry, type RemoteTier } from '@cachekit/core';
 import { startRedis } from '@cachekit/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { connections, ioredis, type Observer, observe } from './clients.ts';
 import { eventually } from './eventually.ts';
+import { Told } from './told.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
-
-/** What the memory of a process was told, in order. */
-class Told implements CoherenceSink {
-  readonly events: string[] = [];
-  readonly keys = new Set<string>();
-
-  readonly versions: (string | undefined)[] = [];
-
-  changed(keys: readonly string[], version?: string): void {
-    this.events.push(`changed ${keys.join(' ')}`);
-    this.versions.push(version);
-    for (const key of keys) this.keys.add(key);
-  }
-  changedAll(): void {
-    this.events.push('changed all');
-  }
-  lost(): void {
-    this.events.push('lost');
-  }
-  armed(): void {
-    this.events.push('armed');
-  }
-}
 
 function entry(clock: number, tags: readonly string[] = []): RemoteEntry {
   const version = newToken(Math.random);
@@ -58,8 +30,8 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
   beforeEach(async () => {
     mine = ioredisExecutor(standalone(server.url), { commandTimeout: '2s' });
     other = ioredisExecutor(standalone(server.url), { commandTimeout: '2s' });
-    writer = redisTier({ redis: mine });
-    listener = redisTier({ redis: other });
+    writer = redisTier({ redis: mine, coherence: 'pubsub' });
+    listener = redisTier({ redis: other, coherence: 'pubsub' });
     told = new Told();
   });
   afterEach(async () => {
@@ -168,7 +140,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await observer.call('ACL', 'SETUSER', 'deaf', 'on', '>secret', '+@all', '~*', 'resetchannels');
     await observer.call('ACL', 'LOG', 'RESET');
     const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://deaf:secret@')));
-    const deaf = redisTier({ redis });
+    const deaf = redisTier({ redis, coherence: 'pubsub' });
     try {
       deaf.coherence?.start(told);
       await eventually(async () => String(await observer.call('ACL', 'LOG'))).toContain('ck:c:changes');

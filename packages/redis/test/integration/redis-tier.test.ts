@@ -513,7 +513,7 @@ describe('redisTier()', () => {
     const wrong = [
       { redis, nameSpace: 'x' },
       { redis, namespace: 'a:b' },
-      { redis, coherence: 'tracking' },
+      { redis, coherence: 'magic' },
       {},
       { redis: new Map() },
     ];
@@ -530,6 +530,12 @@ describe('redisTier()', () => {
     expect(() => redisTier({ redis: deaf })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
     );
+    const mute: RedisExecutor = { ...deaf, capabilities: { cluster: false, subscribe: true } };
+    expect(() => redisTier({ redis: mute, coherence: 'tracking' })).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
+    );
+    expect(redisTier({ redis: mute }).coherence.mode).toBe('pubsub');
+    expect(redisTier({ redis }).coherence.mode).toBe('tracking');
     expect(redisTier({ redis: deaf, coherence: 'ttl' }).capabilities.push).toBe(false);
   });
 });

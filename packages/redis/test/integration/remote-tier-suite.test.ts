@@ -7,10 +7,7 @@ import { type IoRedisLike, ioredisExecutor, redisTier } from '../../src/index.ts
 import { ioredis } from './clients.ts';
 
 /** Each tier of the suite is a process with connections of its own. */
-async function fixture(
-  client: () => IoRedisLike,
-  coherence: 'pubsub' | 'ttl' = 'pubsub',
-): Promise<RemoteTierFixture> {
+async function fixture(client: () => IoRedisLike, coherence?: 'pubsub' | 'ttl'): Promise<RemoteTierFixture> {
   const namespace = uniqueNamespace();
   const executor = () => ioredisExecutor(client(), { commandTimeout: '10s' });
   const outside = executor();
@@ -20,7 +17,7 @@ async function fixture(
     open(): RemoteTier {
       const redis = executor();
       executors.push(redis);
-      return redisTier({ redis, namespace, coherence });
+      return redisTier({ redis, namespace, ...(coherence === undefined ? {} : { coherence }) });
     },
     async write(key, text) {
       await outside.command('SET', key, text);
@@ -37,6 +34,11 @@ async function fixture(
 for (const { name, standalone } of ioredis) {
   remoteTierSuite(`redisTier() over ${name}`, () => fixture(() => standalone(inject('redisUrl'))));
 }
+
+remoteTierSuite('redisTier() by pubsub', () => {
+  const [client] = ioredis as [(typeof ioredis)[0] & object];
+  return fixture(() => client.standalone(inject('redisUrl')), 'pubsub');
+});
 
 remoteTierSuite('redisTier() without push', () => {
   const [client] = ioredis as [(typeof ioredis)[0] & object];

@@ -10,7 +10,11 @@ type Server = Awaited<ReturnType<typeof startRedis>>;
 
 const tenant = 'acme';
 
-describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone }) => {
+const ways = ioredis.flatMap((client) =>
+  (['tracking', 'pubsub'] as const).map((coherence) => ({ ...client, coherence })),
+);
+
+describe.each(ways)('two processes over one Redis, by $coherence with $name', ({ standalone, coherence }) => {
   let server: Server;
   let observer: Observer;
   let executors: RedisExecutor[];
@@ -33,7 +37,7 @@ describe.each(ioredis)('two processes over one Redis, with $name', ({ standalone
     const cache = (): Cache => {
       const redis = ioredisExecutor(standalone(server.url));
       executors.push(redis);
-      return createCache({ namespace, remote: redisTier({ redis, namespace }) });
+      return createCache({ namespace, remote: redisTier({ redis, namespace, coherence }) });
     };
     here = cache();
     there = cache();

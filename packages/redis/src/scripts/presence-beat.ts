@@ -1,0 +1,25 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+import { luaPresence } from './presence-fragments.ts';
+
+/**
+ * Notes that members are here, and drops those that have not been seen for too long.
+ *
+ * - KEYS: online, facts
+ * - ARGV: how long one stays after it was seen in ms, channel or empty, the process that holds them or empty, then for
+ *   each its entry and its metadata, empty if nothing is said about it
+ * - returns: `{version, changes, [1 if the member was away before, ...]}`
+ * - complexity: O((members + dropped) * log online)
+ */
+export const presenceBeatScript: RedisScript = {
+  name: 'presence-beat',
+  lua: `${luaClock}${luaPresence}
+local ttl, came = tonumber(ARGV[1]), {}
+dropDue()
+for i = 4, #ARGV, 2 do came[#came + 1] = arrive(ARGV[i], ARGV[i + 1], ARGV[3], now + ttl) end
+-- Another process may keep its members longer.
+keep(online, ttl)
+local version, text = finish(ARGV[2])
+return {version, text, came}
+`,
+};

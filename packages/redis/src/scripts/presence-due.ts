@@ -1,0 +1,27 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+
+/** Tenants that nobody has swept for this long are forgotten: nobody listens. */
+const forgottenMs = 86_400_000;
+
+/**
+ * Notes when a tenant should be looked at.
+ *
+ * - KEYS: tenants by that time
+ * - ARGV: tenant, in how many ms at the latest, 1 if an earlier time stays
+ * - returns: 0
+ * - complexity: O(log tenants + forgotten)
+ */
+export const presenceDueScript: RedisScript = {
+  name: 'presence-due',
+  lua: `${luaClock}
+local key, tenant, due = KEYS[1], ARGV[1], now + tonumber(ARGV[2])
+local before = redis.call('ZSCORE', key, tenant)
+if not before or ARGV[3] ~= '1' or tonumber(before) > due then
+  redis.call('ZADD', key, string.format('%.0f', due), tenant)
+end
+redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ${forgottenMs})
+redis.call('PEXPIRE', key, tonumber(ARGV[2]) + ${forgottenMs})
+return 0
+`,
+};

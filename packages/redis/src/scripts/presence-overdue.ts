@@ -1,0 +1,17 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+
+/**
+ * What of a sorted set by time is over, the time with each: tenants that should be looked at, or processes that are gone.
+ *
+ * - KEYS: the sorted set
+ * - ARGV: most to return
+ * - returns: `[name, time, ...]`
+ * - complexity: O(log all + returned)
+ */
+export const presenceOverdueScript: RedisScript = {
+  name: 'presence-overdue',
+  lua: `${luaClock}
+return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+`,
+};
