@@ -1,4 +1,4 @@
-import type { Cache, CacheRead } from './cache.ts';
+import type { Cache, CacheRaw, CacheRead } from './cache.ts';
 import { jsonCodec } from './codecs/json.ts';
 import { coherenceSink } from './engine/coherence-sink.ts';
 import { type Erasure, eraseTenant } from './engine/erase-tenant.ts';
@@ -9,6 +9,7 @@ import { type CacheHealth, health } from './engine/health.ts';
 import { type Inspection, inspect } from './engine/inspect.ts';
 import { clear, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
+import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
 import { refresh } from './engine/refresh.ts';
 import { RemoteCall } from './engine/remote-call.ts';
 import { set, setMany } from './engine/set.ts';
@@ -85,6 +86,15 @@ class EngineCache implements Cache {
   async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
     const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
     return cacheRead<T>(this.#parts, key, outcome);
+  }
+
+  async readRaw<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRaw> {
+    return cacheRaw(this.#parts, key, await readRaw(this.#parts, key, loader as Loader<unknown>, options));
+  }
+
+  async getRaw(key: CacheKey, options?: GetOptions): Promise<CacheRaw | undefined> {
+    const raw = await getRaw(this.#parts, key, options);
+    return raw && cacheRaw(this.#parts, key, raw);
   }
 
   set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
@@ -298,9 +308,19 @@ class EngineCache implements Cache {
 }
 
 function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
-  const { clock, state } = outcome;
+  return { value: outcome.value as T, ...known(parts, key, outcome) };
+}
+
+function cacheRaw(parts: EngineParts, key: CacheKey, outcome: RawOutcome): CacheRaw {
+  return { text: outcome.text, ...known(parts, key, outcome) };
+}
+
+function known(
+  parts: EngineParts,
+  key: CacheKey,
+  { clock, state }: Omit<Outcome, 'value'>,
+): Omit<CacheRead<unknown>, 'value'> {
   return {
-    value: outcome.value as T,
     state,
     clock,
     ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),

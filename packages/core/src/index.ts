@@ -1,5 +1,5 @@
 // The cache.
-export type { Cache, CacheRead } from './cache.ts';
+export type { Cache, CacheRaw, CacheRead } from './cache.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
 export { type CacheOptions, createCache } from './create-cache.ts';

@@ -13,7 +13,7 @@ import { Flight } from './steps/single-flight.ts';
 import { trusted } from './steps/trust.ts';
 
 /** One key that is looked at and not loaded. */
-interface Glance {
+export interface Glance {
   readonly key: CacheKey;
   readonly state: ResourceState;
   readonly minClock: TierClock;
@@ -66,12 +66,12 @@ export function peek(parts: EngineParts, key: CacheKey): unknown {
   return fromMemory(parts, glanceAt(parts, key, 0))?.value;
 }
 
-function glanceAt(parts: EngineParts, key: CacheKey, minClock: TierClock): Glance {
+export function glanceAt(parts: EngineParts, key: CacheKey, minClock: TierClock): Glance {
   assertKey(parts, key);
   return { key, state: parts.resourceState(key.resource), minClock };
 }
 
-function minClockOf(parts: EngineParts, verb: string, options: GetOptions | undefined): TierClock {
+export function minClockOf(parts: EngineParts, verb: string, options: GetOptions | undefined): TierClock {
   if (options === undefined) return 0;
   if (typeof options !== 'object' || options === null) {
     throw new ArgumentError(`${verb}: takes { minClock }; got ${String(options)}`);
@@ -80,7 +80,7 @@ function minClockOf(parts: EngineParts, verb: string, options: GetOptions | unde
   return heededClock(parts, options.minClock);
 }
 
-function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefined {
+export function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefined {
   const entry = parts.memory.get(glance.key.wire);
   if (entry === undefined || entry.clock < glance.minClock) return undefined;
   if (!trusted(entry, parts.memory.epoch, parts.clock.now())) return undefined;
@@ -135,20 +135,20 @@ async function manyFromRemote(
 }
 
 /** What is read may be changed meanwhile: a flight that nobody joins hears of it. */
-function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
+export function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
   const flight = new Flight<Outcome>(key.wire, parts.tags.retain([...key.tags, parts.everything]), false);
   parts.flights.watch(flight);
   begin(parts, flight, 'reading');
   return flight;
 }
 
-function landed(parts: EngineParts, flight: Flight<Outcome>): void {
+export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
   parts.flights.landed(flight);
   parts.tags.release(flight.tags);
   parts.tags.release(flight.others);
 }
 
-function taken(
+export function taken(
   parts: EngineParts,
   glance: Glance,
   flight: Flight<Outcome>,

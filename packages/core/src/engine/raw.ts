@@ -66,6 +66,7 @@ async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcom
   try {
     const { wire, tags, epoch } = flight;
     const found = await lookup(remote, parts.time, parts.clock, wire, tags, parts.tags, epoch);
+    flight.others = found.others;
     const entry = found.valid;
     if (!storedText(parts, glance.key)) {
       const outcome = taken(parts, glance, flight, found);
