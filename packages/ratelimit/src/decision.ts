@@ -1,30 +1,58 @@
-import type { Step } from './algorithms/algorithm.ts';
 import type { RateLimitStoreError } from './errors.ts';
 import type { Policy } from './policy.ts';
+import type { PolicyAnswer } from './stores/store.ts';
 
 /**
  * Who decided.
  *
- * | source   | decided by                                                                             |
- * | -------- | -------------------------------------------------------------------------------------- |
- * | `redis`  | Redis, for all processes together                                                      |
- * | `memory` | this process, because its store is `memoryStore()`                                     |
- * | `local`  | this process, because the store was unavailable and `onUnavailable` is `'local'`       |
- * | `open`   | nobody: the store was unavailable and `onUnavailable` is `'open'`, so it is allowed     |
- * | `closed` | nobody: the store was unavailable and `onUnavailable` is `'closed'`, so it is denied    |
+ * | source       | decided by                                                                             |
+ * | ------------ | -------------------------------------------------------------------------------------- |
+ * | `redis`      | Redis, for all processes together                                                      |
+ * | `memory`     | this process, because its store is `memoryStore()`                                     |
+ * | `deny-cache` | this process, because Redis said no, and nothing but giving back can have changed that |
+ * | `local`      | this process, because the store was unavailable and `onUnavailable` is `'local'`       |
+ * | `open`       | nobody: the store was unavailable and `onUnavailable` is `'open'`, so it is allowed     |
+ * | `closed`     | nobody: the store was unavailable and `onUnavailable` is `'closed'`, so it is denied    |
+ * | `allow`      | your `allow`: nothing was counted                                                      |
+ * | `deny`       | your `deny`: nothing was counted                                                       |
  */
-export type DecisionSource = 'redis' | 'memory' | 'local' | 'open' | 'closed';
+export type DecisionSource =
+  | 'redis'
+  | 'memory'
+  | 'deny-cache'
+  | 'local'
+  | 'open'
+  | 'closed'
+  | 'allow'
+  | 'deny';
+
+/**
+ * Why a request was denied.
+ *
+ * | reason               |                                                                |
+ * | -------------------- | -------------------------------------------------------------- |
+ * | `limit`              | the cost does not fit now                                      |
+ * | `cost-exceeds-limit` | the cost is above the limit, so it can never pass               |
+ * | `blocked`            | somebody called `block()`; see `blocked` of the policy         |
+ * | `unavailable`        | nobody could count, and `onUnavailable` is `'closed'`           |
+ * | `denied`             | your `deny` said so                                            |
+ */
+export type DenialReason = 'limit' | 'cost-exceeds-limit' | 'blocked' | 'unavailable' | 'denied';
 
 /** How one policy stands after a decision. */
 export interface LimitStatus {
   readonly limit: number;
   readonly windowMs: number;
-  /** Tokens left; `undefined` if nobody counted (source `open` or `closed`). */
+  /** Tokens left; `undefined` if this policy was not asked, because nobody could count or another said no before. */
   readonly remaining: number | undefined;
-  /** Time until the whole limit is there again; `undefined` if nobody counted. */
+  /** Time until the whole limit is there again; `undefined` as above. */
   readonly resetMs: number | undefined;
   /** Time until this policy lets the same cost pass; 0 if it would now, `Infinity` if the cost is above the limit. */
   readonly retryAfterMs: number;
+  /** What `block()` was given as the reason, if the key is blocked. */
+  readonly blocked?: string;
+  /** Whether the policy counts requests, or how many are under way at the same time. */
+  readonly unit?: 'concurrent-requests';
 }
 
 /** The answer to one request. Times are durations, so no clock has to agree with another. */
@@ -34,12 +62,21 @@ export interface Decision<Name extends string = string> {
   readonly limits: Readonly<Record<Name, LimitStatus>>;
   /**
    * Waiting exactly so long lets the same request pass, if no other takes anything meanwhile. 0 if it was allowed,
-   * `Infinity` if its cost is above a limit and it can never pass.
+   * `Infinity` if it can never pass.
    */
   readonly retryAfterMs: number;
   /** The policies that said no. Nothing was taken from any policy then. */
   readonly violated: readonly Name[];
+  /** The shadow policies that would have said no. */
+  readonly shadowed: readonly Name[];
+  /** Absent if the request was allowed. */
+  readonly reason?: DenialReason;
   readonly source: DecisionSource;
+  /**
+   * Whether all policies were asked at the same instant. If not, because their keys are in several slots of a Redis Cluster,
+   * what was taken before a policy said no was given back.
+   */
+  readonly atomic: boolean;
   /** Why the store did not decide; absent if it did. */
   readonly unavailable?: RateLimitStoreError;
 }
@@ -51,47 +88,65 @@ const closedRetryMs = 1_000;
 export function decide<Name extends string>(
   names: readonly Name[],
   policies: readonly Policy[],
-  steps: readonly Step[],
+  steps: readonly PolicyAnswer[],
+  cost: number,
   source: DecisionSource,
+  atomic: boolean,
   unavailable?: RateLimitStoreError,
 ): Decision<Name> {
   const limits = {} as Record<Name, LimitStatus>;
   const violated: Name[] = [];
+  const shadowed: Name[] = [];
   let retryAfterMs = 0;
+  let reason: DenialReason = 'limit';
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as Name;
-    const step = steps[i] as Step;
-    limits[name] = status(policies[i] as Policy, step.remaining, step.resetMs, step.retryAfterMs);
-    if (!step.fits) {
-      violated.push(name);
-      retryAfterMs = Math.max(retryAfterMs, step.retryAfterMs);
+    const policy = policies[i] as Policy;
+    const step = steps[i] as PolicyAnswer;
+    limits[name] = statusOf(policy, step);
+    if (step.fits) continue;
+    if (policy.shadow) {
+      shadowed.push(name);
+      continue;
     }
+    violated.push(name);
+    retryAfterMs = Math.max(retryAfterMs, step.retryAfterMs);
+    if (cost > policy.limit) reason = 'cost-exceeds-limit';
+    else if (step.blocked !== undefined && reason === 'limit') reason = 'blocked';
   }
   const allowed = violated.length === 0;
-  if (unavailable === undefined) return { allowed, limits, retryAfterMs, violated, source };
-  return { allowed, limits, retryAfterMs, violated, source, unavailable };
+  const decision = { allowed, limits, retryAfterMs, violated, shadowed, source, atomic };
+  if (allowed) return unavailable === undefined ? decision : { ...decision, unavailable };
+  return unavailable === undefined ? { ...decision, reason } : { ...decision, reason, unavailable };
 }
 
-/** The decision when nobody could count. */
+/** The decision when nobody counted. */
 export function decideBlindly<Name extends string>(
   names: readonly Name[],
   policies: readonly Policy[],
-  source: 'open' | 'closed',
-  unavailable: RateLimitStoreError,
+  source: 'open' | 'closed' | 'allow' | 'deny',
+  unavailable?: RateLimitStoreError,
 ): Decision<Name> {
-  const retryAfterMs = source === 'closed' ? closedRetryMs : 0;
+  const allowed = source === 'open' || source === 'allow';
+  const retryAfterMs = source === 'closed' ? closedRetryMs : allowed ? 0 : Number.POSITIVE_INFINITY;
   const limits = {} as Record<Name, LimitStatus>;
   for (let i = 0; i < names.length; i++) {
-    limits[names[i] as Name] = status(policies[i] as Policy, undefined, undefined, retryAfterMs);
+    const { limit, windowMs } = policies[i] as Policy;
+    limits[names[i] as Name] = { limit, windowMs, remaining: undefined, resetMs: undefined, retryAfterMs };
   }
-  return { allowed: source === 'open', limits, retryAfterMs, violated: [], source, unavailable };
+  const decision = { allowed, limits, retryAfterMs, violated: [], shadowed: [], source, atomic: true };
+  const reason = source === 'closed' ? 'unavailable' : 'denied';
+  if (unavailable === undefined) return allowed ? decision : { ...decision, reason };
+  return allowed ? { ...decision, unavailable } : { ...decision, reason, unavailable };
 }
 
-function status(
-  { limit, windowMs }: Policy,
-  remaining: number | undefined,
-  resetMs: number | undefined,
-  retryAfterMs: number,
-): LimitStatus {
-  return { limit, windowMs, remaining, resetMs, retryAfterMs };
+function statusOf(policy: Policy, step: PolicyAnswer): LimitStatus {
+  const { limit, windowMs } = policy;
+  const { remaining, resetMs, retryAfterMs, blocked } = step;
+  const status = { limit, windowMs, remaining, resetMs, retryAfterMs };
+  if (policy.algorithm.name === 'concurrency') {
+    const unit = 'concurrent-requests' as const;
+    return blocked === undefined ? { ...status, unit } : { ...status, unit, blocked };
+  }
+  return blocked === undefined ? status : { ...status, blocked };
 }

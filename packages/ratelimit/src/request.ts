@@ -1,70 +1,116 @@
-import { ArgumentError, globalPrefix, tenantPrefix } from '@cachekit/core';
-import { type KeyParts, keyTail } from './key.ts';
-import type { Policy } from './policy.ts';
-import type { LimitRequest, LimitStore } from './stores/store.ts';
+import { ArgumentError, globalPrefix } from '@cachekit/core';
+import { mostLogged } from './algorithms/token-log.ts';
+import { type KeyParts, keyTail, limitPrefix } from './key.ts';
+import { limitRefusal, type Policy } from './policy.ts';
 
-/** What one check takes besides the ids. */
-export interface ConsumeOptions {
+/** Whose limits a call is about. */
+export interface TenantOption {
   /**
    * Puts the keys under this tenant: other tenants' equal ids are counted apart, and on Redis Cluster all keys of the
    * check are in one slot.
    */
   tenant?: string;
+}
+
+/** What one check takes besides the ids. */
+export interface ConsumeOptions extends TenantOption {
   /**
    * Tokens to take from each policy; an integer from 1.
    * @defaultValue `1`
    */
   cost?: number;
+  /**
+   * Limits of this call instead of those of the policies, such as those of a plan. What was counted stays counted when
+   * a limit changes from call to call: the tokens, or, in a `gcra()`, the share of the bucket that they were.
+   */
+  limits?: Readonly<Record<string, number>>;
 }
 
-type RequestOf = (
-  names: readonly string[],
-  ids: Readonly<Record<string, KeyParts>>,
-  options: ConsumeOptions,
-  now: number,
-) => LimitRequest;
+/** The keys of a call, and the policy of each with the limit of the call. */
+export interface Target {
+  readonly policies: readonly Policy[];
+  readonly keys: readonly string[];
+}
 
-/**
- * Makes the function that turns the arguments of a check into what a store is asked, and refuses what no check can
- * work with before the store is asked.
- */
-export function requestBuilder(policies: Readonly<Record<string, Policy>>, store: LimitStore): RequestOf {
-  const heads = new Map<string, { readonly policy: Policy; readonly head: string }>();
-  for (const [name, policy] of Object.entries(policies)) {
-    heads.set(name, { policy, head: `${name}:${policy.algorithm.version}` });
+/** Turns what a call is given into keys, and refuses what no call can work with before any store is asked. */
+export class Targets {
+  readonly #heads = new Map<string, { readonly policy: Policy; readonly head: string }>();
+  readonly #namespace: string;
+  readonly #global: string;
+
+  constructor(policies: Readonly<Record<string, Policy>>, namespace: string) {
+    for (const [name, policy] of Object.entries(policies)) {
+      this.#heads.set(name, { policy, head: `${name}:${policy.algorithm.version}` });
+    }
+    this.#namespace = namespace;
+    this.#global = globalPrefix(namespace, 'l');
   }
-  const known = [...heads.keys()].join(', ');
-  const global = globalPrefix(store.namespace, 'l');
 
-  return (names, ids, options, now) => {
-    const { tenant, cost = 1 } = options;
-    for (const option in options) {
-      if (option !== 'tenant' && option !== 'cost') {
-        throw new ArgumentError(`consume: unknown option "${option}"; it takes tenant, cost`);
-      }
-    }
-    if (names.length === 0) throw new ArgumentError('consume: give at least one policy');
-    if (!Number.isSafeInteger(cost) || cost < 1) {
-      throw new ArgumentError(`consume: cost: ${String(cost)} is none; give an integer from 1`);
-    }
-    if (store.oneSlot && names.length > 1 && tenant === undefined) {
-      throw new ArgumentError('consume: on Redis Cluster several policies in one check need a tenant');
-    }
-    const prefix = tenant === undefined ? global : tenantPrefix(store.namespace, 'l', tenant);
-    const asked: Policy[] = [];
+  /** @param call - Named in errors. */
+  of(
+    call: string,
+    names: readonly string[],
+    ids: Readonly<Record<string, KeyParts>>,
+    { tenant, limits }: Pick<ConsumeOptions, 'tenant' | 'limits'>,
+  ): Target {
+    if (names.length === 0) throw new ArgumentError(`${call}: give at least one policy`);
+    const prefix = tenant === undefined ? this.#global : limitPrefix(this.#namespace, tenant);
+    const policies: Policy[] = [];
     const keys: string[] = [];
     for (const name of names) {
-      const entry = heads.get(name);
+      const entry = this.#heads.get(name);
       if (entry === undefined) {
-        throw new ArgumentError(`consume: no policy "${name}"; this limiter has ${known}`);
+        throw new ArgumentError(
+          `${call}: no policy ${JSON.stringify(name)}; this limiter has ${[...this.#heads.keys()].join(', ')}`,
+        );
       }
       const parts = ids[name];
       if (!Array.isArray(parts) || (parts.length === 0 && tenant === undefined)) {
-        throw new ArgumentError(`consume: ${name}: give the parts of an id, such as [userId]`);
+        throw new ArgumentError(`${call}: ${name}: give the parts of an id, such as [userId]`);
       }
-      asked.push(entry.policy);
-      keys.push(prefix + entry.head + keyTail(name, parts));
+      policies.push(entry.policy);
+      keys.push(prefix + entry.head + keyTail(name, parts, prefix.length + entry.head.length));
     }
-    return { policies: asked, keys, cost, now };
-  };
+    return { policies: limits === undefined ? policies : this.#limited(call, names, policies, limits), keys };
+  }
+
+  #limited(
+    call: string,
+    names: readonly string[],
+    policies: readonly Policy[],
+    limits: Readonly<Record<string, number>>,
+  ): readonly Policy[] {
+    for (const name of Object.keys(limits)) {
+      if (!names.includes(name))
+        throw new ArgumentError(`${call}: limits: ${JSON.stringify(name)} is not asked`);
+    }
+    return policies.map((policy, i) => {
+      const limit = limits[names[i] as string];
+      if (limit === undefined) return policy;
+      const logs = policy.algorithm.name === 'slidingWindow' || policy.algorithm.name === 'concurrency';
+      const refusal =
+        limitRefusal(limit, policy.windowMs) ??
+        (logs && limit > mostLogged ? `${limit} is too much; at most ${mostLogged}` : undefined);
+      if (refusal !== undefined) throw new ArgumentError(`${call}: limits: ${names[i]}: ${refusal}`);
+      return { ...policy, limit };
+    });
+  }
+}
+
+/** @throws ArgumentError `INVALID_ARGUMENT` if `options` has a member that the call does not take. */
+export function assertCallOptions(call: string, options: object, known: readonly string[]): void {
+  for (const option in options) {
+    if (!known.includes(option)) {
+      throw new ArgumentError(`${call}: unknown option "${option}"; it takes ${known.join(', ')}`);
+    }
+  }
+}
+
+/** @throws ArgumentError `INVALID_ARGUMENT` if the cost is no integer from 1. */
+export function checkedCost(call: string, cost: number | undefined): number {
+  if (cost === undefined) return 1;
+  if (!Number.isSafeInteger(cost) || cost < 1) {
+    throw new ArgumentError(`${call}: cost: ${String(cost)} is none; give an integer from 1`);
+  }
+  return cost;
 }

@@ -5,6 +5,7 @@ import {
   createRateLimiter,
   fixedWindow,
   gcra,
+  type LimitStore,
   memoryStore,
   rateLimitHeaders,
   tooManyRequests,
@@ -19,6 +20,11 @@ const policies = {
 
 function limiter(clock = new FakeClock()) {
   return createRateLimiter({ policies, store: memoryStore(), clock });
+}
+
+function failingStore(): LimitStore {
+  const check = () => Promise.reject(new Error('down'));
+  return { ...memoryStore(), open: () => ({ check, block: () => {}, reset: () => {} }) };
 }
 
 describe('rateLimitHeaders()', () => {
@@ -82,7 +88,7 @@ describe('rateLimitHeaders()', () => {
   });
 
   test('nothing is said about what remains when nobody counted', async () => {
-    const store = { ...memoryStore(), check: () => Promise.reject(new Error('down')) };
+    const store = failingStore();
     const open = createRateLimiter({ policies, store, onUnavailable: 'open' });
     expect(rateLimitHeaders(await open.consume({ burst: ['u1'] }))).toEqual({
       'RateLimit-Policy': '"burst";q=4;w=10',
@@ -156,7 +162,7 @@ describe('tooManyRequests()', () => {
   });
 
   test('503 when it was denied because nobody could count', async () => {
-    const store = { ...memoryStore(), check: () => Promise.reject(new Error('down')) };
+    const store = failingStore();
     const closed = createRateLimiter({ policies, store, onUnavailable: 'closed' });
     const { status, headers, body } = tooManyRequests(await closed.consume({ burst: ['u1'] }));
     expect(status).toBe(503);

@@ -9,7 +9,7 @@ import {
   memoryStore,
   type OnUnavailable,
   RateLimitStoreError,
-  type Step,
+  type StoreAnswer,
 } from '../src/index.ts';
 
 const policies = {
@@ -31,7 +31,9 @@ describe('consume()', () => {
       },
       retryAfterMs: 0,
       violated: [],
+      shadowed: [],
       source: 'memory',
+      atomic: true,
     });
   });
 
@@ -133,7 +135,7 @@ describe('consume()', () => {
     ['an unknown option', { user: ['u1'] }, { costs: 1 }],
   ])('rejects %s before the store is asked', async (_what, ids, options) => {
     let asked = 0;
-    const store = { ...memoryStore(), check: () => asked++ } as unknown as LimitStore;
+    const store = { ...memoryStore(), open: () => ({ check: () => asked++ }) } as unknown as LimitStore;
     const limits = createRateLimiter({ policies, store });
     await expect(limits.consume(ids as never, options as never)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -163,36 +165,16 @@ describe('createRateLimiter()', () => {
 
 describe('when the store is unavailable', () => {
   const failure = new Error('connection refused');
-  const silent: LimitStore = {
-    name: 'redis',
-    namespace: 'ck',
-    oneSlot: false,
-    check: () => new Promise<readonly Step[]>(() => {}),
-  };
-  const failing: LimitStore = { ...silent, check: () => Promise.reject(failure) };
-  const throwing: LimitStore = {
-    ...silent,
-    check: () => {
-      throw failure;
-    },
-  };
-
-  test('a check is answered when its timeout and one turn of the event loop are over, not earlier', async () => {
-    const clock = new FakeClock();
-    const limits = createRateLimiter({ policies, store: silent, clock });
-    let decision: unknown;
-    const answered = limits.consume({ user: ['u1'] }).then((answer) => {
-      decision = answer;
-    });
-    await Promise.resolve();
-    await clock.advance(149);
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(decision).toBeUndefined();
-    await clock.advance(1);
-    await clock.advance(1);
-    await answered;
-    expect(decision).toMatchObject({ allowed: true, source: 'local' });
-    expect(clock.timers).toBe(0);
+  function storeThat(check: () => StoreAnswer | Promise<StoreAnswer>): LimitStore {
+    return {
+      name: 'redis',
+      namespace: 'ck',
+      open: () => ({ check, block: () => {}, reset: () => {} }),
+    };
+  }
+  const failing = storeThat(() => Promise.reject(failure));
+  const throwing = storeThat(() => {
+    throw failure;
   });
 
   test.each([
@@ -236,25 +218,5 @@ describe('when the store is unavailable', () => {
     const error = await limits.consume({ user: ['u1'] }).catch((reason: unknown) => reason);
     expect(isCacheKitError(error, 'RATE_LIMIT_STORE')).toBe(true);
     expect(error).toMatchObject({ cause: failure, store: 'redis' });
-  });
-
-  test('an answer that comes too late changes nothing and breaks nothing', async () => {
-    const clock = new FakeClock();
-    let late: (reason: Error) => void = () => {};
-    const store: LimitStore = {
-      ...silent,
-      check: () =>
-        new Promise((_resolve, reject) => {
-          late = reject;
-        }),
-    };
-    const limits = createRateLimiter({ policies, store, clock });
-    const answered = limits.consume({ user: ['u1'] });
-    await Promise.resolve();
-    await clock.advance(150);
-    await clock.advance(1);
-    expect((await answered).source).toBe('local');
-    late(new Error('too late'));
-    await new Promise((resolve) => setImmediate(resolve));
   });
 });

@@ -1,8 +1,9 @@
 import { assertKnownOptions, ConfigurationError, defaultNamespace } from '@cachekit/core';
 import type { LimitState, Step } from '../algorithms/algorithm.ts';
-import { allFit, stepAll } from '../algorithms/step-all.ts';
+import { allFit, peekAll, stepAll } from '../algorithms/step-all.ts';
 import type { Policy } from '../policy.ts';
-import type { LimitRequest, LimitStore } from './store.ts';
+import { MemorySlots } from './memory-slots.ts';
+import type { LimitRequest, LimitSession, LimitStore, StoreAnswer } from './store.ts';
 
 /** What a memory store takes. */
 export interface MemoryStoreOptions {
@@ -17,9 +18,10 @@ export interface MemoryStoreOptions {
  * Counts in this process: for one process, for tests, and for what is left when Redis is away.
  *
  * Bounded: when it is full it forgets what has run out, then the keys that are furthest from their limit, an eighth
- * at a time. So a flood of new ids does not free an id that is at its limit, unless all are.
+ * at a time. So a flood of new ids does not free an id that is at its limit or blocked, unless all are.
  *
- * Time is the limiter's clock. A clock that is set back delays nobody by more than a window.
+ * Time is the limiter's clock. A clock that is set back delays nobody by more than a window, unless somebody blocked
+ * the key.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if `maxKeys` is no integer from 1.
  * @example
@@ -34,73 +36,70 @@ export function memoryStore(options: MemoryStoreOptions = {}): LimitStore {
   if (!Number.isSafeInteger(maxKeys) || maxKeys < 1) {
     throw new ConfigurationError(`memoryStore: maxKeys: ${String(maxKeys)} is none; give an integer from 1`);
   }
-  const slots = new Map<string, Slot>();
+  const slots = new MemorySlots(maxKeys);
   return {
     name: 'memory',
     namespace: defaultNamespace,
-    oneSlot: false,
-    check({ policies, keys, cost, now }: LimitRequest): readonly Step[] {
-      const states: (Slot | undefined)[] = [];
-      for (const key of keys) states.push(slots.get(key));
-      const steps = stepAll(policies, states, cost, now);
-      const taken = allFit(steps);
-      for (let i = 0; i < steps.length; i++) {
-        const slot = states[i];
+    open: (): LimitSession => sessionOver(slots),
+  };
+}
+
+function sessionOver(slots: MemorySlots): LimitSession {
+  return {
+    check: (request) => check(slots, request),
+    block({ policies, keys, durationMs, reason, now }): void {
+      for (const [i, key] of keys.entries()) {
         const policy = policies[i] as Policy;
-        const { expiresAt, value } = steps[i] as Step;
-        if (slot === undefined) {
-          if (!taken) continue;
-          if (slots.size >= maxKeys) makeRoom(slots, maxKeys, now);
-          slots.set(keys[i] as string, { policy, expiresAt, value });
-        } else if (taken) {
-          slot.expiresAt = expiresAt;
-          slot.value = value;
-        } else if (slot.expiresAt > now + policy.windowMs) {
-          slot.expiresAt = now + policy.windowMs;
-        }
+        const state = policy.algorithm.block(
+          slots.get(key),
+          policy,
+          durationMs,
+          decodeURIComponent(reason),
+          now,
+        );
+        slots.set(key, policy, state, now);
       }
-      return steps;
+    },
+    reset(keys): void {
+      for (const key of keys) slots.delete(key);
     },
   };
 }
 
-interface Slot extends LimitState {
-  readonly policy: Policy;
-  expiresAt: number;
-  value: number;
+function check(slots: MemorySlots, request: LimitRequest): StoreAnswer {
+  const { mode, policies, keys, cost, now } = request;
+  if (keys.length === 1 && mode === 'take')
+    return checkOne(slots, policies[0] as Policy, keys[0] as string, cost, now);
+  const states: (LimitState | undefined)[] = [];
+  for (const key of keys) states.push(slots.get(key));
+  if (mode === 'give') {
+    for (const [i, key] of keys.entries()) {
+      const policy = policies[i] as Policy;
+      const state = policy.algorithm.give(states[i], policy, cost, now, request.at?.[i]);
+      if (state === undefined) slots.delete(key);
+      else slots.set(key, policy, state, now);
+    }
+    return { steps: [], atomic: true };
+  }
+  if (mode === 'peek') {
+    const steps = peekAll(policies, states, cost, now);
+    for (const [i, key] of keys.entries()) slots.shorten(key, policies[i] as Policy, now);
+    return { steps, atomic: true };
+  }
+  const steps = stepAll(policies, states, cost, now, mode === 'force');
+  const taken = allFit(policies, steps);
+  for (let i = 0; i < steps.length; i++) {
+    const step = steps[i] as Step;
+    if (taken && step.fits) slots.set(keys[i] as string, policies[i] as Policy, step, now);
+    else slots.shorten(keys[i] as string, policies[i] as Policy, now);
+  }
+  return { steps, atomic: true };
 }
 
-// Keys are sorted by the share of their limit that is taken, in classes; the last class is "all of it".
-const lastClass = 63;
-
-function makeRoom(slots: Map<string, Slot>, maxKeys: number, now: number): void {
-  const room = Math.ceil(maxKeys / 8);
-  for (const [key, slot] of slots) if (slot.expiresAt <= now) slots.delete(key);
-  let excess = slots.size - (maxKeys - room);
-  if (excess <= 0) return;
-  const sizes = new Uint32Array(lastClass + 1);
-  for (const slot of slots.values()) {
-    const share = classOf(slot, now);
-    sizes[share] = (sizes[share] as number) + 1;
-  }
-  let dropped = 0;
-  for (
-    let sum = sizes[0] as number;
-    sum < excess && dropped < lastClass - 1;
-    sum += sizes[dropped] as number
-  ) {
-    dropped++;
-  }
-  if (slots.size === sizes[lastClass]) dropped = lastClass;
-  for (const [key, slot] of slots) {
-    if (excess === 0) return;
-    if (classOf(slot, now) > dropped) continue;
-    slots.delete(key);
-    excess--;
-  }
-}
-
-function classOf(slot: Slot, now: number): number {
-  const { remaining } = slot.policy.algorithm.next(slot, slot.policy, 0, now);
-  return Math.floor((1 - remaining / slot.policy.limit) * lastClass);
+function checkOne(slots: MemorySlots, policy: Policy, key: string, cost: number, now: number): StoreAnswer {
+  const state = slots.get(key);
+  const step = policy.algorithm.next(state, policy, cost, now);
+  if (step.fits) slots.set(key, policy, step, now);
+  else if (state !== undefined) slots.shorten(key, policy, now);
+  return { steps: [step], atomic: true };
 }

@@ -1,29 +1,82 @@
+import type { Clock } from '@cachekit/core';
 import type { Step } from '../algorithms/algorithm.ts';
 import type { Policy } from '../policy.ts';
 
-/** One request to a store: the same cost from every key, all or nothing. */
+/**
+ * What is done with the cost.
+ *
+ * | mode    |                                                                            |
+ * | ------- | -------------------------------------------------------------------------- |
+ * | `take`  | taken from every key, or from none                                         |
+ * | `peek`  | nothing is taken; the steps say whether it would have been                 |
+ * | `force` | taken from every key, whether it fits or not                               |
+ * | `give`  | given back to every key, at most what was taken; there are no steps        |
+ */
+export type LimitMode = 'take' | 'peek' | 'force' | 'give';
+
+/** One request to a store: the same cost for every key. */
 export interface LimitRequest {
+  readonly mode: LimitMode;
   readonly policies: readonly Policy[];
   /** One per policy. */
   readonly keys: readonly string[];
   /** An integer from 1. */
   readonly cost: number;
-  /** Milliseconds since the epoch by the limiter's clock; a store that has a clock of its own does not look at it. */
+  /** Milliseconds since the epoch by the limiter's clock; a store that has a clock of its own uses that. */
+  readonly now: number;
+  /** With `give`: which tokens, for policies whose steps had an `at`. */
+  readonly at?: readonly (number | undefined)[] | undefined;
+}
+
+/** A step, or that a policy was not asked because another had said no before its turn came. */
+export type PolicyAnswer = Omit<Step, 'remaining' | 'resetMs'> & {
+  readonly remaining: number | undefined;
+  readonly resetMs: number | undefined;
+};
+
+/** What a store says. */
+export interface StoreAnswer {
+  /** One per policy, in order; none if tokens were given back. */
+  readonly steps: readonly PolicyAnswer[];
+  /** Whether all keys were asked at the same instant. */
+  readonly atomic: boolean;
+}
+
+/** Keys that nobody may pass for a while. */
+export interface BlockRequest {
+  readonly policies: readonly Policy[];
+  readonly keys: readonly string[];
+  readonly durationMs: number;
+  /** Percent-encoded. */
+  readonly reason: string;
   readonly now: number;
 }
 
+/** What a limiter gives its store. */
+export interface StoreContext {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Called when the store stops being asked because it fails, and when it is asked again. */
+  onAvailable(available: boolean): void;
+}
+
 /**
- * Where limits are counted.
+ * A store as one limiter uses it.
  *
- * An implementer promises: a check is atomic; it takes from every key or from none; nothing it writes outlives the
- * window of its policy.
+ * An implementer promises: a request for keys of one slot is atomic; with `take` it takes from every key or from none;
+ * nothing it writes outlives what it says; a call settles within `timeoutMs`; what was rejected because the time was
+ * over is not counted later.
  */
+export interface LimitSession {
+  check(request: LimitRequest): StoreAnswer | Promise<StoreAnswer>;
+  block(request: BlockRequest): void | Promise<void>;
+  reset(keys: readonly string[]): void | Promise<void>;
+}
+
+/** Where limits are counted. */
 export interface LimitStore {
   readonly name: 'redis' | 'memory';
   /** First part of every key. */
   readonly namespace: string;
-  /** Whether keys of one check must be in one slot, which only keys of one tenant are sure to be. */
-  readonly oneSlot: boolean;
-  /** One step per policy, in order: all of them fit and were taken, or at least one does not and nothing was. */
-  check(request: LimitRequest): readonly Step[] | Promise<readonly Step[]>;
+  open(context: StoreContext): LimitSession;
 }

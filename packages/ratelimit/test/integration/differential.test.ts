@@ -2,21 +2,67 @@ import { FakeClock } from '@cachekit/core/testing';
 import { uniqueNamespace } from '@cachekit/services/vitest';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createRateLimiter, fixedWindow, gcra, memoryStore, redisStore } from '../../src/index.ts';
+import {
+  concurrency,
+  createRateLimiter,
+  fixedWindow,
+  gcra,
+  type LimitRequest,
+  type LimitSession,
+  memoryStore,
+  type Policy,
+  type PolicyAnswer,
+  quota,
+  redisStore,
+  slidingWindow,
+} from '../../src/index.ts';
 import { connect } from './connection.ts';
 import { virtualTime } from './virtual-time.ts';
 
 const { redis } = connect();
+const runs = process.env.CACHEKIT_LONG ? 1_500 : 50;
 
-const rules = fc.oneof(
+const anyRule = fc.oneof(
   fc.record({ limit: fc.integer({ min: 1, max: 9 }), window: fc.integer({ min: 1, max: 50 }) }),
   fc.record({ limit: fc.integer({ min: 1, max: 5_000 }), window: fc.integer({ min: 1, max: 100_000 }) }),
   fc.record({ limit: fc.integer({ min: 60_000, max: 71_209 }), window: fc.constant(366 * 86_400_000) }),
 );
+const logRule = fc.oneof(
+  fc.record({ limit: fc.integer({ min: 1, max: 9 }), window: fc.integer({ min: 1, max: 50 }) }),
+  fc.record({ limit: fc.integer({ min: 1, max: 40 }), window: fc.constant(24 * 86_400_000) }),
+);
+const shadow = fc.boolean();
+/** Shown by its rule in a counterexample. */
+const shown = (policy: Policy): Policy => {
+  const { algorithm, limit, windowMs } = policy;
+  const text = JSON.stringify({ [algorithm.version]: { limit, windowMs } });
+  return Object.assign({ ...policy }, { [fc.toStringMethod]: () => text });
+};
+const policyOf = {
+  gcra: anyRule.map((rule) => shown(gcra(rule))),
+  fixedWindow: anyRule.map((rule) => shown(fixedWindow(rule))),
+  epochWindow: anyRule.map((rule) => shown(fixedWindow({ ...rule, anchor: 'epoch' }))),
+  slidingWindow: logRule.map((rule) => shown(slidingWindow(rule))),
+  concurrency: logRule.map(({ limit, window }) => shown(concurrency({ limit, lease: window }))),
+  quota: fc
+    .record({
+      limit: fc.integer({ min: 1, max: 50 }),
+      per: fc.constantFrom('hour', 'day', 'month'),
+      timeZone: fc.constantFrom('UTC', 'America/Sao_Paulo', 'Asia/Kathmandu'),
+    })
+    .map((rule) => shown(quota(rule))),
+};
 const share = fc.double({ min: 0, max: 1.2, noNaN: true });
-const calls = fc.array(
+const steps = fc.array(
   fc.record({
-    names: fc.subarray(['a', 'b', 'c'] as const, { minLength: 1 }),
+    mode: fc.oneof(
+      { weight: 8, arbitrary: fc.constant('take' as const) },
+      {
+        weight: 5,
+        arbitrary: fc.constantFrom('peek', 'force', 'give', 'give back', 'block', 'reset'),
+      },
+    ),
+    which: fc.subarray([0, 1, 2], { minLength: 1 }),
     id: fc.constantFrom('x', 'y'),
     cost: share,
     gap: share,
@@ -24,75 +70,173 @@ const calls = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-describe('the Lua and the TypeScript of each algorithm', () => {
-  test('give the same decisions to the same requests, over several policies and any time', async () => {
-    await fc.assert(
-      fc.asyncProperty(rules, rules, rules, calls, async (a, b, c, requests) => {
-        const clock = new FakeClock();
-        const namespace = uniqueNamespace();
-        const policies = { a: gcra(a), b: fixedWindow(b), c: gcra(c) };
-        const inTypeScript = createRateLimiter({ policies, store: memoryStore(), clock });
-        const inLua = createRateLimiter({
-          policies,
-          store: redisStore({ redis: virtualTime(redis, `${namespace}:hash`, () => clock.now()), namespace }),
-          timeout: '10s',
-          onUnavailable: 'throw',
-        });
-        for (const { names, id, cost, gap } of requests) {
-          await clock.advance(Math.floor(gap ** 3 * policies[names[0] ?? 'a'].windowMs));
-          const ids = Object.fromEntries(names.map((name) => [name, [id]])) as Record<
-            'a' | 'b' | 'c',
-            string[]
-          >;
-          const options = { cost: Math.max(1, Math.round(cost ** 3 * policies[names.at(-1) ?? 'a'].limit)) };
-          const [expected, decision] = await Promise.all([
-            inTypeScript.consume(ids, options),
-            inLua.consume(ids, options),
-          ]);
-          expect(decision).toEqual({ ...expected, source: 'redis' });
-        }
-        await redis.command('DEL', `${namespace}:hash`);
-      }),
-      { numRuns: 150 },
-    );
-  }, 60_000);
+const seen = ({ fits, remaining, retryAfterMs, resetMs, blocked }: PolicyAnswer) => ({
+  fits,
+  remaining,
+  retryAfterMs,
+  resetMs,
+  blocked,
+});
 
-  test('still agree when a limit or a window is changed while its keys live', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(rules, { minLength: 2, maxLength: 4 }),
-        fc.constantFrom('gcra', 'fixedWindow'),
-        calls,
-        async (variants, algorithm, requests) => {
+describe('the Lua and the TypeScript of each algorithm', () => {
+  test.each(Object.entries(policyOf))(
+    '%s: say the same to the same requests, whatever is taken, forced, given back, blocked or reset',
+    async (_name, policy) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.tuple(policy, policy, fc.oneof(...Object.values(policyOf))),
+          fc.tuple(shadow, shadow, shadow),
+          steps,
+          async (made, shadows, calls) => {
+            const policies = made.map((each, i) => ({ ...each, shadow: shadows[i] === true && i > 0 }));
+            await compare(policies, calls);
+          },
+        ),
+        { numRuns: runs },
+      );
+    },
+    120_000,
+  );
+
+  test.each(Object.entries(policyOf))(
+    '%s: still agree when a limit or a window is changed while its keys live',
+    async (_name, policy) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(policy, { minLength: 2, maxLength: 4 }), steps, async (variants, calls) => {
+          const { inTypeScript, inLua, clock, end } = sessions();
+          for (const [i, { id, cost, gap }] of calls.entries()) {
+            const rule = variants[i % variants.length] as Policy;
+            await clock.advance(Math.floor(gap ** 3 * rule.windowMs));
+            const request: LimitRequest = {
+              mode: 'take',
+              policies: [rule],
+              keys: [id],
+              cost: Math.max(1, Math.round(cost ** 3 * rule.limit)),
+              now: clock.now(),
+            };
+            const expected = (await inTypeScript.check(request)).steps.map(seen);
+            expect((await inLua.check(request)).steps.map(seen)).toEqual(expected);
+          }
+          await end();
+        }),
+        { numRuns: runs },
+      );
+    },
+    120_000,
+  );
+});
+
+describe('the deny cache', () => {
+  test.each(Object.entries(policyOf))(
+    '%s: lets pass and denies what Redis would, whatever the costs are, and tells the same wait or a shorter one',
+    async (_name, policy) => {
+      let hits = 0;
+      await fc.assert(
+        fc.asyncProperty(policy, policy, steps, async (a, b, calls) => {
           const clock = new FakeClock();
           const namespace = uniqueNamespace();
-          const memory = memoryStore();
-          const store = redisStore({
-            redis: virtualTime(redis, `${namespace}:hash`, () => clock.now()),
-            namespace,
+          const policies = { a, b };
+          const reference = createRateLimiter({ policies, store: memoryStore(), clock });
+          const cached = createRateLimiter({
+            policies,
+            store: redisStore({
+              redis: virtualTime(redis, `${namespace}:hash`, () => clock.now()),
+              namespace,
+            }),
+            timeout: '10s',
+            onUnavailable: 'throw',
+            clock,
           });
-          const limiters = variants.map((rule) => {
-            const policies = { a: algorithm === 'gcra' ? gcra(rule) : fixedWindow(rule) };
-            return {
-              rule,
-              inTypeScript: createRateLimiter({ policies, store: memory, clock }),
-              inLua: createRateLimiter({ policies, store, timeout: '10s', onUnavailable: 'throw' }),
-            };
-          });
-          for (const [i, { id, cost, gap }] of requests.entries()) {
-            const { rule, inTypeScript, inLua } = limiters[i % limiters.length] as (typeof limiters)[number];
-            await clock.advance(Math.floor(gap ** 3 * rule.window));
-            const options = { cost: Math.max(1, Math.round(cost ** 3 * rule.limit)) };
-            const [expected, decision] = await Promise.all([
-              inTypeScript.consume({ a: [id] }, options),
-              inLua.consume({ a: [id] }, options),
-            ]);
-            expect(decision).toEqual({ ...expected, source: 'redis' });
+          for (const { mode, which, id, cost, gap } of calls) {
+            await clock.advance(Math.floor(gap ** 3 * a.windowMs));
+            const names = which.length === 1 ? (['a'] as const) : (['a', 'b'] as const);
+            const ids = Object.fromEntries(names.map((name) => [name, [id]])) as Record<'a' | 'b', string[]>;
+            const options = { cost: Math.max(1, Math.round(cost ** 3 * a.limit)) };
+            if (mode === 'give')
+              await Promise.all([reference.refund(ids, options), cached.refund(ids, options)]);
+            if (mode === 'reset') await Promise.all([reference.reset(ids), cached.reset(ids)]);
+            // The second and third meet what the first was told.
+            for (const more of [0, 0, 1]) {
+              const call = { cost: options.cost + more };
+              const [expected, decision] = await Promise.all([
+                reference.consume(ids, call),
+                cached.consume(ids, call),
+              ]);
+              expect(decision.allowed).toBe(expected.allowed);
+              expect(decision.retryAfterMs).toBeLessThanOrEqual(expected.retryAfterMs);
+              if (decision.source === 'deny-cache') hits++;
+              if (`${decision.violated}` === `${expected.violated}`) {
+                expect(decision.retryAfterMs).toBe(expected.retryAfterMs);
+              }
+            }
           }
           await redis.command('DEL', `${namespace}:hash`);
-        },
-      ),
-      { numRuns: 150 },
-    );
-  }, 60_000);
+        }),
+        { numRuns: runs },
+      );
+      expect(hits).toBeGreaterThan(10);
+    },
+    120_000,
+  );
 });
+
+function sessions(): {
+  inTypeScript: LimitSession;
+  inLua: LimitSession;
+  clock: FakeClock;
+  end: () => Promise<unknown>;
+} {
+  const clock = new FakeClock();
+  const hash = `${uniqueNamespace()}:hash`;
+  const context = { clock, timeoutMs: 10_000, onAvailable: () => {} };
+  return {
+    clock,
+    inTypeScript: memoryStore().open(context),
+    inLua: redisStore({ redis: virtualTime(redis, hash, () => clock.now()) }).open(context),
+    end: () => redis.command('DEL', hash),
+  };
+}
+
+async function compare(
+  policies: readonly Policy[],
+  calls: readonly { mode: string; which: number[]; id: string; cost: number; gap: number }[],
+): Promise<void> {
+  const { inTypeScript, inLua, clock, end } = sessions();
+  const lastAt = new Map<string, readonly [number | undefined, number | undefined]>();
+  for (const { mode, which, id, cost, gap } of calls) {
+    const chosen = which.map((i) => policies[i] as Policy);
+    const [first] = chosen as [Policy];
+    await clock.advance(Math.floor(gap ** 3 * first.windowMs));
+    const keys = which.map((i) => `${i}${id}`);
+    const now = clock.now();
+    const request = {
+      policies: chosen,
+      keys,
+      cost: Math.max(1, Math.round(cost ** 3 * (chosen.at(-1) as Policy).limit)),
+      now,
+    };
+    if (mode === 'reset') {
+      await inTypeScript.reset(keys);
+      await inLua.reset(keys);
+    } else if (mode === 'block') {
+      const durationMs = Math.max(1, Math.round(cost ** 3 * first.windowMs * 2));
+      const block = { policies: chosen, keys, durationMs, reason: 'r%20%21', now };
+      await inTypeScript.block(block);
+      await inLua.block(block);
+    } else if (mode === 'give' || mode === 'give back') {
+      const at = keys.map((key) => (mode === 'give' ? undefined : lastAt.get(key)));
+      await inTypeScript.check({ ...request, mode: 'give', at: at.map((each) => each?.[0]) });
+      await inLua.check({ ...request, mode: 'give', at: at.map((each) => each?.[1]) });
+    } else {
+      const asked: LimitRequest = { ...request, mode: mode as 'take' };
+      const expected = await inTypeScript.check(asked);
+      const answer = await inLua.check(asked);
+      expect(answer.steps.map(seen)).toEqual(expected.steps.map(seen));
+      for (const [i, key] of keys.entries()) {
+        const at = [expected.steps[i]?.at, answer.steps[i]?.at] as const;
+        if (mode !== 'peek' && at[0] !== undefined) lastAt.set(key, at);
+      }
+    }
+  }
+  await end();
+}

@@ -16,12 +16,18 @@ end
 local commands = {
   PTTL = function(key) if lives(key) then return expiry(key) - now end return -2 end,
   GET = function(key) return lives(key) and server.call('HGET', hash, 'value:' .. key) end,
+  TIME = function() return { tostring(math.floor(now / 1000)), tostring(now % 1000 * 1000) } end,
   DEL = function(key) return server.call('HDEL', hash, 'at:' .. key, 'value:' .. key) end,
   PEXPIRE = function(key, ms) return server.call('HSET', hash, 'at:' .. key, now + ms) end,
   SET = function(key, value, option, ms)
     server.call('HSET', hash, 'value:' .. key, value)
-    if option == 'PX' then return server.call('HSET', hash, 'at:' .. key, now + ms) end
+    if option == 'PX' then
+      assert(tonumber(ms) > 0)
+      server.call('HSET', hash, 'at:' .. key, now + ms)
+      return { ok = 'OK' }
+    end
     assert(option == 'KEEPTTL' and lives(key))
+    return { ok = 'OK' }
   end,
 }
 local redis = { call = function(name, ...) return commands[name](...) end }
@@ -32,7 +38,10 @@ redis.pcall = redis.call
 export function virtualTime(real: RedisExecutor, hash: string, now: () => number): RedisExecutor {
   return {
     capabilities: real.capabilities,
-    command: (name, ...args) => real.command(name, ...args),
+    command: (name, ...args) =>
+      name === 'DEL'
+        ? real.command('HDEL', hash, `at:${args[0]}`, `value:${args[0]}`)
+        : real.command(name, ...args),
     script: ({ name, lua }, keys, args) =>
       real.script({ name, lua: virtualRedis + lua }, [...keys, hash], [...args, now()]),
     scan: (prefix) => real.scan(prefix),

@@ -1,0 +1,294 @@
+import type { Clock } from '@cachekit/core';
+import { type Decision, decide, decideBlindly } from './decision.ts';
+import { DenyCache } from './deny-cache.ts';
+import { type RateLimitStoreError, storeError } from './errors.ts';
+import { LimiterListeners } from './limiter-events.ts';
+import { LocalShare } from './local-share.ts';
+import type { PolicyMetrics, RateLimitMetrics } from './metrics.ts';
+import type { Policy } from './policy.ts';
+import type { Target } from './request.ts';
+import { memoryStore } from './stores/memory.ts';
+import type { LimitRequest, LimitSession, LimitStore, PolicyAnswer, StoreAnswer } from './stores/store.ts';
+
+/**
+ * What happens when the store fails or does not answer in time.
+ *
+ * | value    | the check                                                                                     |
+ * | -------- | --------------------------------------------------------------------------------------------- |
+ * | `local`  | is counted in this process, which lets its share of the limit pass: `limit / instances`        |
+ * | `open`   | is allowed                                                                                    |
+ * | `closed` | is denied                                                                                     |
+ * | `throw`  | rejects with `RateLimitStoreError`                                                            |
+ */
+export type OnUnavailable = 'local' | 'open' | 'closed' | 'throw';
+
+/** A decision, and what gives back what it took. */
+export interface Taken {
+  readonly decision: Decision;
+  /** Where it was taken; `undefined` if nothing was. */
+  readonly session: LimitSession | undefined;
+  readonly request: LimitRequest;
+  readonly at: readonly (number | undefined)[] | undefined;
+}
+
+type Counters = { -readonly [Counter in keyof PolicyMetrics]: number };
+
+/** What a limiter is made of, besides its verbs. */
+export interface ChecksOptions {
+  readonly policies: Readonly<Record<string, Policy>>;
+  readonly store: LimitStore;
+  readonly timeoutMs: number;
+  readonly onUnavailable: OnUnavailable;
+  readonly instances: number;
+  readonly clock: Clock;
+}
+
+/**
+ * The one place that knows the order of a check: the deny cache, the store, and what replaces it when it is
+ * unavailable; and that counts what came out.
+ */
+export class Checks {
+  readonly listeners = new LimiterListeners();
+  readonly #clock: Clock;
+  readonly #store: LimitStore;
+  readonly #session: LimitSession;
+  readonly #local: LimitSession | undefined;
+  readonly #share: LocalShare;
+  readonly #onUnavailable: OnUnavailable;
+  /** Only where asking the store takes a round trip. */
+  readonly #denials: DenyCache | undefined;
+  readonly #counters = new Map<string, Counters>();
+  #available = true;
+
+  constructor({ policies, store, timeoutMs, onUnavailable, instances, clock }: ChecksOptions) {
+    this.#clock = clock;
+    this.#store = store;
+    this.#onUnavailable = onUnavailable;
+    this.#share = new LocalShare(instances);
+    this.#denials = store.name === 'memory' ? undefined : new DenyCache();
+    const context = { clock, timeoutMs, onAvailable: (available: boolean) => this.#changed(available) };
+    this.#session = store.open(context);
+    this.#local = onUnavailable === 'local' ? memoryStore().open(context) : undefined;
+    for (const name of Object.keys(policies)) this.#counters.set(name, zero());
+  }
+
+  async take(names: readonly string[], { policies, keys }: Target, cost: number): Promise<Decision> {
+    const now = this.#clock.now();
+    const denials = this.#denials;
+    if (denials !== undefined && !denials.empty) {
+      const known = this.#knownDenial(denials, names, policies, keys, cost, now);
+      if (known !== undefined) return known;
+    }
+    const request: LimitRequest = { mode: 'take', policies, keys, cost, now };
+    let answer: StoreAnswer;
+    try {
+      const asked = this.#session.check(request);
+      answer = asked instanceof Promise ? await asked : asked;
+    } catch (error) {
+      return this.#withoutStore(names, request, error).decision;
+    }
+    return this.#decided(names, request, answer);
+  }
+
+  /** As {@link take}, for what is given back or corrected later; a known denial is as good as a new one. */
+  async reserve(names: readonly string[], { policies, keys }: Target, cost: number): Promise<Taken> {
+    const now = this.#clock.now();
+    const request: LimitRequest = { mode: 'take', policies, keys, cost, now };
+    const known = this.#denials && this.#knownDenial(this.#denials, names, policies, keys, cost, now);
+    if (known !== undefined) return { decision: known, session: undefined, request, at: undefined };
+    try {
+      const answer = await this.#session.check(request);
+      const decision = this.#decided(names, request, answer);
+      const session = decision.allowed ? this.#session : undefined;
+      return { decision, session, request, at: answer.steps.map(({ at }) => at) };
+    } catch (error) {
+      return this.#withoutStore(names, request, error);
+    }
+  }
+
+  /** What {@link take} would say. Nothing is taken or counted. */
+  async peek(names: readonly string[], { policies, keys }: Target, cost: number): Promise<Decision> {
+    const request: LimitRequest = { mode: 'peek', policies, keys, cost, now: this.#clock.now() };
+    try {
+      const { steps, atomic } = await this.#session.check(request);
+      return decide(names, policies, steps, cost, this.#store.name, atomic);
+    } catch (error) {
+      const failure = storeError(this.#store.name, error);
+      if (this.#local !== undefined) {
+        const share = this.#share.of(request);
+        const { steps, atomic } = this.#local.check(share) as StoreAnswer;
+        return decide(names, share.policies, steps, share.cost, 'local', atomic, failure);
+      }
+      return this.#blindly(names, policies, failure);
+    }
+  }
+
+  /**
+   * Gives back or takes without asking, where it was taken or, if that is not said, in the store and in this process.
+   *
+   * @throws RateLimitStoreError if the store did not do it.
+   */
+  async settle(
+    mode: 'give' | 'force',
+    target: Target,
+    cost: number,
+    session?: LimitSession,
+    at?: readonly (number | undefined)[],
+  ): Promise<void> {
+    const { policies, keys } = target;
+    const request = { mode, policies, keys, cost, now: this.#clock.now(), at };
+    if (mode === 'give') this.#denials?.forget(keys);
+    if (session === undefined && mode === 'give') void this.#local?.check(this.#share.of(request));
+    try {
+      await (session ?? this.#session).check(request);
+    } catch (error) {
+      throw this.#failed(error);
+    } finally {
+      // What was read while this was under way may be remembered already.
+      if (mode === 'give') this.#denials?.forget(keys);
+    }
+  }
+
+  async block({ policies, keys }: Target, durationMs: number, reason: string): Promise<void> {
+    const request = { policies, keys, durationMs, reason, now: this.#clock.now() };
+    this.#denials?.forget(keys);
+    void this.#local?.block(request);
+    try {
+      await this.#session.block(request);
+    } catch (error) {
+      throw this.#failed(error);
+    } finally {
+      this.#denials?.forget(keys);
+    }
+  }
+
+  async reset({ keys }: Target): Promise<void> {
+    this.#denials?.forget(keys);
+    void this.#local?.reset(keys);
+    try {
+      await this.#session.reset(keys);
+    } catch (error) {
+      throw this.#failed(error);
+    } finally {
+      this.#denials?.forget(keys);
+    }
+  }
+
+  /** A decision that your `allow` or `deny` made. */
+  predicted(source: 'allow' | 'deny', names: readonly string[], { policies }: Target): Decision {
+    const decision = decideBlindly(names, policies, source);
+    this.#count(names, decision);
+    return decision;
+  }
+
+  metrics(): RateLimitMetrics {
+    const policies: Record<string, PolicyMetrics> = {};
+    for (const [name, counters] of this.#counters) policies[name] = { ...counters };
+    return { policies, available: this.#available };
+  }
+
+  resetMetrics(): void {
+    for (const name of this.#counters.keys()) this.#counters.set(name, zero());
+  }
+
+  #decided(names: readonly string[], request: LimitRequest, { steps, atomic }: StoreAnswer): Decision {
+    const { policies, keys, cost, now } = request;
+    const decision = decide(names, policies, steps, cost, this.#store.name, atomic);
+    if (!decision.allowed && this.#denials !== undefined) {
+      for (let i = 0; i < steps.length; i++) {
+        const step = steps[i] as PolicyAnswer;
+        const policy = policies[i] as Policy;
+        if (!step.fits && !policy.shadow) this.#denials.remember(keys[i] as string, policy, cost, step, now);
+      }
+    }
+    this.#count(names, decision);
+    this.#tell(decision, keys);
+    return decision;
+  }
+
+  #knownDenial(
+    denials: DenyCache,
+    names: readonly string[],
+    policies: readonly Policy[],
+    keys: readonly string[],
+    cost: number,
+    now: number,
+  ): Decision | undefined {
+    let denied = false;
+    const steps: PolicyAnswer[] = [];
+    for (let i = 0; i < keys.length; i++) {
+      const policy = policies[i] as Policy;
+      const step = policy.shadow ? undefined : denials.find(keys[i] as string, policy, cost, now);
+      if (step !== undefined) denied = true;
+      steps.push(step ?? unknown);
+    }
+    if (!denied) return undefined;
+    const decision = decide(names, policies, steps, cost, 'deny-cache', true);
+    for (const name of decision.violated) (this.#counters.get(name) as Counters).denyCacheHits++;
+    this.#count(names, decision);
+    this.#tell(decision, keys);
+    return decision;
+  }
+
+  #withoutStore(names: readonly string[], request: LimitRequest, error: unknown): Taken {
+    const failure = this.#failed(error);
+    for (const name of names) {
+      const counters = this.#counters.get(name) as Counters;
+      counters.fallback++;
+      if (failure.timedOut) counters.timeouts++;
+    }
+    if (this.#local === undefined) {
+      const decision = this.#blindly(names, request.policies, failure);
+      this.#count(names, decision);
+      return { decision, session: undefined, request, at: undefined };
+    }
+    const share = this.#share.of({ ...request, now: this.#clock.now() });
+    // The memory store answers at once.
+    const { steps, atomic } = this.#local.check(share) as StoreAnswer;
+    const decision = decide(names, share.policies, steps, share.cost, 'local', atomic, failure);
+    this.#count(names, decision);
+    this.#tell(decision, request.keys);
+    const session = decision.allowed ? this.#local : undefined;
+    return { decision, session, request: share, at: steps.map(({ at }) => at) };
+  }
+
+  #blindly(names: readonly string[], policies: readonly Policy[], failure: RateLimitStoreError): Decision {
+    if (this.#onUnavailable === 'throw' || this.#onUnavailable === 'local') throw failure;
+    return decideBlindly(names, policies, this.#onUnavailable, failure);
+  }
+
+  #count(names: readonly string[], { allowed, violated, shadowed }: Decision): void {
+    if (allowed) for (const name of names) (this.#counters.get(name) as Counters).allowed++;
+    for (const name of violated) (this.#counters.get(name) as Counters).denied++;
+    for (const name of shadowed) (this.#counters.get(name) as Counters).shadowed++;
+  }
+
+  #tell(decision: Decision, keys: readonly string[]): void {
+    if (decision.allowed && decision.shadowed.length === 0) return;
+    if (this.listeners.has('denied')) this.listeners.emit('denied', { decision, keys });
+  }
+
+  #failed(error: unknown): RateLimitStoreError {
+    const failure = storeError(this.#store.name, error);
+    if (this.listeners.has('failed')) this.listeners.emit('failed', { error: failure });
+    return failure;
+  }
+
+  #changed(available: boolean): void {
+    this.#available = available;
+    this.listeners.emit(available ? 'available' : 'unavailable', {});
+  }
+}
+
+const unknown: PolicyAnswer = {
+  fits: true,
+  expiresAt: 0,
+  value: 0,
+  remaining: undefined,
+  retryAfterMs: 0,
+  resetMs: undefined,
+};
+
+function zero(): Counters {
+  return { allowed: 0, denied: 0, shadowed: 0, fallback: 0, timeouts: 0, denyCacheHits: 0 };
+}

@@ -1,0 +1,225 @@
+import type { RedisExecutor, RedisScript } from '@cachekit/core';
+import type { Algorithm } from '../algorithms/algorithm.ts';
+import { RateLimitStoreError } from '../errors.ts';
+import type { Policy } from '../policy.ts';
+import { within } from '../within.ts';
+import { Breaker } from './breaker.ts';
+import { hashSlot } from './hash-slot.ts';
+import { Lane, type Passenger, type Road } from './lane.ts';
+import { limitScript, takeScript } from './limit-script.ts';
+import { AnyRequest, SingleTake } from './passengers.ts';
+import { ServerClock } from './server-clock.ts';
+import { groupsOf, notAsked, restored } from './slot-groups.ts';
+import type {
+  BlockRequest,
+  LimitRequest,
+  LimitSession,
+  PolicyAnswer,
+  StoreAnswer,
+  StoreContext,
+} from './store.ts';
+
+// Masters own ranges of slots, so that slots with the same upper bits mostly fail together.
+const slotsPerBreaker = 256;
+
+/** The store as one limiter uses it: lanes of checks to Redis, and a breaker in front of them. */
+export class RedisSession implements LimitSession {
+  readonly #redis: RedisExecutor;
+  readonly #context: StoreContext;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #breakers = new Map<number, Breaker>();
+  #open = 0;
+  readonly #road: Road;
+
+  constructor(redis: RedisExecutor, context: StoreContext) {
+    this.#redis = redis;
+    this.#context = context;
+    this.#road = {
+      redis,
+      clock: context.clock,
+      timeoutMs: context.timeoutMs,
+      serverClock: new ServerClock(context.clock),
+      answered: (slot) => this.#breakerOf(slot).succeeded(),
+      unanswered: (slot, key, checks) => this.#breakerOf(slot).failed(checks, key),
+      idle: (name) => {
+        if (redis.capabilities.cluster) this.#lanes.delete(name);
+      },
+    };
+  }
+
+  check(request: LimitRequest): Promise<StoreAnswer> {
+    if (!this.#redis.capabilities.cluster || request.keys.length === 1) return this.#send(request);
+    const groups = groupsOf(request);
+    if (groups.length === 1) return this.#send(request);
+    return request.mode === 'take' ? this.#takeAcross(request, groups) : this.#askAcross(request, groups);
+  }
+
+  async block({ policies, keys, durationMs, reason, now }: BlockRequest): Promise<void> {
+    const each = keys.map((key, i) => {
+      const request = {
+        mode: 'block' as const,
+        policies: [policies[i] as Policy],
+        keys: [key],
+        cost: durationMs,
+        now,
+      };
+      return this.#board(
+        request.keys,
+        (destination) => new AnyRequest({ ...request, at: [reason] }, destination),
+      );
+    });
+    await Promise.all(each);
+  }
+
+  async reset(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((key) => this.#redis.command('DEL', key)));
+  }
+
+  #send(request: LimitRequest): Promise<StoreAnswer> {
+    const [policy] = request.policies;
+    if (request.keys.length === 1 && request.mode === 'take' && policy?.shadow === false) {
+      return this.#board(
+        request.keys,
+        (destination) => new SingleTake(request, destination),
+        policy.algorithm,
+      );
+    }
+    return this.#board(request.keys, (destination) => new AnyRequest(request, destination));
+  }
+
+  #board(
+    keys: readonly string[],
+    passengerFor: (destination: ConstructorParameters<typeof SingleTake>[1]) => Passenger,
+    single?: Algorithm,
+  ): Promise<StoreAnswer> {
+    return new Promise((resolve, reject) => {
+      const slot = this.#redis.capabilities.cluster ? hashSlot(keys[0] as string) : 0;
+      const breaker = this.#breakerOf(slot);
+      if (!breaker.allows(keys[0] as string)) {
+        reject(new RateLimitStoreError('redis', 'Redis does not answer, and is not asked until it does'));
+        return;
+      }
+      const lane = this.#laneOf(slot, single);
+      let tries = 0;
+      const again = (): void => {
+        if (tries++ > 0) reject(new RateLimitStoreError('redis', 'The clock of redis moves too fast'));
+        else lane.add(passenger);
+      };
+      const passenger = passengerFor({ resolve, reject, again });
+      lane.add(passenger);
+    });
+  }
+
+  /** One slot after the other; what was taken is given back if a later one says no or fails. */
+  async #takeAcross(request: LimitRequest, groups: readonly (readonly number[])[]): Promise<StoreAnswer> {
+    const steps: PolicyAnswer[] = request.policies.map(notAsked);
+    const taken: {
+      readonly group: readonly number[];
+      readonly part: LimitRequest;
+      readonly steps: readonly PolicyAnswer[];
+    }[] = [];
+    let denied = false;
+    try {
+      for (const group of groups) {
+        const part = partOf(request, group);
+        const answer = await this.#send(part);
+        for (const [i, index] of group.entries()) {
+          const step = answer.steps[i] as PolicyAnswer;
+          steps[index] = step;
+          if (!step.fits && !(request.policies[index] as Policy).shadow) denied = true;
+        }
+        if (denied) break;
+        taken.push({ group, part, steps: answer.steps });
+      }
+    } catch (error) {
+      await Promise.allSettled(taken.map(({ part, steps: each }) => this.#undo(part, each)));
+      throw error;
+    }
+    if (!denied) return { steps, atomic: false };
+    // What cannot be given back stays taken: nobody passes who should not.
+    await Promise.allSettled(taken.map(({ part, steps: each }) => this.#undo(part, each)));
+    for (const { group, part, steps: each } of taken) {
+      for (const [i, index] of group.entries()) {
+        steps[index] = restored(each[i] as PolicyAnswer, part.policies[i] as Policy, request.cost);
+      }
+    }
+    return { steps, atomic: false };
+  }
+
+  #undo(part: LimitRequest, steps: readonly PolicyAnswer[]): Promise<StoreAnswer> {
+    // A shadow policy that said no took nothing.
+    const took = steps.flatMap(({ fits }, i) => (fits ? [i] : []));
+    return this.#send({ ...partOf(part, took), mode: 'give', at: took.map((i) => steps[i]?.at) });
+  }
+
+  async #askAcross(request: LimitRequest, groups: readonly (readonly number[])[]): Promise<StoreAnswer> {
+    const answers = await Promise.all(groups.map((group) => this.#send(partOf(request, group))));
+    const steps: PolicyAnswer[] = [];
+    for (const [i, group] of groups.entries()) {
+      for (const [j, index] of group.entries()) {
+        const step = answers[i]?.steps[j];
+        if (step !== undefined) steps[index] = step;
+      }
+    }
+    return { steps, atomic: false };
+  }
+
+  #laneOf(slot: number, single: Algorithm | undefined): Lane {
+    const name = single === undefined ? `${slot}` : `${slot}${single.version}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      const scriptOf = single === undefined ? scriptOfAny : (): RedisScript => takeScript(single);
+      lane = new Lane(name, slot, this.#road, scriptOf);
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  #breakerOf(slot: number): Breaker {
+    const bucket = Math.floor(slot / slotsPerBreaker);
+    let breaker = this.#breakers.get(bucket);
+    if (breaker === undefined) {
+      breaker = new Breaker(
+        this.#context.clock,
+        (key) => this.#probe(key),
+        (closed) => this.#changed(closed),
+      );
+      this.#breakers.set(bucket, breaker);
+    }
+    return breaker;
+  }
+
+  #changed(closed: boolean): void {
+    const before = this.#open;
+    this.#open += closed ? -1 : 1;
+    if (before === 0 || this.#open === 0) this.#context.onAvailable(closed);
+  }
+
+  /** Asks for nothing: the deadline has passed, so the script replies its time alone. */
+  async #probe(key: string): Promise<void> {
+    const { clock, timeoutMs } = this.#context;
+    const reply = await within(this.#redis.script(probeScript, [key], [1]), timeoutMs, clock, 'redis');
+    if (!Array.isArray(reply) || !Number.isSafeInteger(reply[0])) throw new TypeError('Not the limit script');
+    this.#road.serverClock.learned(reply[0]);
+  }
+}
+
+const probeScript = limitScript([]);
+
+function scriptOfAny(passengers: readonly Passenger[]): RedisScript {
+  const algorithms = new Map<string, Algorithm>();
+  for (const passenger of passengers) {
+    for (const { algorithm } of (passenger as AnyRequest).policies)
+      algorithms.set(algorithm.version, algorithm);
+  }
+  return limitScript([...algorithms.values()].sort((a, b) => (a.version < b.version ? -1 : 1)));
+}
+
+function partOf(request: LimitRequest, indexes: readonly number[]): LimitRequest {
+  return {
+    ...request,
+    policies: indexes.map((index) => request.policies[index] as Policy),
+    keys: indexes.map((index) => request.keys[index] as string),
+    at: request.at && indexes.map((index) => request.at?.[index]),
+  };
+}
