@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { metricsHandler, withCache } from '../src/http/index.ts';
 import { createCache, isCacheKitError } from '../src/index.ts';
-import { FakeClock } from '../src/testing/index.ts';
+import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
 import { devices, keys, settled, stats } from './keys.ts';
 
 const get = (headers: Record<string, string> = {}, method = 'GET') =>
@@ -69,6 +69,78 @@ describe('withCache()', () => {
     const { handler } = setup();
     await handler(get());
     expect((await handler(get({ 'X-CacheKit-Clock': clock }))).headers.get('X-Cache')).toBe('HIT');
+  });
+
+  test('answers a client that holds the value already with 304 and no body', async () => {
+    const { handler, cache } = setup();
+    const first = await handler(get());
+    const etag = first.headers.get('ETag') ?? '';
+    expect(etag).toMatch(/^W\/"[0-9a-z]+"$/);
+    for (const held of [etag, `"other", ${etag}`, etag.slice(2), '*']) {
+      const response = await handler(get({ 'If-None-Match': held }));
+      expect(response.status).toBe(304);
+      expect(await response.text()).toBe('');
+      expect(Object.fromEntries(response.headers)).toEqual({
+        etag,
+        'x-cache': 'HIT',
+        age: '0',
+        'cache-control': 'private, max-age=300, stale-while-revalidate=150',
+        vary: 'X-CacheKit-Clock',
+      });
+    }
+    await cache.invalidate(devices);
+    const second = await handler(get({ 'If-None-Match': etag }));
+    expect(second.status).toBe(200);
+    expect(await second.json()).toEqual({ version: 2 });
+    expect(second.headers.get('ETag')).not.toBe(etag);
+  });
+
+  test.each(['', '"other"', 'W/"other"', 'garbage', '"'])('sends the value for the held %j', async (held) => {
+    const { handler } = setup();
+    await handler(get());
+    expect((await handler(get({ 'If-None-Match': held }))).status).toBe(200);
+  });
+
+  test('gives the same tag in every process and from every tier', async () => {
+    const clock = new FakeClock();
+    const remote = new MemoryRemote({ clock });
+    const tags: unknown[] = [];
+    for (const memory of [undefined, false] as const) {
+      const cache = createCache({
+        clock,
+        remote: memoryRemoteTier({ remote }),
+        ...(memory === false && { memory }),
+      });
+      const handler = withCache(cache, { key: () => devices, load: async () => ({ a: 1 }) });
+      for (let request = 0; request < 3; request++) {
+        const response = await handler(get());
+        expect(await response.text()).toBe('{"a":1}');
+        tags.push(response.headers.get('ETag'));
+      }
+    }
+    expect(new Set(tags).size).toBe(1);
+  });
+
+  test('takes the tag that a response brings', async () => {
+    const { cache } = setup();
+    const handler = withCache(cache, {
+      key: () => devices,
+      load: async () => 'x',
+      respond: (value) => new Response(value as string, { headers: { ETag: '"mine"' } }),
+    });
+    expect((await handler(get())).headers.get('ETag')).toBe('"mine"');
+    expect((await handler(get({ 'If-None-Match': '"mine"' }))).status).toBe(304);
+  });
+
+  test('hands on what the framework calls it with', async () => {
+    const { cache } = setup();
+    const handler = withCache(cache, {
+      key: (_request, { params }: { params: { limit: number } }) =>
+        keys.calls({ tenant: 'acme', limit: params.limit }),
+      load: async (_request, _loading, { params }: { params: { limit: number } }) => params.limit,
+    });
+    expect(await (await handler(get(), { params: { limit: 7 } })).json()).toBe(7);
+    expect(await (await handler(get(), { params: { limit: 8 } })).json()).toBe(8);
   });
 
   test('passes the error of a loader, a key or a response on unchanged', async () => {

@@ -26,7 +26,7 @@ export function minClockOf(headers: Headers): TierClock | undefined {
  * | `Age`           | seconds since the load began, so that a browser does not add `ttl` to `ttl` |
  * | `Vary`          | `X-CacheKit-Clock` beside what it says already                             |
  *
- * Seconds are whole. A response that is no success gets `X-Cache` and `Vary` alone.
+ * Seconds are whole. A response that is neither a success nor a 304 gets `X-Cache` and `Vary` alone.
  *
  * @see RFC 9111, RFC 5861
  */
@@ -35,7 +35,7 @@ export function setCacheHeaders(response: Response, read: Omit<CacheRead<unknown
   headers.set('X-Cache', read.state.toUpperCase());
   const vary = headers.get('Vary');
   headers.set('Vary', vary === null ? clockHeader : `${vary}, ${clockHeader}`);
-  if (!response.ok || headers.has('Cache-Control')) return;
+  if (!(response.ok || response.status === 304) || headers.has('Cache-Control')) return;
   const seconds = Math.floor(read.ttlMs / 1_000);
   headers.set(
     'Cache-Control',
