@@ -12,12 +12,43 @@ export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/even
 export {
   createRefresher,
   type Freshness,
+  type Reconciliation,
   type Refresher,
   type RefresherOptions,
+  type RefreshOptions,
   type WaitOptions,
 } from './refresh/refresher.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';
 export type { ViewStatus } from './refresh/status.ts';
+export type { Rollup } from './rollup/compiled-rollup.ts';
+export type { RollupKey } from './rollup/key.ts';
+export { type Bucket, type BucketOptions, type BucketUnit, bucket } from './rollup/key.ts';
+export {
+  avg,
+  count,
+  countDistinct,
+  Measure,
+  type MeasureKind,
+  max,
+  min,
+  type OfColumn,
+  sum,
+} from './rollup/measure.ts';
+export {
+  type DerivedColumn,
+  defineRollup,
+  type RollupDefinition,
+  type RollupDerived,
+  type RollupDimension,
+  type RollupKeys,
+  type RollupMeasures,
+  type RollupOptions,
+  type RollupScope,
+  type RollupsOf,
+  rollupsOf,
+} from './rollup/rollup.ts';
+export type { InferDatabase, RollupRow } from './rollup/row.ts';
+export type { SqlType, ValueOf } from './rollup/sql-type.ts';
 export type { QueryReference } from './sql/references.ts';
 export {
   defineView,

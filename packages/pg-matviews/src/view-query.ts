@@ -7,9 +7,11 @@ import { scanSql } from './sql/scan.ts';
  *
  * A Kysely query fits as it is. The values become constants of the definition.
  */
-export interface Compilable {
+export interface Compilable<Row = unknown> {
   /** Called once, when the view is defined. */
   compile(): { readonly sql: string; readonly parameters: readonly unknown[] };
+  /** Never called; says the type of a row. */
+  execute?(): Promise<readonly Row[]>;
 }
 
 /**

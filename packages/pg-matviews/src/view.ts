@@ -1,14 +1,23 @@
 import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { MissingUniqueIndexError } from './errors.ts';
 import { assertIdentifier } from './identifier.ts';
+import type { Rollup } from './rollup/compiled-rollup.ts';
 import { type QueryReference, referencesOf } from './sql/references.ts';
 import { scanSql } from './sql/scan.ts';
 import { servesConcurrently, type ViewIndex, type ViewIndexOptions, viewIndex } from './view-index.ts';
 import { type Compilable, viewQuery } from './view-query.ts';
 import { type ViewSource, type ViewSourceOptions, viewSource } from './view-source.ts';
 
-/** A plain view is computed at every read; a materialized one is stored and refreshed. */
-export type ViewKind = 'view' | 'materialized';
+/**
+ * A plain view is computed at every read; a materialized one is stored and refreshed as a whole; of a rollup only the
+ * groups that changed are computed again.
+ */
+export type ViewKind = 'view' | 'materialized' | 'rollup';
+
+/** Whether views of that kind hold rows that are refreshed. */
+export function isStored(kind: ViewKind | undefined): boolean {
+  return kind === 'materialized' || kind === 'rollup';
+}
 
 /**
  * How a materialized view is refreshed.
@@ -24,17 +33,17 @@ export type ViewKind = 'view' | 'materialized';
 export type RefreshMode = 'auto' | 'concurrently' | 'plain';
 
 /** What a view is. */
-export interface ViewOptions {
+export interface ViewOptions<Name extends string = string, Row = unknown> {
   /** Its name in the database, taken literally; one of its kind per database. */
-  readonly name: string;
-  readonly kind: ViewKind;
+  readonly name: Name;
+  readonly kind: 'view' | 'materialized';
   /** A view may use views of lower layers only; views without a layer are not checked. */
   readonly layer?: number;
   /** The SELECT: SQL, or a query builder's query. Unqualified names are found in the schema of the views, then in `public`. */
-  readonly query: string | Compilable;
+  readonly query: string | Compilable<Row>;
   /** Materialized views only. */
   readonly indexes?: readonly ViewIndexOptions[];
-  /** The column of the view that says whose row it is. */
+  /** The column of the view that says whose row it is. A plain view that has one is told of when a view it reads is refreshed. */
   readonly tenant?: string;
   /** Tables whose writes mark a materialized view for refresh. Views it uses mark it by themselves. */
   readonly sources?: Readonly<Record<string, ViewSourceOptions>>;
@@ -42,9 +51,9 @@ export interface ViewOptions {
   readonly refresh?: RefreshMode;
 }
 
-/** A view that {@link defineView} found right. */
-export interface ViewDefinition {
-  readonly name: string;
+/** A view that {@link defineView} or `defineRollup` found right. */
+export interface ViewDefinition<Name extends string = string, Row = unknown> {
+  readonly name: Name;
   readonly kind: ViewKind;
   readonly layer: number | undefined;
   /** One SELECT without placeholders. */
@@ -55,6 +64,10 @@ export interface ViewDefinition {
   readonly tenant: string | undefined;
   readonly sources: readonly ViewSource[];
   readonly refresh: RefreshMode;
+  /** What only a rollup has. */
+  readonly rollup?: Rollup;
+  /** Only for types: what a row of the view is. */
+  readonly row?: Row;
 }
 
 const known = ['name', 'kind', 'layer', 'query', 'indexes', 'tenant', 'sources', 'refresh'];
@@ -77,7 +90,9 @@ const known = ['name', 'kind', 'layer', 'query', 'indexes', 'tenant', 'sources',
  *   sources: { calls: { tenant: 'user_id' } },
  * });
  */
-export function defineView(options: ViewOptions): ViewDefinition {
+export function defineView<const Name extends string, Row = Record<string, unknown>>(
+  options: ViewOptions<Name, Row>,
+): ViewDefinition<Name, Row> {
   assertKnownOptions('defineView', options, known);
   const { name, kind, layer, tenant } = options;
   assertIdentifier(name, 'defineView: name');

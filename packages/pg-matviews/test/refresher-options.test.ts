@@ -29,7 +29,7 @@ describe('createRefresher()', () => {
     await expect(refresher.refresh('stored', { within: 5 } as never)).rejects.toMatchObject({
       code: 'INVALID_CONFIGURATION',
     });
-    await expect(refresher.waitFresh('plain')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(refresher.refresh('plain')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 });
 

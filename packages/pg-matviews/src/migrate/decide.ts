@@ -1,8 +1,10 @@
 import type { SqlExecutor } from '@cachekit/core';
+import { liveName } from '../rollup/rollup.ts';
 import type { ViewDefinition } from '../view.ts';
 import type { ViewDrift } from './drift.ts';
 import { type ExistingView, readDependants } from './existing.ts';
 import type { ViewRecord } from './records.ts';
+import type { WantedRollup } from './rollups.ts';
 import { get, type Situation } from './situation.ts';
 
 /**
@@ -55,32 +57,49 @@ export function isRebuilt(decisions: ReadonlyMap<string, Decision>, view: ViewDe
 export async function decideAll(
   sql: SqlExecutor,
   situation: Situation,
+  rollups: ReadonlyMap<string, WantedRollup>,
   choices: PlanChoices,
 ): Promise<Decisions> {
   const { schema, views, records, existing } = situation;
   const drifts: ViewDrift[] = [];
-  const byName = new Map(views.map((view) => [view.name, decide(view, situation, choices, drifts)]));
+  const byName = new Map(
+    views.map((view) => [view.name, decide(view, situation, rollups.get(view.name), choices, drifts)]),
+  );
   const orphans = records.views.filter(
     (record) => record.schema === schema && !views.some(({ name }) => name === record.name),
   );
   const pruned = choices.prune ? orphans : [];
-  const gone = [...views.filter((view) => isRebuilt(byName, view)), ...pruned].flatMap(
-    ({ name }) => existing.get(name)?.oid ?? [],
+  // The exact view of a rollup goes and comes with it.
+  const ownerOf = new Map(
+    records.views.filter(({ rollup }) => rollup !== null).map(({ name }) => [liveName(name), name]),
   );
-  const strangers: ExistingView[] = [];
-  for (const dependant of await readDependants(sql, gone)) {
-    const decision = dependant.schema === schema ? byName.get(dependant.name) : undefined;
-    if (decision === undefined) strangers.push(dependant);
-    else if (decision.action !== 'drift') {
-      byName.set(dependant.name, { action: 'replace', reason: 'a view it uses is replaced' });
+  const prunedNames = new Set(pruned.map(({ name }) => name));
+  for (;;) {
+    const gone = [...views.filter((view) => isRebuilt(byName, view)), ...pruned].flatMap(({ name }) =>
+      [name, ...(ownerOf.has(liveName(name)) ? [liveName(name)] : [])].flatMap(
+        (one) => existing.get(one)?.oid ?? [],
+      ),
+    );
+    const strangers: ExistingView[] = [];
+    let grown = false;
+    for (const dependant of await readDependants(sql, gone)) {
+      const owner = ownerOf.get(dependant.name) ?? dependant.name;
+      const decision = dependant.schema === schema ? byName.get(owner) : undefined;
+      if (decision === undefined) {
+        if (dependant.schema !== schema || !prunedNames.has(owner)) strangers.push(dependant);
+      } else if (decision.action !== 'drift' && decision.action !== 'replace') {
+        byName.set(owner, { action: 'replace', reason: 'a view it uses is replaced' });
+        grown ||= owner !== dependant.name;
+      }
     }
+    if (!grown) return { byName, strangers, orphans, pruned, drifts };
   }
-  return { byName, strangers, orphans, pruned, drifts };
 }
 
 function decide(
   view: ViewDefinition,
   situation: Situation,
+  rollup: WantedRollup | undefined,
   choices: PlanChoices,
   drifts: ViewDrift[],
 ): Decision {
@@ -95,13 +114,45 @@ function decide(
     drifts.push({ view: view.name, what: 'missing' });
     return { action: 'create', reason: 'it is gone from the database' };
   }
+  if (rollup !== undefined) return decideRollup(view, situation, rollup, record, drifted, drifts);
   const kind = view.kind === 'view' ? 'v' : 'm';
   const definition = get(situation.wanted, view.name).definition;
-  if (current.kind === kind && current.definition === definition) return { action: 'unchanged' };
+  const wasRollup = record?.kind === 'rollup';
+  if (current.kind === kind && current.definition === definition && !wasRollup)
+    return { action: 'unchanged' };
   if (record === undefined) return drifted('unknown', 'a different view of that name was never applied');
-  const kindThen = record.kind === 'view' ? 'v' : 'm';
+  const kindThen = record.kind === 'materialized' ? 'm' : 'v';
   if (current.kind !== kindThen || (record.sameServer && current.definition !== record.definition)) {
     return drifted('definition', 'it was changed in the database');
   }
-  return { action: 'replace', reason: current.kind === kind ? 'its definition changed' : 'its kind changed' };
+  return {
+    action: 'replace',
+    reason: current.kind === kind && !wasRollup ? 'its definition changed' : 'its kind changed',
+  };
+}
+
+function decideRollup(
+  view: ViewDefinition,
+  situation: Situation,
+  wanted: WantedRollup,
+  record: ViewRecord | undefined,
+  drifted: (what: ViewDrift['what'], reason: string) => Decision,
+  drifts: ViewDrift[],
+): Decision {
+  const current = get(situation.existing, view.name);
+  const live = situation.existing.get(liveName(view.name));
+  if (record === undefined) return drifted('unknown', 'a different view of that name was never applied');
+  if (record.rollup === null) return { action: 'replace', reason: 'its kind changed' };
+  if (live === undefined || !record.rollup.present) {
+    drifts.push({ view: view.name, what: 'missing' });
+    return { action: 'replace', reason: 'a part of it is gone from the database' };
+  }
+  if (
+    record.sameServer &&
+    (current.definition !== record.definition || live.definition !== record.rollup.live)
+  ) {
+    return drifted('definition', 'it was changed in the database');
+  }
+  if (record.rollup.spec === wanted.spec) return { action: 'unchanged' };
+  return { action: 'replace', reason: 'its definition changed' };
 }

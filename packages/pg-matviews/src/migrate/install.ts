@@ -1,5 +1,6 @@
 import type { SqlExecutor, SqlResult } from '@cachekit/core';
 import { installOutbox } from '@cachekit/core/postgres';
+import { refreshFunctionSql } from '../sql/refresh-function.ts';
 import { stateTablesSql } from '../sql/state-tables.ts';
 
 /** Name of the outbox that tells which keys of which views a refresh changed: `cachekit.view_change`. */
@@ -8,7 +9,7 @@ export const viewOutbox = 'view_change';
 /** Creates what this package keeps in schema `cachekit`, inside the caller's transaction. */
 export async function install(sql: SqlExecutor): Promise<void> {
   await installOutbox(sql, viewOutbox);
-  for (const statement of stateTablesSql) await sql.query(statement);
+  for (const statement of [...stateTablesSql, refreshFunctionSql(viewOutbox)]) await sql.query(statement);
 }
 
 /** The statements {@link install} runs on a database that has nothing yet; each can be repeated. */

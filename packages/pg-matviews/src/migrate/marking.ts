@@ -68,7 +68,11 @@ export function markingSql(table: SourceTable, rules: readonly MarkRule[]): stri
   }
   const types = new Map(table.columns.map(({ name, type }) => [name, type]));
   const body = markFunctionBody(table.name, rules, types);
-  const statements = table.installed === body ? [] : [markFunctionSql(table.name, body)];
+  // Writers that run the function as it was have ended when it changes: none of them marks by the old rules alone.
+  const statements =
+    table.installed === body
+      ? []
+      : [`LOCK TABLE ${table.name} IN SHARE ROW EXCLUSIVE MODE`, markFunctionSql(table.name, body)];
   for (const { name, triggers } of table.tables) {
     for (const event of markEvents) {
       const trigger = markTriggerName(event);

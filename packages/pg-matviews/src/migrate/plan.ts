@@ -1,7 +1,7 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
 import { wakeSubject } from '../sql/mark-trigger.ts';
-import type { ViewDefinition } from '../view.ts';
+import { isStored, type ViewDefinition } from '../view.ts';
 import { type Decisions, decideAll, isRebuilt, type PlanAction, type PlanChoices } from './decide.ts';
 import type { ViewDrift } from './drift.ts';
 import { wantedEdges } from './edges.ts';
@@ -11,6 +11,15 @@ import { markingSql, marksCompletely, unmarkedTables, wantedSources } from './ma
 import { rebuildSql } from './rebuild.ts';
 import { forgetViewSql, recordEdgesSql, recordSourcesSql, recordViewSql } from './record-sql.ts';
 import type { EdgeRecord, Records, SourceRecord, ViewRecord } from './records.ts';
+import {
+  dropRollupSql,
+  logMark,
+  markRollupSql,
+  programFor,
+  recordRollupSql,
+  type WantedRollup,
+  wantedRollup,
+} from './rollups.ts';
 import { same } from './same.ts';
 import { get, lookAt, type Situation } from './situation.ts';
 import { readSourceTable, type SourceTable } from './source-table.ts';
@@ -46,12 +55,27 @@ export async function planMigration(
 ): Promise<Migration> {
   const situation = await lookAt(sql, schema, definitions);
   const { views, records, wanted } = situation;
-  const decisions = await decideAll(sql, situation, choices);
-  const sources = await readWantedSources(sql, situation);
+  const tables = await readTables(sql, views);
+  const kinds = new Map(views.map((view) => [view.name, view.kind]));
+  const rollups = new Map(
+    views
+      .filter(({ kind }) => kind === 'rollup')
+      .map((view) => {
+        const record = records.views.find(({ name }) => name === view.name);
+        return [
+          view.name,
+          wantedRollup(schema, view, get(wanted, view.name), tables, kinds, record),
+        ] as const;
+      }),
+  );
+  const decisions = await decideAll(sql, situation, rollups, choices);
+  const sources: Sources = new Map(
+    views.map((view) => [view.name, wantedSources(view, get(wanted, view.name), tables)]),
+  );
   const edges = wantedEdges(views, wanted);
 
-  const statements = rebuildSql(situation, decisions);
-  statements.push(...alterSql(situation, decisions, sources));
+  const statements = rebuildSql(situation, decisions, rollups);
+  statements.push(...alterSql(situation, decisions, sources, rollups));
   statements.push(...edgesSql(views, records, edges));
   for (const view of views) {
     const now = get(sources, view.name);
@@ -60,8 +84,16 @@ export async function planMigration(
     if (changed) statements.push(...recordSourcesSql(view.name, now));
   }
   for (const { name } of decisions.pruned) statements.push(...forgetViewSql(name));
-  statements.push(...(await markingStatements(sql, records, sources, decisions)));
-  statements.push(...firstMarksSql(situation, decisions, sources, edges));
+  statements.push(...(await markingStatements(sql, situation, sources, decisions, rollups)));
+  statements.push(...firstMarksSql(situation, decisions, sources, edges, rollups));
+  for (const { name, rollup } of records.views) {
+    const view = views.find((one) => one.name === name);
+    const gone =
+      view === undefined
+        ? decisions.pruned.some((one) => one.name === name)
+        : isRebuilt(decisions.byName, view);
+    if (gone && rollup !== null) statements.push(...dropRollupSql(name, rollup.version));
+  }
 
   const entries = views.map((view): PlanEntry => {
     const { action, reason } = get(decisions.byName, view.name);
@@ -76,13 +108,16 @@ export async function planMigration(
 
 type Sources = ReadonlyMap<string, readonly SourceRecord[]>;
 
-async function readWantedSources(sql: SqlExecutor, { views, wanted }: Situation): Promise<Sources> {
+async function readTables(
+  sql: SqlExecutor,
+  views: readonly ViewDefinition[],
+): Promise<ReadonlyMap<string, SourceTable>> {
   const tables = new Map<string, SourceTable>();
   for (const name of new Set(views.flatMap((view) => view.sources.map(({ table }) => table)))) {
     const table = await readSourceTable(sql, name);
     if (table !== undefined) tables.set(name, table);
   }
-  return new Map(views.map((view) => [view.name, wantedSources(view, get(wanted, view.name), tables)]));
+  return tables;
 }
 
 function sourcesThen(records: Records, view: ViewDefinition): SourceRecord[] {
@@ -90,16 +125,26 @@ function sourcesThen(records: Records, view: ViewDefinition): SourceRecord[] {
 }
 
 /** Indexes of the views whose rows stay, and the records of all that changed. */
-function alterSql(situation: Situation, decisions: Decisions, sources: Sources): string[] {
+function alterSql(
+  situation: Situation,
+  decisions: Decisions,
+  sources: Sources,
+  rollups: ReadonlyMap<string, WantedRollup>,
+): string[] {
   const { schema, views, records, existing } = situation;
   const statements: string[] = [];
   const recorded: string[] = [];
   for (const view of views) {
     if (isRebuilt(decisions.byName, view)) {
+      const rollup = rollups.get(view.name);
+      if (rollup !== undefined) {
+        recorded.push(...recordRollupSql(schema, view, rollup));
+        continue;
+      }
       recorded.push(recordViewSql(schema, view, view.kind === 'materialized'));
       continue;
     }
-    if (get(decisions.byName, view.name).action === 'drift') continue;
+    if (get(decisions.byName, view.name).action === 'drift' || view.kind === 'rollup') continue;
     const current = get(existing, view.name);
     const record = records.views.find(({ name }) => name === view.name);
     const indexes = indexChanges(schema, view, current, record);
@@ -135,32 +180,44 @@ function firstMarksSql(
   decisions: Decisions,
   sources: Sources,
   edges: readonly EdgeRecord[],
+  rollups: ReadonlyMap<string, WantedRollup>,
 ): string[] {
   const begins = views.filter((view) => {
+    if (!isStored(view.kind)) return false;
     const now = get(sources, view.name);
     if (get(decisions.byName, view.name).action === 'drift') return false;
     if (now.length === 0 && !edges.some(({ child }) => child === view.name)) return false;
     return isRebuilt(decisions.byName, view) || !same(now, sourcesThen(records, view));
   });
   if (begins.length === 0) return [];
-  const marks = begins.map(({ name }) => `(${quoteLiteral(name)}, 'apply', true)`).join(', ');
-  return [
-    `INSERT INTO cachekit.mark (view, source, everything) VALUES ${marks}`,
-    wakeSql(wakeSubject, 'select'),
-  ];
+  const marks = begins.map(({ name }) => {
+    const rollup = rollups.get(name);
+    return rollup === undefined
+      ? `INSERT INTO cachekit.mark (view, source, everything) VALUES (${quoteLiteral(name)}, 'apply', true)`
+      : markRollupSql(rollup);
+  });
+  return [...marks, wakeSql(wakeSubject, 'select')];
 }
 
 /** Views of other catalogs over the same tables go on being marked; tables that mark nothing any more lose the triggers. */
 async function markingStatements(
   sql: SqlExecutor,
-  records: Records,
+  { records, views }: Situation,
   sources: Sources,
-  { pruned, drifts }: Decisions,
+  { byName, pruned, drifts }: Decisions,
+  rollups: ReadonlyMap<string, WantedRollup>,
 ): Promise<string[]> {
   const ours = new Set([...sources.keys(), ...pruned.map(({ name }) => name)]);
   const then = records.sources.filter(({ view }) => ours.has(view));
   const now = [...sources.values()].flat();
-  const rules = [...now, ...records.sources.filter(({ view }) => !ours.has(view))];
+  const rules = [...now, ...records.sources.filter(({ view }) => !ours.has(view))].map((source) => {
+    const definition = views.find(({ name }) => name === source.view);
+    const record = records.views.find(({ name }) => name === source.view);
+    const wanted = rollups.get(source.view);
+    const rebuilt = definition !== undefined && isRebuilt(byName, definition);
+    const program = rebuilt ? wanted && programFor(wanted) : record?.rollup?.program;
+    return program === undefined ? source : { ...source, rollup: logMark(program, source) };
+  });
   const statements: string[] = [];
   for (const name of [...new Set([...now, ...then].map(({ source }) => source))].sort()) {
     const table = await readSourceTable(sql, name);

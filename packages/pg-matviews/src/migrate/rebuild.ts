@@ -1,23 +1,37 @@
 import { quoteIdentifier } from '@cachekit/core/postgres';
 import { inOrder } from '../order.ts';
+import { createViewsSql } from '../rollup/objects.ts';
+import { liveName } from '../rollup/rollup.ts';
 import { relationSql } from '../sql/relation.ts';
 import type { ViewDefinition } from '../view.ts';
 import { createIndexSql } from '../view-index.ts';
 import { type Decisions, isRebuilt } from './decide.ts';
 import type { ExistingView } from './existing.ts';
 import { optionsSql, recreateSql, restoreSql } from './restore.ts';
+import { fillRollupSql, type WantedRollup } from './rollups.ts';
 import { get, type Situation } from './situation.ts';
 
 /** Statements that drop what is to be created anew from the top, and creates it from the bottom, all that it had included. */
-export function rebuildSql(situation: Situation, decisions: Decisions): string[] {
-  const { schema, views, existing, wanted } = situation;
+export function rebuildSql(
+  situation: Situation,
+  decisions: Decisions,
+  rollups: ReadonlyMap<string, WantedRollup>,
+): string[] {
+  const { schema, views, existing, wanted, records } = situation;
   const { strangers, pruned } = decisions;
   const rebuilt = views.filter((view) => isRebuilt(decisions.byName, view));
   const prunedNames = new Set(pruned.map(({ name }) => name));
   const kept = strangers.filter((view) => !(view.schema === schema && prunedNames.has(view.name)));
+  const wereRollups = new Set(
+    records.views.filter((record) => record.rollup !== null).map(({ name }) => name),
+  );
+  const lives = [...rebuilt, ...pruned].flatMap(({ name }) =>
+    wereRollups.has(name) ? (existing.get(liveName(name)) ?? []) : [],
+  );
   const dropped = [
     ...rebuilt.flatMap(({ name }) => existing.get(name) ?? []),
     ...pruned.flatMap(({ name }) => existing.get(name) ?? []),
+    ...lives.filter(({ name }) => !rebuilt.some((view) => view.name === name)),
     ...kept,
   ];
   const byOid = new Map(dropped.map((view) => [view.oid, view]));
@@ -27,7 +41,12 @@ export function rebuildSql(situation: Situation, decisions: Decisions): string[]
       `DROP ${kind === 'm' ? 'MATERIALIZED VIEW' : 'VIEW'} ${relationSql(of, name)}`,
   );
 
-  const declared = new Map(rebuilt.map((view) => [view.name, view]));
+  const declared = new Map(
+    rebuilt.flatMap((view) => [
+      [view.name, view] as const,
+      ...(view.kind === 'rollup' ? [[liveName(view.name), view] as const] : []),
+    ]),
+  );
   const strange = new Map(kept.map((view) => [view.oid, view]));
   const upwards = inOrder<ViewDefinition | ExistingView>([...rebuilt, ...kept], (node) => {
     if ('oid' in node) {
@@ -39,17 +58,43 @@ export function rebuildSql(situation: Situation, decisions: Decisions): string[]
       ...through.flatMap((oid) => strange.get(oid) ?? []),
     ];
   });
+  // One that reads a view which is created in this run is filled after it.
+  const readsRebuilt = ({ name }: ViewDefinition): boolean =>
+    get(wanted, name).uses.some((used) => declared.has(used));
   const creates = upwards.flatMap((node) =>
     'oid' in node
       ? [...recreateSql(node), ...restoreSql(node, undefined)]
-      : createSql(schema, node, existing.get(node.name), get(wanted, node.name).columns),
+      : node.kind === 'rollup'
+        ? [
+            ...(readsRebuilt(node) ? fillRollupSql(get(rollups, node.name)) : []),
+            ...createRollupSql(situation, node, get(rollups, node.name)),
+          ]
+        : createSql(schema, node, existing.get(node.name), get(wanted, node.name).columns),
   );
   const needsSchema = schema !== 'public' && creates.length > 0;
   return [
     ...(needsSchema ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`] : []),
+    ...rebuilt.flatMap((view) =>
+      view.kind === 'rollup' && !readsRebuilt(view) ? fillRollupSql(get(rollups, view.name)) : [],
+    ),
     ...drops,
     ...creates,
   ];
+}
+
+/** The two views of a rollup, with what the ones before had; its table was filled before. */
+function createRollupSql(
+  { existing, wanted }: Situation,
+  view: ViewDefinition,
+  rollup: WantedRollup,
+): string[] {
+  const { shown, live } = createViewsSql(rollup.place, rollup.shape);
+  const columns = get(wanted, view.name).columns;
+  const restored = [view.name, liveName(view.name)].flatMap((name) => {
+    const before = existing.get(name);
+    return before === undefined ? [] : restoreSql({ ...before, kind: 'v', indexes: [] }, columns);
+  });
+  return [shown, live, ...restored];
 }
 
 function createSql(

@@ -1,4 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
+import type { RollupProgram } from '../rollup/objects.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import type { ViewKind } from '../view.ts';
 
@@ -14,6 +15,19 @@ export interface ViewRecord {
   /** Deparsing differs between versions of PostgreSQL. */
   readonly sameServer: boolean;
   readonly indexes: Readonly<Record<string, { readonly wanted: string; readonly actual: string }>>;
+  readonly rollup: RollupRecord | null;
+}
+
+/** What was applied for a rollup beside its view. */
+interface RollupRecord {
+  readonly version: number;
+  /** Everything that was generated from the definition, for comparison. */
+  readonly spec: string;
+  /** The exact view, as the server deparsed it. */
+  readonly live: string;
+  /** Whether its table and its log are there. */
+  readonly present: boolean;
+  readonly program: RollupProgram;
 }
 
 /** Which columns of a table mark a view. */
@@ -49,9 +63,10 @@ export async function readRecords(sql: SqlExecutor): Promise<Records> {
   if (!rows[0]?.installed) return { installed: false, views: [], sources: [], edges: [] };
   const views = await jsonRows<ViewRecord>(
     sql,
-    `SELECT name, schema, kind, tenant, refresh, definition, indexes,
+    `SELECT name, schema, kind, tenant, refresh, definition, indexes, CASE WHEN to_jsonb(v)->'rollup' <> 'null' THEN to_jsonb(v)->'rollup' || jsonb_build_object('present',
+         to_regclass(to_jsonb(v)#>>'{rollup,program,table}') IS NOT NULL AND to_regclass(to_jsonb(v)#>>'{rollup,program,log}') IS NOT NULL) END AS rollup,
        server_version = current_setting('server_version_num')::integer AS "sameServer"
-     FROM cachekit.view ORDER BY name`,
+     FROM cachekit.view v ORDER BY name`,
   );
   const sources = await jsonRows<SourceRecord>(
     sql,

@@ -1,5 +1,6 @@
 import { ConfigurationError, type SqlExecutor } from '@cachekit/core';
 import { assertLayers, inOrder, namedUses } from '../order.ts';
+import { liveName } from '../rollup/rollup.ts';
 import type { ViewDefinition } from '../view.ts';
 import { type ExistingView, readExisting } from './existing.ts';
 import { type Records, readRecords } from './records.ts';
@@ -32,6 +33,8 @@ export async function lookAt(
     ...byName.keys(),
     ...records.views.filter((r) => r.schema === schema).map((r) => r.name),
   ]);
+  const rollups = [...definitions, ...records.views.filter((r) => r.schema === schema)];
+  for (const { name, kind } of rollups) if (kind === 'rollup') names.add(liveName(name));
   const found = await readExisting(sql, schema, [...names]);
   for (const { name, kind } of found) {
     if (kind === 'v' || kind === 'm') continue;

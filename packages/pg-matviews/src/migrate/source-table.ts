@@ -7,6 +7,8 @@ interface SourceColumn {
   readonly name: string;
   /** `pg_type.typname` of the column's own type. */
   readonly type: string;
+  /** The type as SQL, with its length or precision. */
+  readonly sqlType: string;
 }
 
 /** A table whose writes mark views, as it is in the database. */
@@ -43,7 +45,7 @@ export async function readSourceTable(sql: SqlExecutor, name: string): Promise<S
 
 const sourceTableSql = `
 SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
-  (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) ORDER BY a.attnum)
+  (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname, 'sqlType', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
   (SELECT p.prosrc FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid

@@ -2,7 +2,7 @@ import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 import { unqualify } from '../sql/unqualify.ts';
-import type { ViewDefinition } from '../view.ts';
+import { isStored, type ViewDefinition } from '../view.ts';
 import { searchPath, withSearchPath } from './session.ts';
 
 /** A table, view or materialized view that a query reads. */
@@ -78,11 +78,7 @@ export async function readWanted(
       return new Map(
         shapes.map(({ oid, name, definition, columns }) => {
           const around = surroundings(oid, uses, declared);
-          const tables = tablesBelow(
-            oid,
-            uses,
-            (used) => kinds.get(declared.get(used) ?? '') === 'materialized',
-          );
+          const tables = tablesBelow(oid, uses, (used) => isStored(kinds.get(declared.get(used) ?? '')));
           return [name, { name, definition, columns, ...around, tables }];
         }),
       );
@@ -118,14 +114,14 @@ function surroundings(
 function tablesBelow(
   view: string,
   uses: readonly DirectUse[],
-  isStored: (oid: string) => boolean,
+  isBoundary: (oid: string) => boolean,
 ): UsedRelation[] {
   const tables = new Map<string, UsedRelation>();
   const seen = new Set<string>();
   const visit = (oid: string): void => {
     seen.add(oid);
     for (const use of uses) {
-      if (use.view !== oid || isStored(use.oid)) continue;
+      if (use.view !== oid || isBoundary(use.oid)) continue;
       if (use.kind === 'v') {
         if (!seen.has(use.oid)) visit(use.oid);
         continue;

@@ -4,7 +4,15 @@ export interface Pace {
   readonly debounceMs: number;
   /** but never longer than this after the first mark. */
   readonly maxWaitMs: number;
+  /**
+   * The first change after a rest is refreshed at once, and `debounceMs` is the pause between refreshes. For refreshes
+   * that cost what changed, so that waiting for more saves little.
+   */
+  readonly leading?: boolean;
 }
+
+/** A refresh that costs what changed takes at most a tenth of the time, unless `maxWaitMs` asks for more. */
+const restPerRun = 9;
 
 /** Ages of the marks of a view that wait, by the database's clock. */
 export interface WaitingMarks {
@@ -25,6 +33,11 @@ export interface LastRun {
  * time goes into refreshing, unless `maxWaitMs` asks for more.
  */
 export function msUntilDue(marks: WaitingMarks, pace: Pace, last: LastRun | undefined): number {
+  if (pace.leading === true) {
+    const rest =
+      last === undefined ? 0 : Math.max(pace.debounceMs, last.tookMs * restPerRun) - last.endedMsAgo;
+    return Math.max(0, Math.min(rest, pace.maxWaitMs - marks.oldestMs));
+  }
   const quiet = pace.debounceMs - marks.newestMs;
   const rest = last === undefined ? 0 : last.tookMs - last.endedMsAgo;
   const latest = pace.maxWaitMs - marks.oldestMs;

@@ -9,7 +9,8 @@ export interface ViewChange {
 /** A refresh that was committed. */
 export interface RefreshedEvent {
   readonly view: string;
-  readonly mode: 'concurrently' | 'plain';
+  /** How it was done; of a rollup, whether the marked groups or all were computed. */
+  readonly mode: 'concurrently' | 'plain' | 'partial' | 'whole';
   readonly durationMs: number;
   /** Every change committed before this time is in the view; milliseconds since the epoch by the database's clock. */
   readonly freshAsOf: number;

@@ -20,7 +20,7 @@ export interface LoopHost {
   readonly views: readonly string[];
   /** Name under which writers are asked to wake it. */
   readonly consumer: string;
-  readonly pace: Pace;
+  paceOf(view: string): Pace;
   /** Refreshes what is marked; never rejects. */
   refresh(view: string): Promise<'done' | 'elsewhere' | { readonly retryInMs: number }>;
   failed(error: unknown): void;
@@ -39,7 +39,8 @@ interface Memory {
  * | state    | until                                                                     |
  * | -------- | ------------------------------------------------------------------------- |
  * | idle     | a NOTIFY, or the poll, shows a mark                                       |
- * | debounce | no mark came for `debounceMs`, at most `maxWaitMs` after the first        |
+ * | debounce | no mark came for `debounceMs`, at most `maxWaitMs` after the first; of a   |
+ * |          | rollup: `debounceMs` have passed since the last run                       |
  * | run      | the transaction of the refresh ends                                       |
  * | cooldown | as long as the run took, unless `maxWaitMs` asks for more                 |
  * | back-off | half a second to a minute after a failure; the marks stay                 |
@@ -116,7 +117,7 @@ export class RefreshLoop {
 
   /** One look and at most one refresh. @returns How long to sleep before the next. */
   async #step(): Promise<number> {
-    const { sql, clock, views, consumer, pace } = this.#host;
+    const { sql, clock, views, consumer } = this.#host;
     const glance = await glanceAtMarks(sql, views, consumer);
     if (glance.dirty.size === 0) return this.#listening ? this.#armed.idle(glance, pollMs) : pollMs;
     await this.#armed.busy(glance);
@@ -127,7 +128,7 @@ export class RefreshLoop {
       const now = clock.now();
       const memory = this.#memory.get(view);
       const last: LastRun | undefined = memory && { tookMs: memory.tookMs, endedMsAgo: now - memory.endedAt };
-      const wait = Math.max(msUntilDue(marks, pace, last), (memory?.notBefore ?? 0) - now);
+      const wait = Math.max(msUntilDue(marks, this.#host.paceOf(view), last), (memory?.notBefore ?? 0) - now);
       if (wait <= 0) {
         await this.#refresh(view);
         return 0;

@@ -60,7 +60,7 @@ export async function takeMarks(sql: SqlExecutor, view: string): Promise<TakenMa
 
 const takeSql = `
 WITH taken AS (
-  DELETE FROM cachekit.mark WHERE view = $1 RETURNING tenant, coalesce(key, '{}'::jsonb) AS key, everything
+  DELETE FROM ONLY cachekit.mark WHERE view = $1 RETURNING tenant, coalesce(key, '{}'::jsonb) AS key, everything
 ), changed AS (
   SELECT DISTINCT tenant, key FROM taken WHERE NOT everything
 ), narrowed AS (

@@ -13,12 +13,13 @@ import {
 import { RefreshFailedError } from '../errors.ts';
 import { fnv1a } from '../identifier.ts';
 import { sqlState } from '../sql/sql-state.ts';
-import type { ViewDefinition } from '../view.ts';
+import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
 import { Coalesced, type OpenDemand } from './coalesce.ts';
 import { type Pace, retryMs } from './due.ts';
 import { Listeners, type RefresherEvents } from './events.ts';
 import { RefreshLoop } from './loop.ts';
+import { markGroups, reconcileRollup, relationFor } from './rollup-calls.ts';
 import {
   databaseTime,
   type RefreshWhen,
@@ -27,6 +28,7 @@ import {
   recordFailure,
   runRefresh,
 } from './run.ts';
+import { runRollup } from './run-rollup.ts';
 import { readStatus, type ViewStatus } from './status.ts';
 
 /** Options of {@link createRefresher}. */
@@ -50,6 +52,12 @@ export interface RefresherOptions {
   readonly clock?: Clock;
 }
 
+/** Which part of a view a caller wants refreshed. */
+export interface RefreshOptions extends WaitOptions {
+  /** Of a rollup: only groups with these values of key columns, such as `{ user_id: 7 }`, marked or not. */
+  readonly where?: Readonly<Record<string, unknown>>;
+}
+
 /** How long a caller waits. */
 export interface WaitOptions {
   /** @defaultValue `30s` */
@@ -63,7 +71,16 @@ export interface Freshness {
   readonly freshAsOf: number;
 }
 
-/** Keeps materialized views fresh. */
+/** What {@link Refresher.reconcile} found. */
+export interface Reconciliation {
+  readonly view: string;
+  /** Groups that were compared. */
+  readonly groups: number;
+  /** Groups that were wrong and not marked; they are right now. */
+  readonly healed: number;
+}
+
+/** Keeps materialized views and rollups fresh. */
 export interface Refresher {
   /**
    * Begins to refresh what is marked. Resolves when it watches.
@@ -83,14 +100,36 @@ export interface Refresher {
    * @throws MissingUniqueIndexError `MISSING_UNIQUE_INDEX` before anything runs.
    * @throws The error of the database, unchanged.
    */
-  refresh(name: string, options?: WaitOptions): Promise<Freshness>;
+  refresh(name: string, options?: RefreshOptions): Promise<Freshness>;
   /**
    * Resolves when the view holds everything committed before the call: at once if nothing is marked, else after a
-   * refresh that does not wait for the debounce. Read your writes: commit, `waitFresh`, read.
+   * refresh that does not wait for the debounce. Read your writes: commit, `waitFresh`, read. A plain view waits for the
+   * views it is computed from.
    *
    * @throws As {@link refresh}.
    */
   waitFresh(name: string, options?: WaitOptions): Promise<Freshness>;
+  /**
+   * What to call when something wrote many rows: resolves when every view that one of the tables marks is fresh.
+   *
+   * @param tables - As named in the definitions.
+   * @throws As {@link refresh}.
+   */
+  afterSync(tables: readonly string[], options?: WaitOptions): Promise<readonly Freshness[]>;
+  /**
+   * Compares a rollup with its rows in one snapshot, and refreshes what is wrong although nothing marks it: after writes
+   * that fire no triggers. It reads the whole table.
+   *
+   * @throws ArgumentError `INVALID_ARGUMENT` if it is no rollup.
+   */
+  reconcile(name: string, options?: WaitOptions): Promise<Reconciliation>;
+  /**
+   * The relation to read a rollup from, quoted: the view, if everything that was committed `maxStaleness` ago is in it,
+   * else `<name>_live`, which is exact and costs more.
+   *
+   * @throws ArgumentError `INVALID_ARGUMENT` if it is no rollup.
+   */
+  relation(name: string, options: { readonly maxStaleness: Duration }): Promise<string>;
   /** How each view stands in the database, whoever refreshes it; those that were never applied are left out. */
   status(): Promise<readonly ViewStatus[]>;
   /** Calls `listener` with every event of that name; one that throws disturbs nobody else. */
@@ -105,7 +144,7 @@ const busyPauseMs = 25;
 const ancestorWaitMs = 30_000;
 
 /**
- * Refreshes materialized views when their sources changed, one refresh at a time, whatever the number of processes.
+ * Refreshes materialized views and rollups when their sources changed, one refresh at a time, whatever the number of processes.
  *
  * Any process may run one: of all that do, one refreshes a view at a time (a row lock, which ends with the
  * transaction and passes through a pooler). A change committed during a refresh is in the next one. When a process
@@ -139,7 +178,9 @@ class ViewRefresher implements Refresher {
   readonly #sql: SqlExecutor;
   readonly #listener: SqlListener | undefined;
   readonly #names: readonly string[];
+  readonly #views: ReadonlyMap<string, ViewDefinition>;
   readonly #pace: Pace;
+  readonly #leading: Pace;
   readonly #limits: RunLimits;
   readonly #clock: Clock;
   readonly #listeners = new Listeners();
@@ -151,8 +192,10 @@ class ViewRefresher implements Refresher {
     this.#sql = options.sql;
     this.#listener = options.listener;
     this.#clock = options.clock ?? systemClock;
-    this.#names = options.views.filter(({ kind }) => kind === 'materialized').map(({ name }) => name);
-    if (this.#names.length === 0) throw new ConfigurationError('createRefresher: no view is materialized');
+    this.#views = new Map(options.views.map((view) => [view.name, view]));
+    this.#names = options.views.filter(({ kind }) => isStored(kind)).map(({ name }) => name);
+    if (this.#names.length === 0)
+      throw new ConfigurationError('createRefresher: no view is materialized or a rollup');
     this.#pace = {
       debounceMs: durationMs(options.debounce ?? '250ms', 'debounce'),
       maxWaitMs: durationMs(options.maxWait ?? '2s', 'maxWait'),
@@ -160,6 +203,7 @@ class ViewRefresher implements Refresher {
     if (this.#pace.maxWaitMs < this.#pace.debounceMs) {
       throw new ConfigurationError('createRefresher: maxWait is at least debounce');
     }
+    this.#leading = { ...this.#pace, leading: true };
     this.#limits = {
       lockMs: positive(options.timeout?.lock ?? '1s', 'timeout.lock'),
       runMs: positive(options.timeout?.run ?? '10m', 'timeout.run'),
@@ -176,7 +220,7 @@ class ViewRefresher implements Refresher {
       listener: this.#listener,
       views,
       consumer: `view:${fnv1a([...views].sort().join('\0'))}`,
-      pace: this.#pace,
+      paceOf: (view) => (this.#isRollup(view) ? this.#leading : this.#pace),
       refresh: (view) => this.#refreshMarked(view),
       failed: (error) => this.#listeners.emit('error', { error }),
     });
@@ -189,12 +233,38 @@ class ViewRefresher implements Refresher {
     await loop?.stop();
   }
 
-  refresh(name: string, options?: WaitOptions): Promise<Freshness> {
-    return this.#complete(name, true, options);
+  async refresh(name: string, options: RefreshOptions = {}): Promise<Freshness> {
+    assertKnownOptions('refresh', options, ['timeout', 'where']);
+    const { where, ...wait } = options;
+    if (where === undefined) return this.#complete(name, true, wait);
+    await markGroups(this.#sql, this.#rollup(name), where);
+    return this.#complete(name, false, wait);
   }
 
   waitFresh(name: string, options?: WaitOptions): Promise<Freshness> {
-    return this.#complete(name, false, options);
+    return this.#views.get(name)?.kind === 'view'
+      ? this.#completeBelow(name, options)
+      : this.#complete(name, false, options);
+  }
+
+  afterSync(tables: readonly string[], options?: WaitOptions): Promise<readonly Freshness[]> {
+    const marked = this.#names.filter((name) =>
+      this.#views.get(name)?.sources.some(({ table }) => tables.includes(table)),
+    );
+    if (marked.length === 0) throw new ArgumentError(`No view is marked by ${tables.join(', ')}`);
+    return Promise.all(marked.map((name) => this.waitFresh(name, options)));
+  }
+
+  async reconcile(name: string, options?: WaitOptions): Promise<Reconciliation> {
+    const found = await reconcileRollup(this.#sql, this.#rollup(name), this.#limits);
+    if (found.healed > 0) await this.#complete(name, false, options);
+    return found;
+  }
+
+  async relation(name: string, options: { readonly maxStaleness: Duration }): Promise<string> {
+    assertKnownOptions('relation', options, ['maxStaleness']);
+    const maxStalenessMs = durationMs(options.maxStaleness, 'maxStaleness');
+    return relationFor(this.#sql, this.#rollup(name), maxStalenessMs);
   }
 
   status(): Promise<readonly ViewStatus[]> {
@@ -238,6 +308,24 @@ class ViewRefresher implements Refresher {
     } catch {
       return { retryInMs: retryMs(this.#failures.get(view) ?? 1) };
     }
+  }
+
+  #isRollup(name: string): boolean {
+    return this.#views.get(name)?.kind === 'rollup';
+  }
+
+  #rollup(name: string): string {
+    if (!this.#isRollup(name)) throw new ArgumentError(`The refresher has no rollup "${name}"`);
+    return name;
+  }
+
+  /** Freshens what a plain view is computed from. */
+  async #completeBelow(name: string, options: WaitOptions = {}): Promise<Freshness> {
+    const since = await databaseTime(this.#sql);
+    for (const below of await dirtyAncestors(this.#sql, name)) {
+      if (this.#names.includes(below)) await this.#complete(below, false, options);
+    }
+    return { view: name, freshAsOf: Number(since) / 1000 };
   }
 
   async #complete(name: string, forced: boolean, options: WaitOptions = {}): Promise<Freshness> {
@@ -292,7 +380,8 @@ class ViewRefresher implements Refresher {
 
   async #attempt(view: string, when: RefreshWhen): Promise<RunOutcome> {
     try {
-      const outcome = await runRefresh(this.#sql, view, this.#limits, when, () => this.#clock.now());
+      const run = this.#isRollup(view) ? runRollup : runRefresh;
+      const outcome = await run(this.#sql, view, this.#limits, when, () => this.#clock.now());
       this.#failures.delete(view);
       if (outcome.state === 'refreshed') this.#listeners.emit('refreshed', outcome.event);
       return outcome;

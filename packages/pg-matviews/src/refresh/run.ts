@@ -118,7 +118,7 @@ export async function recordFailure(sql: SqlExecutor, view: string, error: unkno
 }
 
 /** `row_security = off` turns a refresh that would silently see some rows only into an error. */
-function settingsSql(limits: RunLimits): string {
+export function settingsSql(limits: RunLimits): string {
   const settings = [
     ['lock_timeout', `${Math.ceil(limits.lockMs)}ms`],
     ['statement_timeout', `${Math.ceil(limits.runMs)}ms`],
@@ -150,12 +150,12 @@ async function lockView(
   return rows[0];
 }
 
-async function assertApplied(sql: SqlExecutor, view: string): Promise<void> {
+export async function assertApplied(sql: SqlExecutor, view: string): Promise<void> {
   const { rows } = await sql.query<{ kind: string }>('SELECT kind FROM cachekit.view WHERE name = $1', [
     view,
   ]);
   if (rows[0] === undefined) throw new RefreshFailedError(view, 'it was never applied');
-  if (rows[0].kind !== 'materialized') throw new RefreshFailedError(view, 'it is a plain view');
+  if (rows[0].kind === 'view') throw new RefreshFailedError(view, 'it is a plain view');
 }
 
 interface Target {
@@ -186,11 +186,24 @@ function modeOf(view: string, locked: LockedView, target: Target): 'concurrently
   throw new MissingUniqueIndexError(view, wantedIndex(locked.tenant ?? undefined));
 }
 
-/** Tells the outbox and the views above what changed; their tenants are the same where both know one. */
+/**
+ * Tells the outbox and the views above what changed; their tenants are the same where both know one. A plain view that
+ * says which column is the tenant is told of as well, so that what is cached of it goes with the view it reads.
+ */
 async function tell(sql: SqlExecutor, view: string, changes: string): Promise<void> {
   await sql.query(
     `INSERT INTO cachekit.view_change (tenant, source, operation, key)
      SELECT c->>'tenant', $1, 'refresh', c->'key' FROM jsonb_array_elements($2::jsonb) c`,
+    [view, changes],
+  );
+  await sql.query(
+    `INSERT INTO cachekit.view_change (tenant, source, operation, key)
+     SELECT DISTINCT CASE WHEN parent.tenant IS NOT NULL THEN c->>'tenant' END, e.child, 'refresh', '{}'::jsonb
+     FROM cachekit.view_edge e
+     JOIN cachekit.view child ON child.name = e.child AND child.kind = 'view' AND child.tenant IS NOT NULL
+     JOIN cachekit.view parent ON parent.name = e.parent
+     CROSS JOIN jsonb_array_elements($2::jsonb) c
+     WHERE e.parent = $1`,
     [view, changes],
   );
   await sql.query(wakeSql(viewOutbox, 'select'));
@@ -198,7 +211,7 @@ async function tell(sql: SqlExecutor, view: string, changes: string): Promise<vo
     `INSERT INTO cachekit.mark (view, source, tenant, everything)
      SELECT DISTINCT e.child, $1, t.tenant, t.tenant IS NULL
      FROM cachekit.view_edge e
-     JOIN cachekit.view child ON child.name = e.child
+     JOIN cachekit.view child ON child.name = e.child AND child.kind = 'materialized'
      JOIN cachekit.view parent ON parent.name = e.parent
      CROSS JOIN jsonb_array_elements($2::jsonb) c
      CROSS JOIN LATERAL (SELECT CASE WHEN child.tenant IS NOT NULL AND parent.tenant IS NOT NULL THEN c->>'tenant' END AS tenant) t

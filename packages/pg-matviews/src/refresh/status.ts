@@ -1,13 +1,17 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { jsonRows } from '../sql/json-rows.ts';
 
-/** How a materialized view stands. Times are milliseconds since the epoch by the database's clock. */
+/** How a materialized view or rollup stands. Times are milliseconds since the epoch by the database's clock. */
 export interface ViewStatus {
   readonly view: string;
   /** Every change committed before this time is in the view. Absent: never refreshed. */
   readonly freshAsOf?: number;
   /** When the oldest change that is not in the view was made. Absent: the view is what its query gives. */
   readonly dirtySince?: number;
+  /** Marks that wait. */
+  readonly marks: number;
+  /** Of a rollup: groups that are to be computed again, about. */
+  readonly dirtyGroups?: number;
   /** Some process refreshes it at the moment. */
   readonly running: boolean;
   /** How long the last refresh took. */
@@ -19,22 +23,34 @@ export interface ViewStatus {
 
 /** Status of `views` in the order given; those that were never applied are left out. */
 export async function readStatus(sql: SqlExecutor, views: readonly string[]): Promise<ViewStatus[]> {
-  const rows = await jsonRows<{ status: ViewStatus }>(
+  const rows = await jsonRows<{ status: ViewStatus & { readonly load?: string } }>(
     sql,
     `SELECT jsonb_strip_nulls(jsonb_build_object(
        'view', v.name,
        'freshAsOf', extract(epoch FROM v.fresh_as_of) * 1000,
        'dirtySince', (SELECT extract(epoch FROM min(m.at)) * 1000 FROM cachekit.mark m WHERE m.view = v.name),
        'running', EXISTS (SELECT FROM pg_locks l
-          WHERE l.locktype = 'relation' AND l.granted AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')
+          WHERE l.locktype = 'relation' AND l.granted AND (l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')
+              OR v.kind = 'rollup' AND l.mode = 'RowExclusiveLock')
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND l.relation = to_regclass(format('%I.%I', v.schema, v.name))),
+            AND l.relation = coalesce(to_regclass(to_jsonb(v)#>>'{rollup,program,table}'), to_regclass(format('%I.%I', v.schema, v.name)))),
+       'marks', (SELECT count(*) FROM cachekit.mark m WHERE m.view = v.name),
+       'load', to_jsonb(v)#>>'{rollup,program,load}',
        'lastRunMs', v.last_run_ms,
        'failures', v.failures,
        'lastError', v.last_error)) AS status
-     FROM cachekit.view v WHERE v.kind = 'materialized' AND v.name = ANY ($1::text[])
+     FROM cachekit.view v WHERE v.kind <> 'view' AND v.name = ANY ($1::text[])
      ORDER BY array_position($1::text[], v.name)`,
     [views],
   );
-  return rows.map(({ status }) => status);
+  const statuses: ViewStatus[] = [];
+  for (const { status } of rows) {
+    const { load, marks, ...rest } = status;
+    if (load === undefined) statuses.push({ ...rest, marks });
+    else {
+      const [counted] = await jsonRows<{ dirty: number }>(sql, load);
+      statuses.push({ ...rest, marks, dirtyGroups: counted?.dirty ?? 0 });
+    }
+  }
+  return statuses;
 }

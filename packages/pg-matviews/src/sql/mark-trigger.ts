@@ -12,6 +12,18 @@ export interface MarkRule {
   readonly key: Readonly<Record<string, string>>;
   /** An update counts only if one of these changed. */
   readonly columns: readonly string[];
+  /** The view is a rollup, which has a log of its own. */
+  readonly rollup?: LogMark;
+}
+
+/** What is written to the log of a rollup. */
+export interface LogMark {
+  /** Qualified and quoted. */
+  readonly log: string;
+  /** Each key as SQL over a row `t` of the table; `undefined`: the table does not know it, so it may be any. */
+  readonly keys: readonly (string | undefined)[];
+  /** `wild` of a mark that is about every group. */
+  readonly mask: number;
 }
 
 /** The events that mark, each with a trigger of its own: one with transition tables can name one event only. */
@@ -40,24 +52,47 @@ export function markFunctionBody(
   rules: readonly MarkRule[],
   types: ReadonlyMap<string, string>,
 ): string {
-  const groups = signatures(rules);
-  const probe = `SELECT ${[...new Set(groups.flatMap((group) => [...group.reads]))].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM`;
-  const per = (event: 'insert' | 'update' | 'delete'): string =>
-    `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
-    ${groups.map((group) => marksSql(table, group, event, types)).join('\n    UNION ALL ')};`;
-  const everything = `INSERT INTO cachekit.mark (view, source, everything)
-  VALUES ${rules.map((rule) => `(${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true)`).join(', ')};`;
+  const groups = signatures(rules.filter(({ rollup }) => rollup === undefined));
+  const rollups = rules.flatMap((rule) =>
+    rule.rollup === undefined ? [] : [{ ...rule, rollup: rule.rollup }],
+  );
+  const logs = rollups.map(({ rollup }) => `${rollup.log}, `).join('');
+  const reads = [...groups.flatMap((group) => [...group.reads]), ...rollups.flatMap(readsOf)];
+  const probe = `SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM`;
+  const per = (event: MarkedEvent): string =>
+    [
+      ...(groups.length === 0
+        ? []
+        : [
+            `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
+    ${groups.map((group) => marksSql(table, group, event, types)).join('\n    UNION ALL ')};`,
+          ]),
+      ...rollups.map((rule) => logSql(table, rule, event, types)),
+    ].join('\n    ');
+  const natives = rules.filter(({ rollup }) => rollup === undefined);
+  const everything = [
+    ...(natives.length === 0
+      ? []
+      : [
+          `INSERT INTO cachekit.mark (view, source, everything)
+  VALUES ${natives.map((rule) => `(${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true)`).join(', ')};`,
+        ]),
+    ...rollups.map(
+      ({ view, rollup }) =>
+        `INSERT INTO ${rollup.log} (view, source, everything, wild) VALUES (${quoteLiteral(view)}, ${quoteLiteral(table)}, true, ${rollup.mask});`,
+    ),
+  ].join('\n    ');
   return `
 DECLARE
   known boolean := TG_OP <> 'TRUNCATE';
 BEGIN
   BEGIN
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
-      PERFORM FROM cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
+      PERFORM FROM ${logs}cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
     ELSIF TG_OP = 'DELETE' THEN
-      PERFORM FROM cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
+      PERFORM FROM ${logs}cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
     ELSE
-      PERFORM FROM cachekit.mark, cachekit.wake WHERE false;
+      PERFORM FROM ${logs}cachekit.mark, cachekit.wake WHERE false;
     END IF;
   EXCEPTION
     WHEN undefined_table OR invalid_schema_name THEN
@@ -127,7 +162,7 @@ function signatures(rules: readonly MarkRule[]): Signature[] {
 function marksSql(
   table: string,
   group: Signature,
-  event: 'insert' | 'update' | 'delete',
+  event: MarkedEvent,
   types: ReadonlyMap<string, string>,
 ): string {
   const views = `(VALUES ${group.views.map((view) => `(${quoteLiteral(view)})`).join(', ')}) v (view)`;
@@ -146,11 +181,50 @@ function marksSql(
     FROM (SELECT DISTINCT ${columns} FROM (${changed}) c) d, ${views}`;
 }
 
+type MarkedEvent = 'insert' | 'update' | 'delete';
+type RollupRule = MarkRule & { readonly rollup: LogMark };
+
+/** Columns of the table whose change counts for a rollup, with those of a key that another table knows. */
+function readsOf({ columns, key }: MarkRule): string[] {
+  return [...columns, ...Object.values(key)];
+}
+
+/** The marks of a rollup: the keys of the rows that count, once each. A row with NULL in its key is in no group. */
+function logSql(
+  table: string,
+  rule: RollupRule,
+  event: MarkedEvent,
+  types: ReadonlyMap<string, string>,
+): string {
+  const { log, keys } = rule.rollup;
+  const known = keys.flatMap((sql, at) => (sql === undefined ? [] : [{ sql, at }]));
+  const wild = keys.reduce<number>((bits, sql, at) => (sql === undefined ? bits + 2 ** at : bits), 0);
+  const columns = known.map(({ at }) => `k${at}`);
+  const named = known.map(({ sql, at }) => `${sql} AS k${at}`);
+  const rows = (of: string): string => `SELECT ${[...named, ...compared].join(', ')} FROM ${of} t`;
+  const compared =
+    event === 'update'
+      ? [...new Set(readsOf(rule))].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`)
+      : [];
+  const changed =
+    event === 'update'
+      ? `(${rows('old_rows')} EXCEPT ALL ${rows('new_rows')}) UNION ALL (${rows('new_rows')} EXCEPT ALL ${rows('old_rows')})`
+      : known.length === 0
+        ? `SELECT FROM ${event === 'insert' ? 'new_rows' : 'old_rows'}`
+        : rows(event === 'insert' ? 'new_rows' : 'old_rows');
+  const target = `INSERT INTO ${log} (${['view', 'source', ...columns, 'wild'].join(', ')})`;
+  const start = `${quoteLiteral(rule.view)}, ${quoteLiteral(table)}`;
+  if (known.length === 0) return `${target} SELECT ${start}, ${wild} WHERE EXISTS (${changed});`;
+  return `${target} SELECT ${start}, ${columns.map((column) => `d.${column}`).join(', ')}, ${wild}
+    FROM (SELECT DISTINCT ${columns.map((column) => `c.${column}`).join(', ')} FROM (${changed}) c) d
+    WHERE ${columns.map((column) => `d.${column} IS NOT NULL`).join(' AND ')};`;
+}
+
 /** The rows of a statement that count, each with its columns of tenant and key as `n0`, `n1`, ... */
 function changedRows(
   group: Signature,
   named: readonly string[],
-  event: 'insert' | 'update' | 'delete',
+  event: MarkedEvent,
   types: ReadonlyMap<string, string>,
 ): string {
   const names = named.map((column, at) => `${distinct(column, types.get(column))} AS n${at}`);

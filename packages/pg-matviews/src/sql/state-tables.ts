@@ -4,7 +4,8 @@
  * - `view`: one row per applied view; its row lock is the lock of a refresh.
  * - `view_edge`: which materialized view is computed from which.
  * - `view_source`: which tables mark which view, by which of their columns.
- * - `mark`: one row per changed tenant or key, view and statement. Writers only append, so it has no key and no index,
+ * - `mark`: one row per changed tenant or key, view and statement. Each rollup has a child of it with typed keys.
+ *   Writers only append, so it has no key and no index,
  *   and no writer ever waits for another because of it. The early vacuum keeps it short.
  */
 export const stateTablesSql: readonly string[] = [
@@ -21,8 +22,18 @@ export const stateTablesSql: readonly string[] = [
   last_run_ms double precision,
   failures integer NOT NULL DEFAULT 0,
   last_error text,
-  failed_at timestamptz
+  failed_at timestamptz,
+  rollup jsonb,
+  expired_on date,
+  scheduled_for timestamptz
 )`,
+  `DO $do$ BEGIN
+  IF (SELECT count(*) FROM pg_attribute WHERE attrelid = 'cachekit.view'::regclass
+      AND attname IN ('rollup', 'expired_on', 'scheduled_for') AND NOT attisdropped) < 3 THEN
+    ALTER TABLE cachekit.view ADD COLUMN IF NOT EXISTS rollup jsonb, ADD COLUMN IF NOT EXISTS expired_on date,
+      ADD COLUMN IF NOT EXISTS scheduled_for timestamptz;
+  END IF;
+END $do$`,
   `CREATE TABLE IF NOT EXISTS cachekit.view_edge (
   parent text NOT NULL REFERENCES cachekit.view ON DELETE CASCADE,
   child text NOT NULL REFERENCES cachekit.view ON DELETE CASCADE,

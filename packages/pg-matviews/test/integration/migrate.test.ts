@@ -48,8 +48,12 @@ describe('createViews().apply()', () => {
       expect(new Set(entries.map(({ action }) => action))).toEqual(new Set(['create']));
       expect(await database.one(`select sum(total)::int from "${schema}".layer_4`)).toBe(60);
     }
-    expect(await database.rows('select parent, child from cachekit.view_edge')).toEqual([
+    expect(
+      await database.rows('select parent, child from cachekit.view_edge order by parent, child'),
+    ).toEqual([
+      { parent: 'layer_1', child: 'layer_2' },
       { parent: 'layer_1', child: 'layer_3' },
+      { parent: 'layer_3', child: 'layer_4' },
     ]);
   });
 

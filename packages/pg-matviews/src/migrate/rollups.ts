@@ -1,0 +1,159 @@
+import { ConfigurationError } from '@cachekit/core';
+import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+import { assertRollup } from '../rollup/definition.ts';
+import {
+  createTableSql,
+  createViewsSql,
+  logName,
+  programOf,
+  type RollupPlace,
+  type RollupProgram,
+  type RollupShape,
+  tableName,
+  wholeMask,
+} from '../rollup/objects.ts';
+import { liveName } from '../rollup/rollup.ts';
+import type { LogMark } from '../sql/mark-trigger.ts';
+import { relationSql } from '../sql/relation.ts';
+import { isStored, type ViewDefinition } from '../view.ts';
+import type { SourceRecord, ViewRecord } from './records.ts';
+import { searchPath } from './session.ts';
+import type { SourceTable } from './source-table.ts';
+import type { WantedView } from './wanted.ts';
+
+/** A rollup of the catalog, ready to be compared with what was applied and to be created. */
+export interface WantedRollup {
+  readonly shape: RollupShape;
+  /** Everything that is generated from the definition, without the version. */
+  readonly spec: string;
+  readonly place: RollupPlace;
+  /** The version that was applied. */
+  readonly before: number | undefined;
+}
+
+/**
+ * What the server and the tables make of a rollup's definition.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if its table or a column of its key is not there, a bucket is over
+ * a column of another type than it says, or it reads a stored view.
+ */
+export function wantedRollup(
+  schema: string,
+  view: ViewDefinition,
+  wanted: WantedView,
+  tables: ReadonlyMap<string, SourceTable>,
+  kinds: ReadonlyMap<string, ViewDefinition['kind']>,
+  record: ViewRecord | undefined,
+): WantedRollup {
+  const rollup = assertRollup(view);
+  const what = `Rollup "${view.name}"`;
+  const stored = wanted.uses.find((used) => isStored(kinds.get(used)));
+  if (stored !== undefined)
+    throw new ConfigurationError(`${what} reads "${stored}", which is stored itself; read its tables`);
+  const table = tables.get(rollup.from);
+  if (table === undefined) throw new ConfigurationError(`${what}: there is no table "${rollup.from}"`);
+  const keyTypes = rollup.keys.map(({ name, column, bucket }) => {
+    const found = table.columns.find((one) => one.name === column);
+    if (found === undefined) throw new ConfigurationError(`${what}: ${table.name} has no column "${column}"`);
+    if (bucket === undefined) return found.sqlType;
+    const needed = bucket.storedIn === undefined ? 'timestamptz' : 'timestamp';
+    if (found.type !== needed) {
+      throw new ConfigurationError(
+        `${what}: "${name}" is a bucket of ${table.name}.${column}, which is ${found.sqlType}; ${needed === 'timestamp' ? 'storedIn is for timestamp without time zone' : 'give a timestamptz, or say with storedIn in which zone a timestamp is meant'}`,
+      );
+    }
+    return ['day', 'week', 'month'].includes(bucket.unit) ? 'date' : 'timestamp with time zone';
+  });
+  const derived = new Set(rollup.derived.map(([column]) => column));
+  const keys = new Set(rollup.keys.map((key) => key.name));
+  for (const key of keys) {
+    if (!wanted.columns.includes(key))
+      throw new ConfigurationError(`${what}: the query gives no column "${key}"`);
+  }
+  const shape: RollupShape = {
+    rollup,
+    keyTypes,
+    stored: rollup.stored ?? wanted.columns.filter((column) => !derived.has(column) && !keys.has(column)),
+    source: table.name,
+    sourceColumns: [
+      ...new Set([
+        ...rollup.keys.map((key) => key.column),
+        ...(wanted.tables.find(({ oid }) => oid === table.oid)?.columns ?? []),
+      ]),
+    ].sort(),
+  };
+  const neutral: RollupPlace = { view: view.name, schema, version: 0, tenant: view.tenant };
+  const before = record?.rollup?.version;
+  return {
+    shape,
+    spec: JSON.stringify([
+      wanted.definition,
+      createTableSql(neutral, shape),
+      createViewsSql(neutral, shape),
+      programOf(neutral, shape, searchPath(schema)),
+    ]),
+    place: { ...neutral, version: (before ?? 0) + 1 },
+    before,
+  };
+}
+
+/** What refreshes of the next version run. */
+export function programFor({ place, shape }: WantedRollup): RollupProgram {
+  return programOf(place, shape, searchPath(place.schema));
+}
+
+/** How a write to one of its tables marks a rollup: its own table by whole keys, the others by what they know of them. */
+export function logMark(program: RollupProgram, { source, key }: SourceRecord): LogMark {
+  if (source === program.source)
+    return { log: program.log, keys: program.keys.map(({ sql }) => sql), mask: program.mask };
+  return {
+    log: program.log,
+    keys: program.keys.map(({ name }) => {
+      const column = key[name];
+      return column === undefined ? undefined : `t.${quoteIdentifier(column)}`;
+    }),
+    mask: program.mask,
+  };
+}
+
+/** Statements that fill the next version aside; nobody waits for them. */
+export function fillRollupSql({ place, shape }: WantedRollup): string[] {
+  return createTableSql(place, shape);
+}
+
+/** Statements that write down a rollup whose views were created, and make the server plan what a refresh will run. */
+export function recordRollupSql(
+  schema: string,
+  view: ViewDefinition,
+  { place, shape, spec }: WantedRollup,
+): string[] {
+  const program = programFor({ place, shape, spec, before: undefined });
+  const name = quoteLiteral(view.name);
+  const deparsed = (relation: string): string =>
+    `pg_get_viewdef(${quoteLiteral(relationSql(schema, relation))}::regclass)`;
+  return [
+    `EXPLAIN ${program.partial}`,
+    `EXPLAIN ${program.whole}`,
+    `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, rollup, fresh_as_of)
+VALUES (${name}, ${quoteLiteral(schema)}, 'rollup', ${view.tenant === undefined ? 'NULL' : quoteLiteral(view.tenant)}, 'auto',
+  ${deparsed(view.name)}, current_setting('server_version_num')::integer,
+  jsonb_build_object('version', ${place.version}, 'spec', ${quoteLiteral(spec)}, 'live', ${deparsed(liveName(view.name))}, 'program', ${quoteLiteral(JSON.stringify(program))}::jsonb),
+  transaction_timestamp())
+ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind, tenant = excluded.tenant,
+  refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, indexes = '{}',
+  rollup = excluded.rollup, fresh_as_of = excluded.fresh_as_of, expired_on = NULL, failures = 0, last_error = NULL, failed_at = NULL`,
+  ];
+}
+
+/** Statements that mark every group of a version. */
+export function markRollupSql({ place, shape }: WantedRollup): string {
+  return `INSERT INTO ${relationSql('cachekit', logName(place.view, place.version))} (view, source, everything, wild) VALUES (${quoteLiteral(place.view)}, 'apply', true, ${wholeMask(shape.rollup)})`;
+}
+
+/** Statements that drop the table and the log of a version. */
+export function dropRollupSql(view: string, version: number): string[] {
+  return [
+    `DROP TABLE IF EXISTS ${relationSql('cachekit', tableName(view, version))}`,
+    `DROP TABLE IF EXISTS ${relationSql('cachekit', logName(view, version))}`,
+  ];
+}

@@ -1,0 +1,82 @@
+import { ArgumentError, type SqlExecutor } from '@cachekit/core';
+import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
+import { RefreshFailedError } from '../errors.ts';
+import type { RollupProgram } from '../rollup/objects.ts';
+import { liveName } from '../rollup/rollup.ts';
+import { jsonRows } from '../sql/json-rows.ts';
+import { wakeSubject } from '../sql/mark-trigger.ts';
+import { relationSql } from '../sql/relation.ts';
+import { type RunLimits, settingsSql } from './run.ts';
+
+interface AppliedRollup {
+  readonly schema: string;
+  readonly program: RollupProgram;
+}
+
+/** Marks the groups with these values of key columns. */
+export async function markGroups(
+  sql: SqlExecutor,
+  view: string,
+  where: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { program } = await applied(sql, view);
+  const given = Object.keys(where);
+  const unknown = given.filter((name) => !program.keys.some((key) => key.name === name));
+  if (given.length === 0 || unknown.length > 0) {
+    throw new ArgumentError(
+      `refresh "${view}": where names key columns (${program.keys.map(({ name }) => name).join(', ')})`,
+    );
+  }
+  const values: unknown[] = [];
+  let wild = 0;
+  const casts = program.keys.flatMap(({ name, type }, at) => {
+    if (!given.includes(name)) {
+      wild += 2 ** at;
+      return [];
+    }
+    const value = where[name];
+    values.push(value instanceof Date ? value.toISOString() : String(value));
+    return [{ column: `k${at}`, value: `$${values.length}::text::${type}` }];
+  });
+  await sql.query(
+    `INSERT INTO ${program.log} (${['view', 'source', 'wild', ...casts.map(({ column }) => column)].join(', ')})
+     VALUES (${[quoteLiteral(view), `'call'`, String(wild), ...casts.map(({ value }) => value)].join(', ')})`,
+    values,
+  );
+  await sql.query(wakeSql(wakeSubject, 'select'));
+}
+
+/** Compares all groups in one snapshot and marks those that are wrong. */
+export async function reconcileRollup(
+  sql: SqlExecutor,
+  view: string,
+  limits: RunLimits,
+): Promise<{ view: string; groups: number; healed: number }> {
+  const { program } = await applied(sql, view);
+  return sql.transaction(async (transaction) => {
+    await transaction.query(settingsSql(limits));
+    await transaction.query(`SELECT set_config('search_path', $1, true)`, [program.searchPath]);
+    const { rows } = await transaction.query<{ groups: string; wrong: string }>(program.reconcile);
+    return { view, groups: Number(rows[0]?.groups ?? 0), healed: Number(rows[0]?.wrong ?? 0) };
+  });
+}
+
+/** The view if its oldest mark is young enough, else the exact view. */
+export async function relationFor(sql: SqlExecutor, view: string, maxStalenessMs: number): Promise<string> {
+  const { schema, program } = await applied(sql, view);
+  const { rows } = await sql.query<{ stale: boolean }>(
+    `SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)) * 1000 >= $1::float8, false) AS stale FROM ${program.log}`,
+    [maxStalenessMs],
+  );
+  return relationSql(schema, rows[0]?.stale === true ? liveName(view) : view);
+}
+
+async function applied(sql: SqlExecutor, view: string): Promise<AppliedRollup> {
+  const [found] = await jsonRows<AppliedRollup>(
+    sql,
+    `SELECT schema, rollup->'program' AS program FROM cachekit.view WHERE name = $1 AND kind = 'rollup'`,
+    [view],
+  );
+  if (found === undefined) throw new RefreshFailedError(view, 'it was never applied');
+  return found;
+}

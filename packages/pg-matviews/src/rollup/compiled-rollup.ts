@@ -1,0 +1,27 @@
+import type { RollupKey } from './key.ts';
+
+/** What only a rollup has. */
+export interface Rollup {
+  /** As written: `table` or `schema.table`. */
+  readonly from: string;
+  /** The table, quoted where it must be. */
+  readonly fromSql: string;
+  /** Under this name the table, or a part of it, is read. */
+  readonly alias: string;
+  readonly keys: readonly RollupKey[];
+  /** All groups, one row each, read from the table itself. */
+  readonly groups: string;
+  /** The same, read from {@link alias}, which whoever runs it defines. */
+  readonly scoped: string;
+  /** Columns of a stored group after the keys; `undefined`: what the SQL gives. */
+  readonly stored: readonly string[] | undefined;
+  /** What readers see of stored groups in the relation or subquery called `g`, columns after the keys. */
+  readonly shown: readonly (readonly [string, string])[] | undefined;
+  readonly derived: readonly (readonly [string, string])[];
+  /** SQL condition on a shown or stored row called `g`. */
+  readonly window: string | undefined;
+  /** SQL condition for stored groups that nobody will read any more, on a row called `g`. */
+  readonly expired: string | undefined;
+  /** The setting that says the tenant of a session. */
+  readonly setting: string | undefined;
+}

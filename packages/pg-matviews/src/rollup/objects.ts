@@ -1,0 +1,245 @@
+import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+import { relationSql } from '../sql/relation.ts';
+import type { Rollup } from './compiled-rollup.ts';
+import { coversSql, keySql } from './key.ts';
+import { liveName, shownSql } from './rollup.ts';
+
+/** Where the parts of one version of a rollup are. */
+export interface RollupPlace {
+  readonly view: string;
+  readonly schema: string;
+  readonly version: number;
+  readonly tenant: string | undefined;
+}
+
+/** A rollup as the server sees its pieces. */
+export interface RollupShape {
+  readonly rollup: Rollup;
+  /** Types of the keys, in their order, as SQL. */
+  readonly keyTypes: readonly string[];
+  /** Columns of a stored group after the keys. */
+  readonly stored: readonly string[];
+  /** The table, qualified and quoted. */
+  readonly source: string;
+  /** Columns of the table that the groups are made of. */
+  readonly sourceColumns: readonly string[];
+}
+
+/** What the refresh of a rollup runs, kept in `cachekit.view` so that any process and any tool can. */
+export interface RollupProgram {
+  readonly table: string;
+  readonly log: string;
+  readonly searchPath: string;
+  /** The table that is summed up, qualified and quoted. */
+  readonly source: string;
+  /** Key columns, their types and what they are of a row `t` of the table, in the order of `k0`, `k1`, ... of the log. */
+  readonly keys: readonly { readonly name: string; readonly type: string; readonly sql: string }[];
+  readonly mask: number;
+  /** One row: marks, dirty groups (about), whether everything is marked, groups (about). */
+  readonly load: string;
+  /** Recomputes the marked groups. */
+  readonly partial: string;
+  /** Recomputes all groups. */
+  readonly whole: string;
+  /** Removes groups that no reader's window reaches; empty without a window. */
+  readonly expire: string;
+  /** Marks every group that is wrong and not marked; gives how many were looked at and how many were wrong. */
+  readonly reconcile: string;
+}
+
+/** Above so many changed keys the outbox tells the tenants instead, and above so many tenants "everything". */
+const mostTold = 10_000;
+
+const q = quoteIdentifier;
+
+/** Name of the table of a version, in schema `cachekit`. */
+export function tableName(view: string, version: number): string {
+  return `${view}__v${version}`;
+}
+
+/** Name of the mark log of a version, in schema `cachekit`. */
+export function logName(view: string, version: number): string {
+  return `${view}__m${version}`;
+}
+
+/** Bits of all keys. */
+export function wholeMask(rollup: Rollup): number {
+  return 2 ** rollup.keys.length - 1;
+}
+
+/** Statements that create the table of a version with its rows, and the log that marks it. */
+export function createTableSql(place: RollupPlace, shape: RollupShape): string[] {
+  const { rollup } = shape;
+  const table = relationSql('cachekit', tableName(place.view, place.version));
+  const log = relationSql('cachekit', logName(place.view, place.version));
+  const expired = rollup.expired === undefined ? '' : ` WHERE NOT (${rollup.expired})`;
+  const statements = [
+    `CREATE TABLE ${table} WITH (fillfactor = 70) AS SELECT g.* FROM (${rollup.groups}) g${expired}`,
+    `ALTER TABLE ${table} ADD PRIMARY KEY (${rollup.keys.map((key) => q(key.name)).join(', ')})`,
+    `ANALYZE ${table}`,
+    `CREATE TABLE ${log} (${shape.keyTypes.map((type, at) => `k${at} ${type}`).join(', ')}, wild integer NOT NULL DEFAULT 0) INHERITS (cachekit.mark) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)`,
+  ];
+  if (rollup.setting !== undefined && place.tenant !== undefined) {
+    statements.push(
+      `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`,
+      `CREATE POLICY tenant ON ${table} FOR SELECT USING (${tenantSql(q(place.tenant), rollup.setting)})`,
+    );
+  }
+  return statements;
+}
+
+/** Statements that create the two views of a rollup. */
+export function createViewsSql(
+  place: RollupPlace,
+  shape: RollupShape,
+): { readonly shown: string; readonly live: string } {
+  const { rollup } = shape;
+  const table = relationSql('cachekit', tableName(place.view, place.version));
+  const secured = rollup.setting !== undefined && place.tenant !== undefined;
+  const live = shownSql(rollup, `(${liveGroupsSql(place, shape)})`);
+  const guarded =
+    rollup.setting !== undefined && place.tenant !== undefined
+      ? `SELECT l.* FROM (${live}) l WHERE NOT row_security_active(${quoteLiteral(table)}::regclass) OR ${tenantSql(`l.${q(place.tenant)}`, rollup.setting)}`
+      : live;
+  return {
+    shown: `CREATE VIEW ${relationSql(place.schema, place.view)}${secured ? ' WITH (security_invoker = true)' : ''} AS ${shownSql(rollup, table)}`,
+    live: `CREATE VIEW ${relationSql(place.schema, liveName(place.view))}${secured ? ' WITH (security_barrier = true)' : ''} AS ${guarded}`,
+  };
+}
+
+/** The statements a refresh of the version runs. */
+export function programOf(place: RollupPlace, shape: RollupShape, searchPath: string): RollupProgram {
+  const { rollup, stored, keyTypes } = shape;
+  const table = relationSql('cachekit', tableName(place.view, place.version));
+  const log = relationSql('cachekit', logName(place.view, place.version));
+  const ks = rollup.keys.map((_, at) => `k${at}`);
+  const kept = rollup.expired === undefined ? 'true' : `NOT (${rollup.expired})`;
+  const names = rollup.keys.map((key) => q(key.name));
+  const rest = stored.map(q);
+  const covered = (mark: string, row: string): string => matchSql(rollup, mark, row);
+  const partially = `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
+
+  const dirty = `SELECT ${ks.join(', ')} FROM taken WHERE wild = 0
+  UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM ${table} r WHERE EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})
+  UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM (${rollup.groups}) r
+    WHERE (SELECT count(*) FROM taken WHERE wild > 0) > 0 AND EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
+  const asGroup = rollup.expired === undefined ? '' : ` WHERE NOT (${expiredOf(rollup)})`;
+  const taken = `taken AS (DELETE FROM ${log} RETURNING ${ks.join(', ')}, wild)`;
+
+  const differs = (a: string, b: string): string =>
+    rest.length === 0
+      ? 'false'
+      : `(${rest.map((column) => `${a}.${column} IS DISTINCT FROM ${b}.${column}`).join(' OR ')})`;
+  const told = `told AS (
+  INSERT INTO cachekit.view_change (tenant, source, operation, key)
+  SELECT DISTINCT ${place.tenant === undefined ? 'NULL' : `CASE WHEN n.tenants <= ${mostTold} THEN d.${q(place.tenant)}::text END`}, ${quoteLiteral(place.view)}, 'refresh',
+    CASE WHEN n.keys <= ${mostTold} THEN jsonb_build_object(${rollup.keys.map((key) => `${quoteLiteral(key.name)}, d.${q(key.name)}`).join(', ')}) ELSE '{}'::jsonb END
+  FROM differing d, (SELECT count(*) AS keys, ${place.tenant === undefined ? '0' : `count(DISTINCT ${q(place.tenant)})`} AS tenants FROM differing) n)`;
+  const merge = `MERGE INTO ${table} r USING differing n ON ${names.map((name) => `r.${name} = n.${name}`).join(' AND ')}
+WHEN MATCHED AND NOT n.ck_found THEN DELETE
+${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => `${column} = n.${column}`).join(', ')}\n`}WHEN NOT MATCHED AND n.ck_found THEN INSERT (${[...names, ...rest].join(', ')}) VALUES (${[...names, ...rest].map((column) => `n.${column}`).join(', ')})`;
+
+  const columns = [...names, ...rest];
+  const partial = `WITH ${taken}, dirty AS (SELECT * FROM (${dirty}) d${asGroup}), differing AS MATERIALIZED (
+  SELECT ${names.map((name, at) => `d.k${at} AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.ck_found IS NOT NULL AS ck_found
+  FROM dirty d
+  LEFT JOIN LATERAL (SELECT s.*, true AS ck_found FROM (${groupSql(shape, 'd')}) s OFFSET 0) c ON true
+  LEFT JOIN ${table} r ON ${names.map((name, at) => `r.${name} = d.k${at}`).join(' AND ')}
+  WHERE (c.ck_found IS NULL) <> (r.${names[0]} IS NULL) OR (c.ck_found AND ${differs('r', 'c')})
+), ${told}
+${merge}`;
+  const compared = `SELECT ${names.map((name) => `coalesce(c.${name}, r.${name}) AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.${names[0]} IS NOT NULL AS ck_found
+  FROM (SELECT g.* FROM (${rollup.groups}) g WHERE ${kept}) c
+  FULL JOIN ${table} r ON ${names.map((name) => `r.${name} = c.${name}`).join(' AND ')}`;
+  const wholeDiffers = `c.${names[0]} IS NULL OR r.${names[0]} IS NULL OR ${differs('r', 'c')}`;
+  const whole = `WITH ${taken}, differing AS MATERIALIZED (
+  ${compared}
+  WHERE ${wholeDiffers}
+), ${told}
+${merge}`;
+  const reconcile = `WITH compared AS (
+  ${compared.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS differs`)}
+), wrong AS (
+  SELECT ${columns.slice(0, names.length).join(', ')} FROM compared r
+  WHERE differs AND NOT EXISTS (SELECT FROM ${log} p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${rollup.expired.replaceAll('g.', 'r.')})`}
+), healed AS (
+  INSERT INTO ${log} (view, source, ${ks.join(', ')}) SELECT ${quoteLiteral(place.view)}, 'reconcile', ${names.join(', ')} FROM wrong
+)
+SELECT (SELECT count(*) FROM compared)::text AS groups, (SELECT count(*) FROM wrong)::text AS wrong`;
+
+  return {
+    table,
+    log,
+    searchPath,
+    source: shape.source,
+    keys: rollup.keys.map((key, at) => ({
+      name: key.name,
+      type: keyTypes[at] ?? 'text',
+      sql: keySql(key, 't'),
+    })),
+    mask: wholeMask(rollup),
+    load: `SELECT count(*) AS marks,
+  count(DISTINCT ROW(${ks.join(', ')})) FILTER (WHERE wild = 0)
+    + CASE WHEN bool_or(wild > 0) THEN (SELECT count(*) FROM ${table} r WHERE ${partially}) ELSE 0 END AS dirty,
+  coalesce(bool_or(wild = ${wholeMask(rollup)}), false) AS everything,
+  (SELECT greatest(c.reltuples, 0) FROM pg_class c WHERE c.oid = ${quoteLiteral(table)}::regclass) AS groups
+FROM ${log}`,
+    partial,
+    whole,
+    expire: rollup.expired === undefined ? '' : `DELETE FROM ${table} g WHERE ${rollup.expired}`,
+    reconcile,
+  };
+}
+
+/** The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. */
+function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
+  const { rollup, stored } = shape;
+  const table = relationSql('cachekit', tableName(place.view, place.version));
+  const log = relationSql('cachekit', logName(place.view, place.version));
+  const names = rollup.keys.map((key) => q(key.name));
+  const columns = [...names, ...stored.map(q)];
+  const ks = rollup.keys.map((_, at) => `k${at}`);
+  const partial = (row: string): string =>
+    `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', row)})`;
+  return `SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
+  FROM (SELECT DISTINCT ${ks.join(', ')} FROM ${log} WHERE wild = 0) d
+  CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
+  WHERE NOT EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', 'd', ks)})
+UNION ALL
+SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM (${rollup.groups}) r
+  WHERE (SELECT count(*) FROM ${log} WHERE wild > 0) > 0 AND ${partial('r')}
+UNION ALL
+SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM ${table} r
+  WHERE NOT EXISTS (SELECT FROM ${log} d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})
+    AND NOT ${partial('r')}`;
+}
+
+/** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */
+function groupSql({ rollup, source, sourceColumns }: RollupShape, dirty: string): string {
+  const covers = rollup.keys.map((key, at) => coversSql(key, 'b', `${dirty}.k${at}`)).join(' AND ');
+  const columns = sourceColumns.map((column) => `b.${q(column)}`).join(', ');
+  return `WITH ${q(rollup.alias)} AS NOT MATERIALIZED (SELECT ${columns} FROM ${source} b WHERE ${covers}) SELECT x.* FROM (${rollup.scoped}) x`;
+}
+
+/** Whether the mark `mark` is about the group of a row; a key whose bit is set in `wild` may be anything. */
+function matchSql(rollup: Rollup, mark: string, row: string, columns?: readonly string[]): string {
+  return rollup.keys
+    .map(
+      (key, at) =>
+        `(${mark}.wild & ${2 ** at} <> 0 OR ${mark}.k${at} = ${row}.${columns?.[at] ?? q(key.name)})`,
+    )
+    .join(' AND ');
+}
+
+/** The condition for expired groups on a row called `d` with the columns `k0`, `k1`, ... */
+function expiredOf(rollup: Rollup): string {
+  let condition = rollup.expired ?? 'false';
+  rollup.keys.forEach((key, at) => {
+    condition = condition.replace(`g.${q(key.name)} `, `d.k${at} `);
+  });
+  return condition;
+}
+
+function tenantSql(column: string, setting: string): string {
+  return `${column}::text = current_setting(${quoteLiteral(setting)}, true)`;
+}

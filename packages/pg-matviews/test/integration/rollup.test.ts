@@ -1,0 +1,416 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  avg,
+  bucket,
+  count,
+  countDistinct,
+  createRefresher,
+  createViews,
+  defineRollup,
+  defineView,
+  max,
+  type RefreshedEvent,
+  type Refresher,
+  type RefresherOptions,
+  sum,
+  type ViewDefinition,
+} from '../../src/index.ts';
+import { testDatabase } from './database.ts';
+
+const zone = 'America/Sao_Paulo';
+const database = testDatabase(`
+  create table users (id int primary key, team text not null);
+  insert into users select g, 'team ' || g % 3 from generate_series(1, 40) g;
+  create table calls (id int generated always as identity primary key, user_id int, device_id int,
+    status text not null default 'answered', start_time timestamptz not null default now(), duration int, note text);
+  create index on calls (user_id, start_time);
+`);
+
+const perDay = defineRollup({
+  name: 'per_day',
+  from: 'calls',
+  key: { user_id: 'user_id', date: bucket('start_time', 'day', { timeZone: zone }) },
+  measures: {
+    total: count().as('integer'),
+    answered: count().where(`status = 'answered'`).as('integer'),
+    seconds: sum('duration'),
+    timed: count('duration').as('integer'),
+    mean: avg('duration').as('numeric(12,2)'),
+    devices: countDistinct('device_id').as('integer'),
+    last_at: max('start_time'),
+  },
+  derived: { answer_rate: { type: 'numeric(5,2)', sql: '100.0 * answered / total' } },
+  tenant: 'user_id',
+});
+const windowed = defineRollup({
+  name: 'windowed',
+  from: 'calls',
+  key: { user_id: 'user_id', date: bucket('start_time', 'day', { timeZone: zone }) },
+  window: { key: 'date', buckets: 30 },
+  measures: { total: count().as('integer') },
+});
+const perTeam = defineRollup({
+  name: 'per_team',
+  from: 'calls',
+  key: { user_id: 'user_id', week: bucket('start_time', 'week', { timeZone: 'UTC' }) },
+  query: ({ scope }) => `
+    select c.user_id, date_trunc('week', c.start_time at time zone 'UTC')::date as week,
+      min(u.team) as team, count(*)::int as total
+    from ${scope('calls')} c join users u on u.id = c.user_id group by 1, 2`,
+  dimensions: { users: { key: { user_id: 'id' } } },
+});
+const perUser = defineView({
+  name: 'per_user',
+  kind: 'view',
+  query: `select u.id as user_id, coalesce(sum(p.total), 0)::int as total from users u left join per_day p on p.user_id = u.id group by u.id`,
+  tenant: 'user_id',
+});
+const stored = defineView({
+  name: 'stored',
+  kind: 'materialized',
+  query: 'select sum(total)::int as total from per_user',
+});
+const all: readonly ViewDefinition[] = [stored, perUser, perDay, windowed, perTeam];
+
+const raw = `select user_id, (start_time at time zone '${zone}')::date as date, count(*)::int as total,
+  (count(*) filter (where status = 'answered'))::int as answered, sum(duration) as seconds, count(duration)::int as timed,
+  round(avg(duration), 2)::numeric(12,2) as mean, count(distinct device_id)::int as devices, max(start_time) as last_at,
+  (100.0 * count(*) filter (where status = 'answered') / count(*))::numeric(5,2) as answer_rate
+  from calls where user_id is not null group by 1, 2`;
+const rawTeams = `select c.user_id, date_trunc('week', c.start_time at time zone 'UTC')::date as week, min(u.team) as team,
+  count(*)::int as total from calls c join users u on u.id = c.user_id group by 1, 2`;
+
+const started: Refresher[] = [];
+function refresher(options: Partial<RefresherOptions> = {}): Refresher & { readonly done: RefreshedEvent[] } {
+  const done: RefreshedEvent[] = [];
+  const made = createRefresher({ sql: database.sql, views: all, debounce: 20, maxWait: 500, ...options });
+  made.on('refreshed', (event) => done.push(event));
+  started.push(made);
+  return Object.assign(made, { done });
+}
+/** Rows that are in one and not in the other. */
+const difference = (a: string, b: string): Promise<unknown[]> =>
+  database.rows(`((${a}) except all (${b})) union all ((${b}) except all (${a}))`);
+const outbox = (source: string): Promise<{ tenant: string | null; key: object }[]> =>
+  database.rows('select tenant, key from cachekit.view_change where source = $1 order by seq', [source]);
+const call = (user: number | null, at: string, duration: number | null = null): Promise<unknown> =>
+  database.pool.query('insert into calls (user_id, start_time, duration) values ($1, $2, $3)', [
+    user,
+    at,
+    duration,
+  ]);
+async function settle(): Promise<void> {
+  const quiet = createRefresher({ sql: database.sql, views: all });
+  for (const { name } of [perDay, windowed, perTeam, stored]) await quiet.waitFresh(name);
+  await database.pool.query('delete from cachekit.view_change');
+}
+
+beforeAll(async () => {
+  await database.pool.query(`insert into calls (user_id, device_id, status, start_time, duration)
+    select 1 + g % 40, g % 7, (array['answered', 'failed'])[1 + g % 2], now() - g * interval '37 minutes', case when g % 3 > 0 then g % 300 end
+    from generate_series(1, 4000) g`);
+  await createViews({ sql: database.sql, views: all }).apply();
+  await settle();
+});
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((one) => one.stop()));
+  await settle();
+});
+afterAll(() => Promise.all(started.map((one) => one.stop())));
+
+describe('a rollup', () => {
+  it('shows what its query gives, and the exact view too (PBX-1)', async () => {
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    expect(await difference('select * from per_team', rawTeams)).toEqual([]);
+  });
+
+  it('computes only the affected user and day again, and tells exactly those (PBX-4)', async () => {
+    const keeper = refresher();
+    await call(3, '2026-03-05T12:00:00Z', 60);
+    await call(null, '2026-03-05T12:00:00Z', 60);
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    expect(await difference('select * from per_day', raw)).not.toEqual([]);
+    await keeper.waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    expect(await outbox('per_day')).toEqual([{ tenant: '3', key: { user_id: 3, date: '2026-03-05' } }]);
+    expect(keeper.done).toMatchObject([
+      {
+        view: 'per_day',
+        mode: 'partial',
+        marks: 1,
+        changes: [{ tenant: '3', key: { user_id: 3, date: '2026-03-05' } }],
+      },
+    ]);
+  });
+
+  it('follows a row from one key to another, and drops a group that is empty', async () => {
+    await call(5, '2026-01-02T12:00:00Z');
+    const keeper = refresher();
+    await keeper.waitFresh('per_day');
+    await database.pool.query('delete from cachekit.view_change');
+    await database.pool.query(
+      `update calls set user_id = 6 where user_id = 5 and start_time = '2026-01-02T12:00:00Z'`,
+    );
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    await keeper.waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    expect((await outbox('per_day')).map(({ tenant }) => tenant).sort()).toEqual(['5', '6']);
+  });
+
+  it('is not marked by an update of a column it does not read, and tells nothing if the groups stay the same', async () => {
+    const keeper = refresher();
+    await database.pool.query(`update calls set note = 'x' where user_id = 3`);
+    await keeper.waitFresh('per_day');
+    expect(keeper.done).toEqual([]);
+    await database.pool.query(`update calls set status = 'answered' where user_id = 3;`);
+    await database.pool.query(
+      `insert into calls (user_id, start_time) values (9, '2020-01-01'); delete from calls where start_time = '2020-01-01'`,
+    );
+    await keeper.waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    expect((await outbox('per_day')).some(({ tenant }) => tenant === '9')).toBe(false);
+  });
+
+  it('is recomputed as a whole above a fifth of the groups, after TRUNCATE and by refresh(), and tells only what differs', async () => {
+    const keeper = refresher();
+    await database.pool.query('update calls set duration = coalesce(duration, 0) + 1 where id % 2 = 0');
+    await keeper.waitFresh('per_day');
+    expect(keeper.done.at(-1)).toMatchObject({ mode: 'whole' });
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    await database.pool.query('delete from cachekit.view_change');
+    await keeper.refresh('per_day');
+    expect(keeper.done.at(-1)).toMatchObject({ mode: 'whole', changes: [] });
+    expect(await outbox('per_day')).toEqual([]);
+    await database.pool.query(
+      'begin; create temporary table kept as select * from calls; truncate calls; insert into calls overriding system value select * from kept; commit',
+    );
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    await keeper.waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+  });
+
+  it('follows a change of a dimension by the part of the key that it knows', async () => {
+    const keeper = refresher();
+    await database.pool.query(`update users set team = 'renamed' where id = 7`);
+    expect(await difference('select * from per_team_live', rawTeams)).toEqual([]);
+    await call(7, '2026-05-05T12:00:00Z');
+    expect(await difference('select * from per_team_live', rawTeams)).toEqual([]);
+    await keeper.waitFresh('per_team');
+    expect(await difference('select * from per_team', rawTeams)).toEqual([]);
+    expect((await outbox('per_team')).every(({ key }) => (key as { user_id: number }).user_id === 7)).toBe(
+      true,
+    );
+    expect(keeper.done).toMatchObject([{ mode: 'partial' }]);
+  });
+
+  it('shows a window of whole buckets by the clock of its zone, whenever it was refreshed (PBX-1)', async () => {
+    const cut = `(now() at time zone '${zone}')::date - 29`;
+    const expected = `select user_id, date, total from (${raw}) r where date >= ${cut}`;
+    expect(await difference('select * from windowed', expected)).toEqual([]);
+    await call(3, '2020-03-05T12:00:00Z', 60);
+    await refresher().waitFresh('windowed');
+    expect(await difference('select * from windowed', expected)).toEqual([]);
+    expect(await difference('select * from windowed_live', expected)).toEqual([]);
+    expect(
+      await database.one('select count(*)::int from cachekit.windowed__v1 where date < $1', ['2021-01-01']),
+    ).toBe(0);
+  });
+
+  it('tells the views above it, and marks those that are stored', async () => {
+    const keeper = refresher();
+    await call(11, '2026-02-02T12:00:00Z');
+    await keeper.waitFresh('stored');
+    expect(await database.one('select total from stored')).toBe(
+      await database.one('select count(*)::int from calls where user_id is not null'),
+    );
+    expect(await outbox('per_user')).toEqual([{ tenant: '11', key: {} }]);
+  });
+
+  it('makes a plain view over it wait for what it is computed from', async () => {
+    await call(12, '2026-02-03T12:00:00Z');
+    await refresher().waitFresh('per_user');
+    expect(
+      await difference(
+        'select user_id, total from per_user where user_id = 12',
+        `select user_id, count(*)::int from calls where user_id = 12 group by 1`,
+      ),
+    ).toEqual([]);
+  });
+
+  it('is refreshed for one key alone on demand (PBX-4)', async () => {
+    const keeper = refresher();
+    await database.pool.query(
+      `set session_replication_role = replica; update calls set duration = 7 where user_id in (2, 4); set session_replication_role = origin`,
+    );
+    await keeper.refresh('per_day', { where: { user_id: 2 } });
+    expect(
+      await difference(
+        'select * from per_day where user_id = 2',
+        `select * from (${raw}) r where user_id = 2`,
+      ),
+    ).toEqual([]);
+    expect(
+      await difference(
+        'select * from per_day where user_id = 4',
+        `select * from (${raw}) r where user_id = 4`,
+      ),
+    ).not.toEqual([]);
+    expect((await outbox('per_day')).every(({ tenant }) => tenant === '2')).toBe(true);
+    await expect(keeper.refresh('per_day', { where: { nobody: 1 } })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
+  it('is proved and healed by reconcile()', async () => {
+    const keeper = refresher();
+    await keeper.reconcile('per_day');
+    await database.pool.query(
+      `set session_replication_role = replica; delete from calls where user_id = 8; set session_replication_role = origin`,
+    );
+    const wrong = await database.one<number>('select count(*)::int from per_day where user_id = 8');
+    expect(wrong).toBeGreaterThan(0);
+    expect(await keeper.reconcile('per_day')).toMatchObject({ healed: wrong });
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    expect(await keeper.reconcile('per_day')).toMatchObject({ healed: 0 });
+    await keeper.reconcile('per_team');
+    await keeper.reconcile('windowed');
+  });
+
+  it('says how stale it is and where to read instead', async () => {
+    const keeper = refresher();
+    expect(await keeper.relation('per_day', { maxStaleness: 0 })).toBe('"public"."per_day"');
+    await call(13, '2026-02-04T12:00:00Z');
+    await call(13, '2026-02-04T13:00:00Z');
+    expect(await keeper.relation('per_day', { maxStaleness: 0 })).toBe('"public"."per_day_live"');
+    expect(await keeper.relation('per_day', { maxStaleness: '1h' })).toBe('"public"."per_day"');
+    const [status] = (await keeper.status()).filter(({ view }) => view === 'per_day');
+    expect(status).toMatchObject({ marks: 2, dirtyGroups: 1, failures: 0 });
+    expect(status?.dirtySince).toBeGreaterThan(0);
+  });
+
+  it('refuses to be refreshed in a transaction that keeps its snapshot', async () => {
+    const client = await database.client();
+    await client.query('begin isolation level repeatable read');
+    await expect(client.query(`select cachekit.refresh_rollup('per_day')`)).rejects.toMatchObject({
+      code: '25001',
+    });
+    await client.query('rollback');
+  });
+
+  it('reads the changed groups by key and range of time, not the table (field of a million rows)', async () => {
+    await database.pool.query('analyze calls');
+    const program = await database.one<string>(
+      `select rollup->'program'->>'partial' from cachekit.view where name = 'per_day'`,
+    );
+    await call(3, '2026-03-06T12:00:00Z', 60);
+    const plan = JSON.stringify(await database.rows(`explain (format json) ${program}`));
+    expect(plan).toContain('calls_user_id_start_time_idx');
+  });
+
+  it('that is applied while somebody writes holds what they commit later (bootstrap)', async () => {
+    const late = defineRollup({
+      name: 'late',
+      from: 'calls',
+      key: { user_id: 'user_id' },
+      measures: { total: count().as('integer') },
+    });
+    const writer = await database.client();
+    await writer.query('begin');
+    await writer.query(`insert into calls (user_id, start_time) values (21, '2026-01-07T12:00:00Z')`);
+    const views = [...all, late];
+    const applied = createViews({ sql: database.sql, views, lock: { timeout: 50, wait: '20s' } }).apply();
+    const refused = await Promise.race([
+      applied.then(() => 'applied'),
+      new Promise((resolve) => setTimeout(resolve, 300, 'waits')),
+    ]);
+    expect(refused).toBe('waits');
+    await writer.query('commit');
+    await applied;
+    const keeper = createRefresher({ sql: database.sql, views });
+    await keeper.waitFresh('late');
+    expect(
+      await difference(
+        'select * from late',
+        'select user_id, count(*)::int as total from calls where user_id is not null group by 1',
+      ),
+    ).toEqual([]);
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+    expect(await database.one(`select count(*)::int from pg_class where relname like 'late%'`)).toBe(0);
+  });
+
+  it('is replaced by the next version aside, with rights, comments and views above it', async () => {
+    await database.pool.query(`create role analyst; grant select on per_day, per_day_live to analyst;
+      comment on view per_day is 'kept'; create view above_live as select user_id, total from per_day_live`);
+    const changed = defineRollup({
+      name: 'per_day',
+      from: 'calls',
+      key: { user_id: 'user_id', date: bucket('start_time', 'day', { timeZone: zone }) },
+      measures: { total: count().as('integer'), failed: count().where(`status = 'failed'`).as('integer') },
+      tenant: 'user_id',
+    });
+    const views = [stored, perUser, changed, windowed, perTeam];
+    const planned = await createViews({ sql: database.sql, views }).plan();
+    expect(
+      planned
+        .filter(({ action }) => action === 'replace')
+        .map(({ view }) => view)
+        .sort(),
+    ).toEqual(['per_day', 'per_user', 'stored']);
+    await createViews({ sql: database.sql, views }).apply();
+    expect(await createViews({ sql: database.sql, views }).check()).toEqual([]);
+    expect(
+      new Set((await createViews({ sql: database.sql, views }).plan()).map(({ action }) => action)),
+    ).toEqual(new Set(['unchanged']));
+    expect(
+      await database.one(
+        `select has_table_privilege('analyst', 'per_day_live', 'select') and has_table_privilege('analyst', 'per_day', 'select')`,
+      ),
+    ).toBe(true);
+    expect(await database.one(`select obj_description('per_day'::regclass)`)).toBe('kept');
+    expect(
+      await database.one(
+        `select count(*)::int from pg_class where relname in ('per_day__v1', 'per_day__m1')`,
+      ),
+    ).toBe(0);
+    await call(3, '2026-03-09T12:00:00Z');
+    expect(await database.one('select sum(total)::int from above_live')).toBe(
+      await database.one('select count(*)::int from calls where user_id is not null'),
+    );
+    await database.pool.query('drop view above_live');
+    await createViews({ sql: database.sql, views: all }).apply();
+    await database.pool.query('drop owned by analyst; drop role analyst');
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+  });
+
+  it('that was changed by hand is found, and put back when asked', async () => {
+    await database.pool.query('create or replace view windowed_live as select * from windowed');
+    expect(await createViews({ sql: database.sql, views: all }).check()).toEqual([
+      { view: 'windowed', what: 'definition' },
+    ]);
+    await expect(createViews({ sql: database.sql, views: all }).apply()).rejects.toMatchObject({
+      code: 'VIEW_DRIFT',
+    });
+    await createViews({ sql: database.sql, views: all }).apply({ drift: 'replace' });
+    expect(await createViews({ sql: database.sql, views: all }).check()).toEqual([]);
+    const text = await createViews({
+      sql: database.sql,
+      views: [
+        defineRollup({
+          name: 'other',
+          from: 'calls',
+          key: { device_id: 'device_id' },
+          measures: { total: count() },
+        }),
+      ],
+    }).script();
+    await database.pool.query(text);
+    expect(
+      await difference(
+        'select * from other',
+        'select device_id, count(*) as total from calls where device_id is not null group by 1',
+      ),
+    ).toEqual([]);
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+  });
+});
