@@ -7,6 +7,14 @@ const resourceOfView = {
   mv_campaign_performance: 'campaigns',
 } as const;
 
+/** Names and states of devices and campaigns are read at once, not by way of a refresh. */
+const resourceOfTable = { devices: 'devices', number_lists: 'campaigns' } as const;
+
+const tableChanged = (table: keyof typeof resourceOfTable) =>
+  (['insert', 'update', 'delete'] as const).map((operation) =>
+    on(table, operation, () => ({ resource: resourceOfTable[table] })),
+  );
+
 const viewRefreshed = (view: keyof typeof resourceOfView) =>
   on(view, 'refresh', () => ({ resource: resourceOfView[view] }));
 
@@ -22,5 +30,7 @@ export const events = defineEvents({
     viewRefreshed('mv_call_statistics'),
     viewRefreshed('mv_device_performance'),
     viewRefreshed('mv_campaign_performance'),
+    ...tableChanged('devices'),
+    ...tableChanged('number_lists'),
   ],
 });

@@ -6,10 +6,13 @@ export const keys = defineKeys({
   scope: 'tenant',
   resources: {
     statistics: resource<{ days: StatisticsDay[] }>({ ttl: '15m', tags: ['mv_call_statistics'] }),
-    devices: resource<{ devices: DevicePerformance[] }>({ ttl: '5m', tags: ['mv_device_performance'] }),
+    devices: resource<{ devices: DevicePerformance[] }>({
+      ttl: '5m',
+      tags: ['mv_device_performance', 'devices'],
+    }),
     campaigns: resource<{ campaigns: CampaignPerformance[] }>({
       ttl: '15m',
-      tags: ['mv_campaign_performance'],
+      tags: ['mv_campaign_performance', 'number_lists'],
     }),
     recentCalls: resource<{ calls: RecentCall[] }, { limit: number }>({ ttl: '1m', tags: ['calls'] }),
     deviceCount: resource<{ total: number }>({ ttl: '5m', tags: ['devices'] }),

@@ -71,7 +71,11 @@ export async function wire({ databaseUrl, redisUrl, onTrouble }: WiringOptions):
 
   await createViews({ sql, views }).apply();
   await installCapture(sql, {
-    tables: { calls: { key: ['id'], tenant: 'user_id' }, devices: { key: ['id'], tenant: 'user_id' } },
+    tables: {
+      calls: { key: ['id'], tenant: 'user_id' },
+      devices: { key: ['id'], tenant: 'user_id' },
+      number_lists: { key: ['id'], tenant: 'user_id' },
+    },
   });
 
   const refresher = createRefresher({ sql, listener, views });
