@@ -24,6 +24,8 @@ import { assertKnownOptions, CacheClosedError, ConfigurationError } from './erro
 import { type CacheEventName, type CacheListener, Events } from './events.ts';
 import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './key-space.ts';
 import type { Loader, ManyLoader } from './loader.ts';
+import { CoarseClock } from './memory/coarse-clock.ts';
+import type { Sharing } from './memory/sharing.ts';
 import { TagRecords } from './memory/tag-records.ts';
 import { distrust, MemoryTier } from './memory/tier.ts';
 import { type CacheMetricsSnapshot, Metrics } from './metrics.ts';
@@ -34,12 +36,26 @@ import type { RemoteTier, TierClock } from './ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from './read-options.ts';
 import { assertNamespace, defaultNamespace } from './wire-key.ts';
 
+/** How much memory keeps, and how. */
+export interface MemoryOptions {
+  /** A whole number of 1 or more. @defaultValue 10_000 */
+  readonly maxEntries?: number;
+  /**
+   * How much the entries may take together, about: what their values take is guessed, by their text where they come from
+   * a remote tier and by going through them where they do not. A value that alone takes more is given to its callers and
+   * not kept in memory. @defaultValue no bound
+   */
+  readonly maxBytes?: number;
+  /** What callers have of a value that memory holds. @defaultValue `"freeze"` */
+  readonly share?: Sharing;
+}
+
 /** What {@link createCache} takes. */
 export interface CacheOptions {
   /** That of the key spaces and of the remote tier. @defaultValue `"ck"` */
   readonly namespace?: string;
   /** The tier in this process; `false` for none. @defaultValue `{ maxEntries: 10_000 }` */
-  readonly memory?: { readonly maxEntries?: number } | false;
+  readonly memory?: MemoryOptions | false;
   /** The tier that processes share, such as `redisTier()`. Closed with the cache. @defaultValue none: memory is all there is */
   readonly remote?: RemoteTier;
   /** For what the resources leave open. */
@@ -272,6 +288,7 @@ class EngineCache implements Cache {
     // Memory that nobody else changes is always trusted; beside a remote tier it first has to hear what others change.
     const epoch = options.remote === undefined ? 1 : distrust;
     const tags = new TagRecords(options.remote === undefined ? 1 : -1);
+    const { maxEntries, maxBytes, share } = memoryOptions(options.memory);
     const states = new WeakMap<KeyResource, ResourceState>();
     return {
       namespace,
@@ -279,7 +296,9 @@ class EngineCache implements Cache {
       clock,
       random: options.random ?? (() => Math.random()),
       codec: options.codec ?? jsonCodec,
-      memory: new MemoryTier(maxEntriesOf(options.memory), epoch, (entry) => tags.release(entry.tags)),
+      memory: new MemoryTier(maxEntries, epoch, (entry) => tags.release(entry.tags), maxBytes),
+      sharing: share,
+      coarse: new CoarseClock(clock),
       tags,
       flights: new SingleFlight(),
       background: new Background(),
@@ -336,16 +355,32 @@ function knownPolicy(policy: CachePolicy = {}): CachePolicy {
   return policy;
 }
 
-function maxEntriesOf(memory: CacheOptions['memory']): number {
-  if (memory === false) return 0;
-  if (memory === undefined) return defaultMaxEntries;
-  if (typeof memory !== 'object' || memory === null) {
-    throw new ConfigurationError(`createCache: memory takes { maxEntries } or false; got ${String(memory)}`);
+function memoryOptions(memory: CacheOptions['memory']): Required<MemoryOptions> {
+  const none = { maxEntries: 0, maxBytes: Number.POSITIVE_INFINITY, share: 'reference' } as const;
+  if (memory === false) return none;
+  if (memory !== undefined && (typeof memory !== 'object' || memory === null)) {
+    throw new ConfigurationError(
+      `createCache: memory takes { maxEntries, maxBytes, share } or false; got ${String(memory)}`,
+    );
   }
-  assertKnownOptions('createCache: memory', memory, ['maxEntries']);
-  const { maxEntries = defaultMaxEntries } = memory;
-  if (Number.isInteger(maxEntries) && maxEntries >= 1) return maxEntries;
-  throw new ConfigurationError(
-    `createCache: memory.maxEntries is a whole number of 1 or more; got ${maxEntries}`,
-  );
+  assertKnownOptions('createCache: memory', memory ?? {}, ['maxEntries', 'maxBytes', 'share']);
+  const {
+    maxEntries = defaultMaxEntries,
+    maxBytes = Number.POSITIVE_INFINITY,
+    share = 'freeze',
+  } = memory ?? {};
+  if (!Number.isInteger(maxEntries) || maxEntries < 1) {
+    throw new ConfigurationError(
+      `createCache: memory.maxEntries is a whole number of 1 or more; got ${maxEntries}`,
+    );
+  }
+  if (typeof maxBytes !== 'number' || !(maxBytes >= 1)) {
+    throw new ConfigurationError(`createCache: memory.maxBytes is 1 or more; got ${String(maxBytes)}`);
+  }
+  if (!['freeze', 'clone', 'reference'].includes(share)) {
+    throw new ConfigurationError(
+      `createCache: memory.share is "freeze", "clone" or "reference"; got ${String(share)}`,
+    );
+  }
+  return { maxEntries, maxBytes, share };
 }

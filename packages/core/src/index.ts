@@ -2,7 +2,7 @@
 export type { Cache, CacheRaw, CacheRead } from './cache.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
-export { type CacheOptions, createCache } from './create-cache.ts';
+export { type CacheOptions, createCache, type MemoryOptions } from './create-cache.ts';
 // Errors and durations.
 export { type Duration, durationMs } from './duration.ts';
 export type { Erasure } from './engine/erase-tenant.ts';
@@ -67,6 +67,7 @@ export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts
 export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';
 export { withLock } from './lock/with-lock.ts';
 export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-locks.ts';
+export type { Sharing } from './memory/sharing.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
 // From a committed change to the cache and to those who listen.
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';

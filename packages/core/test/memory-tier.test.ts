@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type MemoryEntry, MemoryTier } from '../src/memory/tier.ts';
 import { Metrics } from '../src/metrics.ts';
 
-const counters = new Metrics(0).countersOf('test');
-const entry = (wire: string): MemoryEntry => ({
+const counters = new Metrics(0).countersOf('test', 60_000);
+const entry = (wire: string, bytes = 0): MemoryEntry => ({
   wire,
   kind: 'value',
   value: wire,
@@ -19,7 +19,9 @@ const entry = (wire: string): MemoryEntry => ({
   epoch: 1,
   degradedUntil: 0,
   asOf: 0,
-  visited: false,
+  bytes,
+  reads: 0,
+  main: false,
   newer: undefined,
   older: undefined,
 });
@@ -32,24 +34,34 @@ describe('the memory tier', () => {
     });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 200 }), (maxEntries, steps) => {
+        const maxBytes = 20;
         const left: MemoryEntry[] = [];
         const here = new Map<string, MemoryEntry>();
-        const tier = new MemoryTier(maxEntries, 1, (gone) => {
-          left.push(gone);
-          expect(here.get(gone.wire)).toBe(gone);
-          here.delete(gone.wire);
-        });
+        const tier = new MemoryTier(
+          maxEntries,
+          1,
+          (gone) => {
+            left.push(gone);
+            expect(here.get(gone.wire)).toBe(gone);
+            here.delete(gone.wire);
+          },
+          maxBytes,
+        );
         for (const { do: what, wire } of steps) {
           if (what === 'get') expect(tier.get(wire)).toBe(here.get(wire));
           else if (what === 'delete') tier.delete(wire);
           else if (what === 'clear' && wire === 'a') tier.clear();
           else {
-            const made = entry(wire);
-            tier.set(made);
+            const made = entry(wire, wire.charCodeAt(0) % 9);
+            here.get(wire);
+            tier.delete(wire);
             here.set(wire, made);
+            tier.set(made);
           }
           expect(tier.size).toBe(here.size);
           expect(tier.size).toBeLessThanOrEqual(maxEntries);
+          expect(tier.bytes).toBe([...here.values()].reduce((sum, { bytes }) => sum + bytes, 0));
+          expect(tier.bytes).toBeLessThanOrEqual(maxBytes);
         }
         expect(new Set(left).size).toBe(left.length);
       }),
@@ -63,5 +75,15 @@ describe('the memory tier', () => {
       for (let index = 0; index < 50; index++) expect(tier.get(`hot${index}`)).toBeDefined();
       for (let index = 0; index < 20; index++) tier.set(entry(`cold${round}:${index}`));
     }
+  });
+
+  test('takes a key back at once that left a moment ago, and keeps it over what is new', () => {
+    const tier = new MemoryTier(100, 1, () => {});
+    for (let index = 0; index < 200; index++) tier.set(entry(`once${index}`));
+    expect(tier.get('once99')).toBeUndefined();
+    tier.set(entry('once99'));
+    for (let index = 200; index < 320; index++) tier.set(entry(`once${index}`));
+    expect(tier.get('once99')).toBeDefined();
+    expect(tier.get('once199')).toBeUndefined();
   });
 });

@@ -2,6 +2,7 @@ import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
+import { handedOut } from '../memory/sharing.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { ReadOptions } from '../read-options.ts';
 import { holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
@@ -32,9 +33,10 @@ export function getOrLoad(
   if (options === undefined) {
     const entry = parts.memory.get(key?.wire);
     if (entry !== undefined) {
-      const now = parts.clock.now();
+      const now = parts.coarse.now();
       if (now < entry.quietUntil && trusted(entry, parts.memory.epoch, now)) {
         entry.counters.memoryHits++;
+        if (parts.sharing === 'clone') return Promise.resolve(handedOut(entry.value, 'clone'));
         return entry.promise;
       }
     }
@@ -63,7 +65,7 @@ export async function answer(parts: EngineParts, request: ReadRequest): Promise<
     const held = request.renews ? undefined : fromMemory(parts, request);
     if (held !== undefined) {
       countOutcome(counters, held);
-      return held;
+      return handed(parts, held);
     }
     const running = joins < mostJoins ? joinable(parts, wire, request.renews === true) : undefined;
     if (running !== undefined) request.elsewhere?.();
@@ -73,7 +75,7 @@ export async function answer(parts: EngineParts, request: ReadRequest): Promise<
       // The flight of somebody else may have begun too early for this caller; one's own never has.
       if (running !== undefined && outcome.clock < request.minClock) continue;
       countOutcome(counters, outcome);
-      return outcome;
+      return handed(parts, outcome);
     } catch (error) {
       if (running !== undefined && flight.clock < request.minClock) continue;
       counters.misses++;
@@ -311,6 +313,11 @@ export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'readi
   flight.overtaken = false;
   flight.epoch = epochOf(parts.memory.epoch);
   flight.asOf = parts.tags.changes;
+}
+
+/** The outcome as one of those who wait for it is to have it. */
+export function handed(parts: EngineParts, outcome: Outcome): Outcome {
+  return parts.sharing === 'clone' ? { ...outcome, value: handedOut(outcome.value, 'clone') } : outcome;
 }
 
 /** Counts one answered request. */

@@ -3,7 +3,7 @@ import type { CacheKey } from '../key-space.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
-import { begin, countOutcome } from './get-or-load.ts';
+import { begin, countOutcome, handed } from './get-or-load.ts';
 import { holdFound } from './hold.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
@@ -168,7 +168,8 @@ function served(
 ): Outcome | undefined {
   const life = freshness(entry, parts.clock.now(), glance.state.policy);
   if (life !== 'fresh' && life !== 'stale') return undefined;
-  return { value: entry.value, state: life === 'fresh' ? 'hit' : 'stale', from, clock: entry.clock };
+  const state = life === 'fresh' ? 'hit' : 'stale';
+  return handed(parts, { value: entry.value, state, from, clock: entry.clock });
 }
 
 function count({ state }: Glance, outcome: Outcome | undefined): void {

@@ -1,6 +1,7 @@
 import { ArgumentError } from '../errors.ts';
 import type { KeyResource } from '../key-space.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
+import { sizeOf, sizeOfText } from '../memory/size-of.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
@@ -18,6 +19,8 @@ export interface Holding {
   readonly clock: TierClock;
   readonly version: string;
   readonly loadMs: number;
+  /** What the entry takes in memory, about; 0 where nobody counts. */
+  readonly bytes: number;
   /** By the clock of this process. */
   readonly freshUntil: number;
   readonly tags: readonly string[];
@@ -58,10 +61,17 @@ export function memoryEntry(
     epoch: holding.degradedUntil === 0 ? flight.epoch : 0,
     degradedUntil: holding.degradedUntil,
     asOf: flight.asOf,
-    visited: false,
+    bytes: holding.bytes,
+    reads: 0,
+    main: false,
     newer: undefined,
     older: undefined,
   };
+}
+
+/** About how much a value takes in memory, where anybody counts. */
+export function bytesOf(parts: EngineParts, wire: string, value: unknown): number {
+  return parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOf(wire, value);
 }
 
 /** The entry that was found remotely, decoded, and kept in memory if nobody changed it while it was read. */
@@ -96,7 +106,13 @@ export function holdFound(
     parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
     return undefined;
   }
-  const made = memoryEntry(parts, flight, state, { ...entry, value, freshUntil, degradedUntil: 0 });
+  const made = memoryEntry(parts, flight, state, {
+    ...entry,
+    value,
+    bytes: parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOfText(key.wire, entry.payload),
+    freshUntil,
+    degradedUntil: 0,
+  });
   if (current) parts.memory.set(made);
   else parts.tags.release(made.tags);
   return made;
@@ -129,5 +145,6 @@ function decoded(parts: EngineParts, resource: KeyResource, entry: RemoteEntry):
   }
   const stored = parts.codec.decode(entry.payload);
   const value = resource.check === undefined ? stored : resource.check(stored);
-  return parts.memory.maxEntries === 0 ? value : deepFreeze(value);
+  // What was just decoded is nobody else's, so memory needs no copy of it.
+  return parts.memory.maxEntries > 0 && parts.sharing === 'freeze' ? deepFreeze(value) : value;
 }

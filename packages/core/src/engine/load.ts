@@ -1,8 +1,9 @@
 import { isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
+import { handedOut, kept } from '../memory/sharing.ts';
 import { keepMs, type ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
-import { memoryEntry, type OldValue, servedOld } from './hold.ts';
+import { bytesOf, memoryEntry, type OldValue, servedOld } from './hold.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import { commit } from './steps/commit.ts';
@@ -80,7 +81,8 @@ async function loadAndStore(
   state.counters.loads++;
   const keeping = keepLease(parts, flight, licence);
   const { controller } = flight;
-  const loading = new Loading(parts.namespace, key.wire, controller.signal, old?.value, policy);
+  const stale = handedOut(old?.value, parts.sharing);
+  const loading = new Loading(parts.namespace, key.wire, controller.signal, stale, policy);
   let value: unknown;
   try {
     value = await runLoader(loader, loading, key.wire, controller, policy.hardTimeoutMs, parts.clock);
@@ -96,11 +98,11 @@ async function loadAndStore(
     parts.events.emit('load', { key: key.wire, resource: key.resource.name, durationMs: loadMs });
   }
   parts.failures.forget(key.wire);
-  if (old !== undefined && loading.unchanged && value === old.value && licence.token !== undefined) {
+  if (old !== undefined && loading.unchanged && value === stale && licence.token !== undefined) {
     await prolong(parts, flight, request, loading.policy, old);
-    return { value, state: 'miss', from: 'loader', clock: licence.clock };
+    return { value: old.value, state: 'miss', from: 'loader', clock: licence.clock };
   }
-  if (parts.memory.maxEntries > 0) deepFreeze(value);
+  if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') deepFreeze(value);
   await store(parts, flight, request, licence, loading, value, loadMs);
   return { value, state: 'miss', from: 'loader', clock: licence.clock };
 }
@@ -231,8 +233,16 @@ async function store(
     if (parts.tags.changedSince(tag, flight.asOf)) return refused(parts, request);
   const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
   const freshUntil = degraded ? degradedUntil : now + ttlMs;
+  let held: unknown;
+  try {
+    held = kept(value, parts.sharing);
+  } catch (error) {
+    parts.events.emit('unstorable', { key: key.wire, resource: key.resource.name, error });
+    return;
+  }
   const version = token ?? '';
-  const holding = { kind, value, clock, version, loadMs, freshUntil, tags, degradedUntil };
+  const bytes = bytesOf(parts, key.wire, value);
+  const holding = { kind, value: held, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil };
   const entry = memoryEntry(parts, flight, state, holding, policy);
   // The tier knows every tag now, and none was invalidated after the load began.
   for (const record of entry.tags) {

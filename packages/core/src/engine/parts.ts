@@ -1,5 +1,7 @@
 import type { Events } from '../events.ts';
 import type { KeyResource } from '../key-space.ts';
+import type { CoarseClock } from '../memory/coarse-clock.ts';
+import type { Sharing } from '../memory/sharing.ts';
 import type { TagRecords } from '../memory/tag-records.ts';
 import type { MemoryTier } from '../memory/tier.ts';
 import type { Metrics, ResourceCounters } from '../metrics.ts';
@@ -40,6 +42,10 @@ export interface EngineParts {
   readonly random: () => number;
   readonly codec: Codec;
   readonly memory: MemoryTier;
+  /** What callers have of the values in memory. */
+  readonly sharing: Sharing;
+  /** For hits: at most a millisecond behind `clock`. */
+  readonly coarse: CoarseClock;
   readonly tags: TagRecords;
   readonly flights: SingleFlight<Outcome>;
   readonly background: Background;

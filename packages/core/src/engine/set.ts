@@ -1,10 +1,10 @@
 import { newToken } from '../entry.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
-import { deepFreeze } from '../memory/deep-freeze.ts';
+import { kept } from '../memory/sharing.ts';
 import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
-import { memoryEntry } from './hold.ts';
+import { bytesOf, memoryEntry } from './hold.ts';
 import { dropKey, invalidate } from './invalidate.ts';
 import type { EngineParts, ResourceState } from './parts.ts';
 import { asArgument, assertKey } from './read-request.ts';
@@ -77,7 +77,8 @@ function prepared(
   const keptMs = kind === 'value' ? keepMs(resolved) : ttlMs;
   const tags = [...key.tags, parts.everything];
   const entry = parts.remote && encoded(parts, key, value, kind, tags);
-  return { key, value, kind, state, ttlMs, keptMs, tags, entry };
+  const held = parts.remote === undefined ? keepable(parts, key, value) : value;
+  return { key, value: held, kind, state, ttlMs, keptMs, tags, entry };
 }
 
 function policyOf(policy: CachePolicy, state: ResourceState, verb: string): ResolvedPolicy {
@@ -99,8 +100,9 @@ async function store(parts: EngineParts, write: Write): Promise<TierClock> {
   const clock = parts.time.tick();
   const place = { wire: key.wire, epoch: epochOf(parts.memory.epoch), asOf: parts.tags.changes };
   const freshUntil = parts.clock.now() + ttlMs;
-  const value = deepFreeze(write.value);
-  const holding = { kind, value, clock, version: '', loadMs: 0, freshUntil, tags, degradedUntil: 0 };
+  const { value } = write;
+  const bytes = bytesOf(parts, key.wire, value);
+  const holding = { kind, value, clock, version: '', loadMs: 0, bytes, freshUntil, tags, degradedUntil: 0 };
   parts.memory.set(memoryEntry(parts, place, state, holding));
   return clock;
 }
@@ -121,6 +123,14 @@ async function put(
     return await remote.write('put', (tier) => tier.put(wire, { ...entry, freshUntil }, keptMs));
   } finally {
     dropKey(parts, wire);
+  }
+}
+
+function keepable(parts: EngineParts, key: CacheKey, value: unknown): unknown {
+  try {
+    return kept(value, parts.sharing);
+  } catch (error) {
+    throw new ArgumentError(`The value for "${key.wire}" cannot be copied: ${String(error)}`);
   }
 }
 

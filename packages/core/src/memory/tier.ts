@@ -1,5 +1,8 @@
+import { hash32 } from '../hash32.ts';
 import type { ResourceCounters } from '../metrics.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
+import { Ghosts } from './ghosts.ts';
+import { Queue } from './queue.ts';
 import type { TagRecord } from './tag-records.ts';
 
 /** An entry in memory. The value is shared by all who read it. */
@@ -26,9 +29,13 @@ export interface MemoryEntry {
   degradedUntil: number;
   /** How many changes of tags had been heard when the load began. */
   readonly asOf: number;
-  /** Read since the hand last came by. */
-  visited: boolean;
-  /** Neighbours in the order of arrival. */
+  /** About how much it takes in memory; 0 where nobody counts. */
+  readonly bytes: number;
+  /** Reads since it came or was last passed over, up to {@link mostReads}. */
+  reads: number;
+  /** Whether it has proved itself: in the main queue. */
+  main: boolean;
+  /** Neighbours in its queue. */
   newer: MemoryEntry | undefined;
   older: MemoryEntry | undefined;
 }
@@ -36,35 +43,55 @@ export interface MemoryEntry {
 /** The epoch of a memory that no longer hears what others change. */
 export const distrust = -2;
 
+/** Reads that are counted; more say nothing more. */
+const mostReads = 3;
+/** Reads after which an entry that came lately has proved itself. */
+const readsToStay = 1;
+/** Share of the entries that may be new. */
+const newShare = 0.1;
+
 /**
- * Entries in memory, at most `maxEntries`. A hand goes from the oldest to the newest and again; the first entry it meets
- * that was not read since it last came by makes room. A hit moves nothing.
+ * Entries in memory, at most `maxEntries` that take at most `maxBytes`.
+ *
+ * What comes stands in a small queue and leaves from there unless it is read meanwhile, so that what is read once does
+ * not push out what is read often; what was read moves to the main queue, where it is passed over as often as it was
+ * read. A key that comes back soon after it left goes to the main queue at once. A hit counts and moves nothing.
  *
  * Knows its epoch of trust: an entry is believed only in the epoch in which it was read from the remote tier, and a
  * memory that misses changes has an epoch that no entry has.
  *
- * @see Zhang et al., SIEVE is Simpler than LRU (NSDI 2024)
+ * @see Yang et al., FIFO queues are all you need for cache eviction (S3-FIFO, SOSP 2023)
  */
 export class MemoryTier {
   epoch: number;
   evictions = 0;
+  /** What the entries take together, about; 0 where nobody counts. */
+  bytes = 0;
 
   readonly maxEntries: number;
+  readonly maxBytes: number;
   readonly #entries = new Map<string, MemoryEntry>();
+  readonly #new = new Queue<MemoryEntry>();
+  readonly #main = new Queue<MemoryEntry>();
+  readonly #ghosts: Ghosts;
   readonly #dropped: (entry: MemoryEntry) => void;
   #epochs = 1;
-  #newest: MemoryEntry | undefined;
-  #oldest: MemoryEntry | undefined;
-  #hand: MemoryEntry | undefined;
 
   /**
    * @param epoch - 1 for a memory that nobody else changes, {@link distrust} for one that waits to be armed.
    * @param dropped - Called with every entry that leaves.
    */
-  constructor(maxEntries: number, epoch: number, dropped: (entry: MemoryEntry) => void) {
+  constructor(
+    maxEntries: number,
+    epoch: number,
+    dropped: (entry: MemoryEntry) => void,
+    maxBytes: number = Number.POSITIVE_INFINITY,
+  ) {
     this.maxEntries = maxEntries;
+    this.maxBytes = maxBytes;
     this.epoch = epoch;
     this.#dropped = dropped;
+    this.#ghosts = new Ghosts(maxEntries);
   }
 
   get size(): number {
@@ -83,41 +110,34 @@ export class MemoryTier {
 
   get(wire: string): MemoryEntry | undefined {
     const entry = this.#entries.get(wire);
-    if (entry !== undefined) entry.visited = true;
+    if (entry !== undefined && entry.reads < mostReads) entry.reads++;
     return entry;
   }
 
+  /** Takes an entry in, in place of the one of its key. One that alone takes more than `maxBytes` is not kept. */
   set(entry: MemoryEntry): void {
-    this.delete(entry.wire);
-    if (this.maxEntries === 0) {
+    const before = this.#entries.get(entry.wire);
+    if (before !== undefined) this.#remove(before);
+    if (this.maxEntries === 0 || entry.bytes > this.maxBytes) {
       this.#dropped(entry);
       return;
     }
-    if (this.#entries.size >= this.maxEntries) this.#evict();
+    while (this.#entries.size >= this.maxEntries || this.bytes + entry.bytes > this.maxBytes) this.#evict();
     this.#entries.set(entry.wire, entry);
-    entry.older = this.#newest;
-    if (this.#newest !== undefined) this.#newest.newer = entry;
-    this.#newest = entry;
-    this.#oldest ??= entry;
+    this.bytes += entry.bytes;
+    // A new value of a key stays where the key has come to.
+    if (before !== undefined) entry.reads = before.reads;
+    entry.main = before?.main ?? this.#ghosts.take(hash32(entry.wire));
+    (entry.main ? this.#main : this.#new).add(entry);
   }
 
   delete(wire: string): void {
     const entry = this.#entries.get(wire);
-    if (entry === undefined) return;
-    this.#entries.delete(wire);
-    const { newer, older } = entry;
-    if (this.#hand === entry) this.#hand = newer;
-    if (newer === undefined) this.#newest = older;
-    else newer.older = older;
-    if (older === undefined) this.#oldest = newer;
-    else older.newer = newer;
-    entry.newer = undefined;
-    entry.older = undefined;
-    this.#dropped(entry);
+    if (entry !== undefined) this.#remove(entry);
   }
 
   clear(): void {
-    for (const wire of [...this.#entries.keys()]) this.delete(wire);
+    for (const entry of [...this.#entries.values()]) this.#remove(entry);
   }
 
   /** Somebody changed the key: anything but this version must be compared with the remote tier before it is served. */
@@ -137,16 +157,42 @@ export class MemoryTier {
     for (const entry of this.#entries.values()) entry.degradedUntil = 0;
   }
 
+  #remove(entry: MemoryEntry): void {
+    this.#entries.delete(entry.wire);
+    (entry.main ? this.#main : this.#new).remove(entry);
+    this.bytes -= entry.bytes;
+    this.#dropped(entry);
+  }
+
   #evict(): void {
-    // Ends after one round at most: the hand leaves nothing visited behind it.
-    let entry = this.#hand ?? this.#oldest;
-    while (entry?.visited) {
-      entry.visited = false;
-      entry = entry.newer ?? this.#oldest;
-    }
-    if (entry === undefined) return;
-    this.#hand = entry.newer;
+    const tooManyNew = this.#new.size > this.#entries.size * newShare || this.#main.size === 0;
+    const leaving = tooManyNew ? (this.#oldestNew() ?? this.#oldestMain()) : this.#oldestMain();
+    if (leaving === undefined) return;
+    if (!leaving.main) this.#ghosts.add(hash32(leaving.wire));
     this.evictions++;
-    this.delete(entry.wire);
+    this.#remove(leaving);
+  }
+
+  /** The new entry that leaves; those before it that were read move to the main queue. */
+  #oldestNew(): MemoryEntry | undefined {
+    for (let entry = this.#new.oldest; entry !== undefined; entry = this.#new.oldest) {
+      if (entry.reads < readsToStay) return entry;
+      this.#new.remove(entry);
+      entry.reads = 0;
+      entry.main = true;
+      this.#main.add(entry);
+    }
+    return undefined;
+  }
+
+  /** The entry of the main queue that leaves. Ends: each entry is passed over {@link mostReads} times at most. */
+  #oldestMain(): MemoryEntry | undefined {
+    for (let entry = this.#main.oldest; entry !== undefined; entry = this.#main.oldest) {
+      if (entry.reads === 0) return entry;
+      entry.reads--;
+      this.#main.remove(entry);
+      this.#main.add(entry);
+    }
+    return undefined;
   }
 }
