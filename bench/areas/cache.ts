@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
+import { cacheOverRedis } from './cache-redis.ts';
 
 interface Device {
   readonly id: string;
@@ -33,7 +34,7 @@ function deviceOf(id: string): Device {
 
 /** Reads that hit, against what one would write by hand. */
 export async function cache(): Promise<Figure[]> {
-  return [...(await memoryHits()), ...(await remoteHits())];
+  return [...(await memoryHits()), ...(await remoteHits()), ...(await cacheOverRedis())];
 }
 
 async function memoryHits(): Promise<Figure[]> {

@@ -15,6 +15,11 @@ export function changesChannel(namespace: string): string {
   return `${namespace}:c:changes`;
 }
 
+/** The stream of the same messages, for processes that cannot subscribe. */
+export function changesLog(namespace: string): string {
+  return `${namespace}:e:changes`;
+}
+
 /**
  * What decides the slot of a key on a cluster: the text in the first pair of braces, or else the whole key.
  *

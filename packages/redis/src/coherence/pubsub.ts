@@ -1,11 +1,5 @@
-import {
-  type Coherence,
-  type CoherenceSink,
-  type RedisExecutor,
-  type RedisSubscriber,
-  tokenLength,
-} from '@cachekit/core';
-import { storedMark } from '../scripts/fragments.ts';
+import type { Coherence, CoherenceSink, RedisExecutor, RedisSubscriber } from '@cachekit/core';
+import { hear } from './message.ts';
 
 /**
  * Hears of changes on a channel to which the scripts of the tier publish as they write.
@@ -35,26 +29,5 @@ export class PubSubCoherence implements Coherence {
 
   async close(): Promise<void> {
     await this.#subscriber?.close();
-  }
-}
-
-function hear(message: string, sink: CoherenceSink): void {
-  const keyStart = storedMark.length + tokenLength;
-  if (message.startsWith(storedMark) && message.length > keyStart) {
-    sink.changed([message.slice(keyStart)], message.slice(storedMark.length, keyStart));
-    return;
-  }
-  const keys = keysOf(message);
-  if (keys === undefined) sink.changedAll();
-  else sink.changed(keys);
-}
-
-/** Nothing if the message is none of ours; then anything may have changed. */
-function keysOf(message: string): readonly string[] | undefined {
-  try {
-    const keys: unknown = JSON.parse(message);
-    return Array.isArray(keys) && keys.every((key) => typeof key === 'string') ? keys : undefined;
-  } catch {
-    return undefined;
   }
 }

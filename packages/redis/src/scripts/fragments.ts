@@ -19,20 +19,35 @@ end
 /** Begins a message that tells of one entry that was stored: its version and its key follow. */
 export const storedMark = '=';
 
+/** Stands before the channel where the last of KEYS is the log of changes. */
+export const loggedMark = '+';
+
+/** How many changes the log keeps, about. */
+const loggedChanges = 10_000;
+
 /**
- * Tells the other processes what changed, unless there is no channel (`ARGV[1]` is empty).
+ * Tells the other processes what changed, over the channel and the log in `ARGV[1]`; empty means to nobody. It takes the
+ * log away from KEYS, so it stands before whatever counts them.
  *
  * `publish(keys)`: these keys, as a JSON array. `publishStored(key, text)`: this key, with the version of what it holds
  * now, so that a process that has the very same in memory need not read it again.
  */
 export const luaPublish: string = `
+local channel, log = ARGV[1], nil
+if string.sub(channel, 1, 1) == '${loggedMark}' then
+  channel, log = string.sub(channel, 2), table.remove(KEYS)
+end
+local function tell(message)
+  if log then redis.call('XADD', log, 'MAXLEN', '~', ${loggedChanges}, '*', 'm', message) end
+  if channel ~= '' then redis.call('PUBLISH', channel, message) end
+end
 local function publish(keys)
-  if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], cjson.encode(keys)) end
+  if ARGV[1] ~= '' then tell(cjson.encode(keys)) end
 end
 local function publishStored(key, text)
   if ARGV[1] == '' then return end
   local version = string.sub(text, ${entryFields.version.start + 1}, ${entryFields.version.start + entryFields.version.length})
-  redis.call('PUBLISH', ARGV[1], '${storedMark}' .. version .. key)
+  tell('${storedMark}' .. version .. key)
 end
 `;
 

@@ -21,12 +21,13 @@ const failed = 3;
 /**
  * Makes calls of `script` that are collected over a tick. Where Redis refuses one request, that call alone rejects.
  *
+ * @param common - What every call takes: keys after those of the requests, arguments before theirs.
  * @param answered - Hears the replies of a call before those who asked.
  */
 export function batchedScript(
   redis: RedisExecutor,
   script: RedisScript,
-  common: readonly RedisArgument[],
+  common: { readonly keys?: readonly string[]; readonly args?: readonly RedisArgument[] } = {},
   answered?: (replies: readonly ScriptReply[]) => void,
 ): (item: ScriptItem) => Promise<ScriptReply> {
   const { cluster } = redis.capabilities;
@@ -36,11 +37,12 @@ export function batchedScript(
     lengthOf: (item) => item.length,
     send: async (items) => {
       const keys: string[] = [];
-      const args = [...common];
+      const args = [...(common.args ?? [])];
       for (const item of items) {
         keys.push(...item.keys);
         args.push(...item.args);
       }
+      if (common.keys !== undefined) keys.push(...common.keys);
       const replies = (await redis.script(script, keys, args)) as readonly ScriptReply[];
       answered?.(replies);
       return replies;

@@ -12,6 +12,7 @@ import {
   encodeEntry,
   entryFields,
   fieldText,
+  type RedisArgument,
   type RedisExecutor,
   type RedisScript,
   type RemoteEntry,
@@ -21,17 +22,19 @@ import {
   systemClock,
   type TierClock,
 } from '@cachekit/core';
+import { LogCoherence } from '../coherence/log.ts';
 import { OwnWrites } from '../coherence/own-writes.ts';
 import { PubSubCoherence } from '../coherence/pubsub.ts';
 import { TrackingCoherence } from '../coherence/tracking.ts';
 import { TtlCoherence } from '../coherence/ttl.ts';
 import { UnsupportedByClientError } from '../errors.ts';
-import { cachePrefix, changesChannel, hashTag } from '../keys.ts';
+import { cachePrefix, changesChannel, changesLog, hashTag } from '../keys.ts';
 import { acquireScript } from '../scripts/acquire.ts';
 import { bumpTagsScript } from '../scripts/bump-tags.ts';
 import { commitScript } from '../scripts/commit.ts';
 import { deleteScript } from '../scripts/delete.ts';
 import { expireScript } from '../scripts/expire.ts';
+import { loggedMark } from '../scripts/fragments.ts';
 import { keepTagsScript } from '../scripts/keep-tags.ts';
 import { putScript } from '../scripts/put.ts';
 import { releaseScript } from '../scripts/release.ts';
@@ -56,11 +59,15 @@ export interface RedisTierOptions {
    * - `tracking`: the server tells of every change, also of those by other clients, of expiry and of eviction; one more
    *   connection per process, on a cluster one for each master.
    * - `pubsub`: each write is published by the very script that writes; one more connection per process.
+   * - `log`: each script that writes also appends to a stream, which every process reads once a second; for clients that
+   *   cannot subscribe. Not on a cluster. All processes of a namespace must use it, or those that do hear nothing of the
+   *   others.
    * - `ttl`: not at all; memory may serve an old value until it expires.
    *
-   * @defaultValue `'tracking'`, and `'pubsub'` where the client or the server cannot; see {@link RedisTier.onFallback}
+   * @defaultValue `'tracking'`; `'pubsub'` where the client or the server cannot, see {@link RedisTier.onFallback};
+   * `'log'` over Upstash
    */
-  readonly coherence?: 'tracking' | 'pubsub' | 'ttl';
+  readonly coherence?: CoherenceMode;
 }
 
 /** What became of a coherence that the server refuses. */
@@ -119,18 +126,25 @@ export function redisTier(options: RedisTierOptions): RedisTier {
   if (typeof redis?.script !== 'function') {
     throw new ConfigurationError('redisTier: redis is no executor; give ioredisExecutor(client)');
   }
-  if (coherence !== undefined && !['tracking', 'pubsub', 'ttl'].includes(coherence)) {
-    throw new ConfigurationError(`coherence: "${String(coherence)}" is none; it is tracking, pubsub or ttl`);
+  if (coherence !== undefined && !modes.includes(coherence)) {
+    throw new ConfigurationError(
+      `coherence: "${String(coherence)}" is none; it is one of ${modes.join(', ')}`,
+    );
   }
-  const { subscribe, tracking = false } = redis.capabilities;
-  if (coherence === 'tracking' && !(tracking && redis.tracker)) {
-    throw new UnsupportedByClientError('This client', 'coherence by tracking');
+  const { cluster, subscribe, tracking = false } = redis.capabilities;
+  const best = tracking ? 'any' : subscribe ? 'pubsub' : 'log';
+  const chosen = coherence ?? best;
+  if (
+    (chosen === 'tracking' && !(tracking && redis.tracker)) ||
+    (chosen === 'pubsub' && !subscribe) ||
+    (chosen === 'log' && cluster)
+  ) {
+    throw new UnsupportedByClientError('This client', `coherence by ${chosen}`);
   }
-  if (coherence !== 'ttl' && !subscribe) {
-    throw new UnsupportedByClientError('This client', 'coherence by pubsub');
-  }
-  return new TierOverRedis(redis, namespace, coherence ?? (tracking ? 'any' : 'pubsub'));
+  return new TierOverRedis(redis, namespace, chosen);
 }
+
+const modes: readonly CoherenceMode[] = ['tracking', 'pubsub', 'log', 'ttl'];
 
 class TierOverRedis implements RedisTier {
   readonly name = 'redis';
@@ -138,8 +152,10 @@ class TierOverRedis implements RedisTier {
   readonly coherence: Coherence;
   readonly #redis: RedisExecutor;
   readonly #cluster: boolean;
-  /** Empty: nothing is published. */
+  /** First argument of every script that writes. Empty: nobody is told. */
   readonly #channel: string;
+  /** Last keys of every script that writes. */
+  readonly #log: readonly string[];
   readonly #reads: BatchedReads;
   readonly #acquire: (item: ScriptItem) => Promise<ScriptReply>;
   readonly #commit: (item: ScriptItem) => Promise<ScriptReply>;
@@ -147,25 +163,27 @@ class TierOverRedis implements RedisTier {
   readonly #own: OwnWrites | undefined;
   readonly #fallbackListeners = new Set<{ readonly listener: (fallback: CoherenceFallback) => void }>();
 
-  constructor(redis: RedisExecutor, namespace: string, coherence: 'any' | 'tracking' | 'pubsub' | 'ttl') {
+  constructor(redis: RedisExecutor, namespace: string, coherence: CoherenceMode | 'any') {
     const { cluster } = redis.capabilities;
+    const channel = changesChannel(namespace);
     // Also by those who track: a process that cannot track hears of nothing else.
-    const channel = coherence === 'ttl' ? '' : changesChannel(namespace);
-    this.capabilities = { fenced: true, push: channel !== '', cluster };
+    this.#channel = { any: channel, tracking: channel, pubsub: channel, log: loggedMark, ttl: '' }[coherence];
+    this.#log = coherence === 'log' ? [changesLog(namespace)] : [];
+    this.capabilities = { fenced: true, push: coherence !== 'ttl' && coherence !== 'log', cluster };
     this.#redis = redis;
     this.#cluster = cluster;
-    this.#channel = channel;
     this.#reads = new BatchedReads(redis);
-    this.#acquire = batchedScript(redis, acquireScript, [], (replies) => this.#acquired(replies));
-    this.#commit = batchedScript(redis, commitScript, [channel]);
+    this.#acquire = batchedScript(redis, acquireScript, {}, (replies) => this.#acquired(replies));
+    this.#commit = batchedScript(redis, commitScript, { keys: this.#log, args: [this.#channel] });
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
       const next = coherence === 'any' ? new PubSubCoherence(redis, channel) : undefined;
       const told = (to: CoherenceMode | undefined, reason: unknown): void => this.#fellBack(to, reason);
       this.coherence = new TrackingCoherence(redis, cachePrefix(namespace), this.#own, next, told);
-    } else {
-      this.coherence = coherence === 'ttl' ? new TtlCoherence() : new PubSubCoherence(redis, channel);
-    }
+    } else if (coherence === 'pubsub') this.coherence = new PubSubCoherence(redis, channel);
+    else if (coherence === 'log')
+      this.coherence = new LogCoherence(redis, changesLog(namespace), systemClock);
+    else this.coherence = new TtlCoherence();
   }
 
   onFallback(listener: (fallback: CoherenceFallback) => void): () => void {
@@ -238,7 +256,7 @@ class TierOverRedis implements RedisTier {
 
   async release(key: string, token: string): Promise<void> {
     this.#own?.begun(key, []);
-    await this.#redis.script(releaseScript, [key], [this.#channel, token]);
+    await this.#write(releaseScript, [key], [token]);
   }
 
   async put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock> {
@@ -246,7 +264,7 @@ class TierOverRedis implements RedisTier {
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     this.#own?.begun(key, entry.tags);
-    const clock = (await this.#redis.script(putScript, [key, ...near], [this.#channel, text, ms])) as number;
+    const clock = (await this.#write(putScript, [key, ...near], [text, ms])) as number;
     this.#own?.loadBegan(clock);
     if (far.length > 0) await this.#keepTags(far, clock, ms);
     return clock;
@@ -262,8 +280,8 @@ class TierOverRedis implements RedisTier {
 
   async touch(key: string, version: string, freshUntil: number, ttlMs: number): Promise<boolean> {
     this.#own?.begun(key, []);
-    const args = [this.#channel, version, Math.floor(freshUntil), wholeMs(ttlMs)];
-    return (await this.#redis.script(touchScript, [key], args)) === 1;
+    const args = [version, Math.floor(freshUntil), wholeMs(ttlMs)];
+    return (await this.#write(touchScript, [key], args)) === 1;
   }
 
   async tagVersions(tags: readonly string[]): Promise<readonly (TierClock | undefined)[]> {
@@ -295,9 +313,14 @@ class TierOverRedis implements RedisTier {
   async #onAll(script: RedisScript, keys: readonly string[], args: readonly number[]): Promise<TierClock> {
     const groups = keys.length === 0 ? [[]] : commandGroups(keys, this.#cluster, mostKeys);
     const clocks = await Promise.all(
-      groups.map((group) => this.#redis.script(script, group, [this.#channel, ...args]) as Promise<number>),
+      groups.map((group) => this.#write(script, group, args) as Promise<number>),
     );
     return Math.max(...clocks);
+  }
+
+  /** Runs a script that tells others what it changed. */
+  #write(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    return this.#redis.script(script, [...keys, ...this.#log], [this.#channel, ...args]);
   }
 
   /** The tags that share the slot of the entry, and those that do not. */

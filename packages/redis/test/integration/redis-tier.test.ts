@@ -527,9 +527,11 @@ describe('redisTier()', () => {
       script: redis.script,
       capabilities: { cluster: false, subscribe: false },
     };
-    expect(() => redisTier({ redis: deaf })).toThrow(
-      expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
-    );
+    const split: RedisExecutor = { ...deaf, capabilities: { cluster: true, subscribe: false } };
+    for (const options of [{ redis: split }, { redis: deaf, coherence: 'pubsub' }] as const) {
+      expect(() => redisTier(options)).toThrow(expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }));
+    }
+    expect(redisTier({ redis: deaf }).coherence.mode).toBe('log');
     const mute: RedisExecutor = { ...deaf, capabilities: { cluster: false, subscribe: true } };
     expect(() => redisTier({ redis: mute, coherence: 'tracking' })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),

@@ -1,0 +1,166 @@
+import { createCache, defineKeys, resource } from '@cachekit/core';
+import { ioredisExecutor, redisTier } from '@cachekit/redis';
+import { startRedis } from '@cachekit/services';
+import { Redis } from 'ioredis';
+import { createClient } from 'redis';
+import { concurrently } from '../runner/contender.ts';
+import { type Figure, figure } from '../runner/figure.ts';
+import { compare, measure, type Samples } from '../runner/measure.ts';
+
+/** As long as its text. */
+interface Value {
+  readonly text: string;
+}
+
+const keys = defineKeys({
+  scope: 'tenant',
+  resources: { value: resource<Value, { id: string }>({ ttl: '1h' }) },
+});
+const count = 512;
+const ids = Array.from({ length: count }, (_, index) => String(index));
+const keyOf = (size: string, id: string) => keys.value({ tenant: 'acme', id: `${size}:${id}` });
+
+/** What a read of Redis, a load and a read of many keys cost, against bare ioredis and node-redis on the same server. */
+export async function cacheOverRedis(): Promise<Figure[]> {
+  const server = await startRedis({ own: true });
+  const raw = new Redis(server.url);
+  const node = createClient({ url: server.url });
+  await node.connect();
+  const redis = ioredisExecutor(raw, { commandTimeout: '10s' });
+  const policy = { timeout: { hard: '10s' } } as const;
+  const cached = createCache({ memory: false, remote: redisTier({ redis, coherence: 'ttl' }), policy });
+  try {
+    const figures: Figure[] = [];
+    for (const [size, length] of [
+      ['200 B', 180],
+      ['10 KB', 10_000],
+    ] as const) {
+      const value: Value = { text: 'x'.repeat(length) };
+      for (const id of ids) {
+        await cached.set(keyOf(size, id), value);
+        await raw.set(`raw:${size}:${id}`, JSON.stringify(value), 'EX', 3_600);
+      }
+      for (const atOnce of size === '200 B' ? [1, 64, 512] : [1, 64]) {
+        const wanted = (i: number): string => ids[i % count] as string;
+        const samples = await measure({
+          contenders: [
+            {
+              name: 'ours',
+              run: concurrently(atOnce, (i) => cached.getOrLoad(keyOf(size, wanted(i)), missing)),
+            },
+            {
+              name: 'ioredis',
+              run: concurrently(atOnce, async (i) => parsed(await raw.get(`raw:${size}:${wanted(i)}`))),
+            },
+            {
+              name: 'node-redis',
+              run: concurrently(atOnce, async (i) => parsed(await node.get(`raw:${size}:${wanted(i)}`))),
+            },
+          ],
+        });
+        const title = `hit in Redis of ${size}, ${atOnce} at once`;
+        const atMost = hitTargets[size]?.[atOnce] as number;
+        figures.push(
+          cpu(`${title}, to ioredis, us of CPU`, samples, 'ioredis', atMost),
+          cpu(`${title}, to node-redis, us of CPU`, samples, 'node-redis', 1.5),
+        );
+        if (size === '200 B' && atOnce === 64) figures.push(wall(`${title}, to ioredis, us`, samples, 0.4));
+      }
+    }
+    figures.push(...(await misses(cached, raw)));
+    figures.push(await many(cached, raw));
+    return figures;
+  } finally {
+    await cached.close();
+    await redis.close();
+    raw.disconnect();
+    await node.close();
+    await server.stop();
+  }
+}
+
+/** CPU of a hit, ours to bare ioredis, by how many are under way at once. */
+const hitTargets: Readonly<Record<string, Readonly<Record<number, number>>>> = {
+  '200 B': { 1: 1.1, 64: 0.45, 512: 0.5 },
+  '10 KB': { 1: 1.05, 64: 1.05 },
+};
+
+type Cache = ReturnType<typeof createCache>;
+
+/** A load that is fenced and shared by all processes, to a GET and a SET that are neither. */
+async function misses(cached: Cache, raw: Redis): Promise<Figure[]> {
+  const value: Value = { text: 'x'.repeat(180) };
+  const figures: Figure[] = [];
+  let next = 0;
+  for (const atOnce of [1, 64, 512]) {
+    const samples = await measure({
+      contenders: [
+        {
+          name: 'ours',
+          run: concurrently(atOnce, () => cached.getOrLoad(keyOf('miss', String(next++)), async () => value)),
+        },
+        {
+          name: 'ioredis',
+          run: concurrently(atOnce, async () => {
+            const key = `raw:miss:${next++}`;
+            if ((await raw.get(key)) === null) await raw.set(key, JSON.stringify(value), 'EX', 3_600);
+          }),
+        },
+      ],
+    });
+    const title = `cold miss to GET and SET of ioredis, ${atOnce} at once`;
+    figures.push(cpu(`${title}, us of CPU`, samples, 'ioredis', 1.1), wall(`${title}, us`, samples, 1.5));
+    await raw.flushall();
+  }
+  return figures;
+}
+
+/** A hundred keys in one call. */
+async function many(cached: Cache, raw: Redis): Promise<Figure> {
+  const value: Value = { text: 'x'.repeat(180) };
+  const hundred = ids.slice(0, 100);
+  for (const id of hundred) {
+    await cached.set(keyOf('many', id), value);
+    await raw.set(`raw:many:${id}`, JSON.stringify(value), 'EX', 3_600);
+  }
+  const ours = hundred.map((id) => keyOf('many', id));
+  const bare = hundred.map((id) => `raw:many:${id}`);
+  const samples = await measure({
+    contenders: [
+      {
+        name: 'ours',
+        run: concurrently(1, () => cached.getMany(ours)),
+      },
+      {
+        name: 'ioredis',
+        run: concurrently(1, async () => (await raw.mget(bare)).map(parsed)),
+      },
+    ],
+  });
+  return cpu('100 hits in Redis at once to MGET of 100, us of CPU', samples, 'ioredis', 1.1);
+}
+
+function cpu(name: string, samples: ReadonlyMap<string, Samples>, peer: string, atMost: number): Figure {
+  const ours = (samples.get('ours') as Samples).cpuUs;
+  return figure(name, compare(ours, (samples.get(peer) as Samples).cpuUs), { of: 'ratio', atMost });
+}
+
+function wall(name: string, samples: ReadonlyMap<string, Samples>, atMost: number): Figure {
+  const ours = (samples.get('ours') as Samples).timeUs;
+  const peer = (samples.get('ioredis') as Samples).timeUs;
+  return figure(name, compare(ours, peer), { of: 'ratio', atMost });
+}
+
+function parsed(text: string | null): Value {
+  if (text === null) throw missed();
+  return JSON.parse(text) as Value;
+}
+
+// A load would measure something else than a hit, so it ends the run.
+async function missing(): Promise<Value> {
+  throw missed();
+}
+
+function missed(): Error {
+  return new Error('This was to be a hit');
+}

@@ -1,0 +1,24 @@
+import { type CoherenceSink, tokenLength } from '@cachekit/core';
+import { storedMark } from '../scripts/fragments.ts';
+
+/** Hands on what a message of the scripts says. */
+export function hear(message: string, sink: CoherenceSink): void {
+  const keyStart = storedMark.length + tokenLength;
+  if (message.startsWith(storedMark) && message.length > keyStart) {
+    sink.changed([message.slice(keyStart)], message.slice(storedMark.length, keyStart));
+    return;
+  }
+  const keys = keysOf(message);
+  if (keys === undefined) sink.changedAll();
+  else sink.changed(keys);
+}
+
+/** Nothing if the message is none of ours; then anything may have changed. */
+function keysOf(message: string): readonly string[] | undefined {
+  try {
+    const keys: unknown = JSON.parse(message);
+    return Array.isArray(keys) && keys.every((key) => typeof key === 'string') ? keys : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,1 @@
+export { type RedisEnvironment, type RedisFromEnvOptions, redisFromEnv } from './redis-from-env.ts';

@@ -1,0 +1,81 @@
+import { assertKnownOptions, ConfigurationError, type RedisExecutor } from '@cachekit/core';
+import { ioredisExecutor } from '../executors/ioredis.ts';
+import { upstashExecutor } from '../executors/upstash.ts';
+
+/** What {@link redisFromEnv} reads. */
+export type RedisEnvironment = Readonly<Record<string, string | undefined>>;
+
+/** Options of {@link redisFromEnv}. */
+export interface RedisFromEnvOptions {
+  /** @defaultValue `process.env`, or nothing where there is none */
+  readonly env?: RedisEnvironment;
+}
+
+/** The longest a request to Upstash may take, in ms; the client must not repeat it later. */
+const restTimeoutMs = 1_000;
+
+/**
+ * Chooses Redis by configuration alone.
+ *
+ * | set                                                      | is                                   | client that must be installed |
+ * | -------------------------------------------------------- | ------------------------------------ | ----------------------------- |
+ * | `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`  | {@link upstashExecutor}              | `@upstash/redis`              |
+ * | `REDIS_URL`, and not both of those                       | {@link ioredisExecutor}              | `ioredis`                     |
+ * | neither                                                  | `undefined`: go on with memory alone | none                          |
+ *
+ * Empty counts as not set. Nothing connects before the first call. The client is loaded when it is chosen.
+ *
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if the URL is none, if of the two variables of Upstash one is
+ * missing and there is no `REDIS_URL`, or if the client is not installed.
+ * @example
+ * const redis = await redisFromEnv();
+ * const cache = createCache(redis === undefined ? {} : { remote: redisTier({ redis }) });
+ */
+export async function redisFromEnv(options: RedisFromEnvOptions = {}): Promise<RedisExecutor | undefined> {
+  assertKnownOptions('redisFromEnv', options, ['env']);
+  const env = options.env ?? globalThis.process?.env ?? {};
+  const rest = env.UPSTASH_REDIS_REST_URL ?? '';
+  const token = env.UPSTASH_REDIS_REST_TOKEN ?? '';
+  const url = env.REDIS_URL ?? '';
+  if (rest !== '' && token !== '') return overRest(rest, token);
+  if (url !== '') return overConnection(url);
+  if (rest === '' && token === '') return undefined;
+  const missing = rest === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN';
+  throw new ConfigurationError(`${missing} is not set, and the other variable of Upstash is`);
+}
+
+async function overRest(url: string, token: string): Promise<RedisExecutor> {
+  assertUrl('UPSTASH_REDIS_REST_URL', url, ['https:', 'http:']);
+  const { Redis } = await installed('@upstash/redis', () => import('@upstash/redis'));
+  const client = new Redis({
+    url,
+    token,
+    automaticDeserialization: false,
+    enableTelemetry: false,
+    signal: () => AbortSignal.timeout(restTimeoutMs),
+  });
+  return upstashExecutor(client, { commandTimeout: restTimeoutMs });
+}
+
+async function overConnection(url: string): Promise<RedisExecutor> {
+  assertUrl('REDIS_URL', url, ['redis:', 'rediss:']);
+  const { Redis } = await installed('ioredis', () => import('ioredis'));
+  return ioredisExecutor(new Redis(url, { lazyConnect: true }));
+}
+
+async function installed<Client>(name: string, load: () => Promise<Client>): Promise<Client> {
+  try {
+    return await load();
+  } catch {
+    throw new ConfigurationError(`The environment asks for ${name}; install it`);
+  }
+}
+
+/** What is wrong is said without the URL, which may hold a password. */
+function assertUrl(variable: string, url: string, protocols: readonly string[]): void {
+  if (!URL.canParse(url) || !protocols.includes(new URL(url).protocol)) {
+    throw new ConfigurationError(
+      `${variable} is no URL that begins with ${protocols.map((each) => `${each}//`).join(' or ')}`,
+    );
+  }
+}

@@ -1,0 +1,1 @@
+export { startUpstashServer, type UpstashServer, type UpstashServerOptions } from './upstash-server.ts';
