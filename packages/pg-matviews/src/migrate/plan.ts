@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
-import { wakeSubject } from '../sql/mark-trigger.ts';
+import { type MarkRule, wakeSubject } from '../sql/mark-trigger.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { type Decisions, decideAll, isRebuilt, type PlanAction, type PlanChoices } from './decide.ts';
 import type { ViewDrift } from './drift.ts';
@@ -192,6 +192,7 @@ function firstMarksSql(
   if (begins.length === 0) return [];
   const marks = begins.map(({ name }) => {
     const rollup = rollups.get(name);
+    // One whose sources change is rebuilt, so it was filled in this transaction.
     return rollup === undefined
       ? `INSERT INTO cachekit.mark (view, source, everything) VALUES (${quoteLiteral(name)}, 'apply', true)`
       : markRollupSql(rollup);
@@ -210,14 +211,16 @@ async function markingStatements(
   const ours = new Set([...sources.keys(), ...pruned.map(({ name }) => name)]);
   const then = records.sources.filter(({ view }) => ours.has(view));
   const now = [...sources.values()].flat();
-  const rules = [...now, ...records.sources.filter(({ view }) => !ours.has(view))].map((source) => {
-    const definition = views.find(({ name }) => name === source.view);
-    const record = records.views.find(({ name }) => name === source.view);
-    const wanted = rollups.get(source.view);
-    const rebuilt = definition !== undefined && isRebuilt(byName, definition);
-    const program = rebuilt ? wanted && programFor(wanted) : record?.rollup?.program;
-    return program === undefined ? source : { ...source, rollup: logMark(program, source) };
-  });
+  const rules = [...now, ...records.sources.filter(({ view }) => !ours.has(view))].map(
+    (source): SourceRecord & MarkRule => {
+      const definition = views.find(({ name }) => name === source.view);
+      const record = records.views.find(({ name }) => name === source.view);
+      const wanted = rollups.get(source.view);
+      const rebuilt = definition !== undefined && isRebuilt(byName, definition);
+      const program = rebuilt ? wanted && programFor(wanted) : record?.rollup?.program;
+      return program === undefined ? source : { ...source, rollup: logMark(program, source) };
+    },
+  );
   const statements: string[] = [];
   for (const name of [...new Set([...now, ...then].map(({ source }) => source))].sort()) {
     const table = await readSourceTable(sql, name);
@@ -235,6 +238,17 @@ async function markingStatements(
         marking.sort((a, b) => (a.view < b.view ? -1 : 1)),
       ),
     );
+    if (!marksCompletely(table)) {
+      // What was written without a trigger is in the refresh that follows.
+      for (const { view, rollup } of marking) {
+        if (!then.some((one) => one.view === view)) continue;
+        statements.push(
+          rollup === undefined
+            ? `INSERT INTO cachekit.mark (view, source, everything) VALUES (${quoteLiteral(view)}, 'apply', true)`
+            : `INSERT INTO ${rollup.log} (view, source, everything, wild) VALUES (${quoteLiteral(view)}, 'apply', true, ${rollup.mask})`,
+        );
+      }
+    }
   }
   return statements;
 }

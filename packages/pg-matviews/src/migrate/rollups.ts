@@ -1,5 +1,6 @@
 import { ConfigurationError } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+import { fnv1a } from '../identifier.ts';
 import { assertRollup } from '../rollup/definition.ts';
 import {
   createTableSql,
@@ -88,6 +89,7 @@ export function wantedRollup(
     shape,
     spec: JSON.stringify([
       wanted.definition,
+      view.sources,
       createTableSql(neutral, shape),
       createViewsSql(neutral, shape),
       programOf(neutral, shape, searchPath(schema)),
@@ -118,7 +120,15 @@ export function logMark(program: RollupProgram, { source, key }: SourceRecord): 
 
 /** Statements that fill the next version aside; nobody waits for them. */
 export function fillRollupSql({ place, shape }: WantedRollup): string[] {
-  return createTableSql(place, shape);
+  return [
+    `SELECT set_config(${quoteLiteral(filledSetting(place))}, pg_current_snapshot()::text, true)`,
+    ...createTableSql(place, shape),
+  ];
+}
+
+/** Holds, until the end of the transaction, a snapshot that is not later than the one the rows were read in. */
+function filledSetting({ view }: RollupPlace): string {
+  return `cachekit.filled_${fnv1a(view)}`;
 }
 
 /** Statements that write down a rollup whose views were created, and make the server plan what a refresh will run. */
@@ -145,9 +155,17 @@ ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind,
   ];
 }
 
-/** Statements that mark every group of a version. */
+/**
+ * Statement that marks every group of a version, unless nobody can have written between the filling and now. It runs
+ * when the tables are locked and all who wrote to them have ended: if no transaction has ended since the filling, and
+ * none was under way then, the rows are those that were read.
+ */
 export function markRollupSql({ place, shape }: WantedRollup): string {
-  return `INSERT INTO ${relationSql('cachekit', logName(place.view, place.version))} (view, source, everything, wild) VALUES (${quoteLiteral(place.view)}, 'apply', true, ${wholeMask(shape.rollup)})`;
+  return `INSERT INTO ${relationSql('cachekit', logName(place.view, place.version))} (view, source, everything, wild)
+SELECT ${quoteLiteral(place.view)}, 'apply', true, ${wholeMask(shape.rollup)}
+FROM (SELECT current_setting(${quoteLiteral(filledSetting(place))})::pg_snapshot AS then) f
+WHERE pg_snapshot_xmax(f.then) <> pg_snapshot_xmax(pg_current_snapshot())
+  OR EXISTS (SELECT FROM pg_snapshot_xip(f.then) x WHERE x <> pg_current_xact_id())`;
 }
 
 /** Statements that drop the table and the log of a version. */
