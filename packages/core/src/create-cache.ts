@@ -7,11 +7,12 @@ import { getOrLoad, read } from './engine/get-or-load.ts';
 import { get, getMany, peek } from './engine/glance.ts';
 import { type CacheHealth, health } from './engine/health.ts';
 import { type Inspection, inspect } from './engine/inspect.ts';
-import { clear, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
+import { clear, deletePrefix, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
 import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
 import { refresh } from './engine/refresh.ts';
 import { RemoteCall } from './engine/remote-call.ts';
+import { Repairs } from './engine/repairs.ts';
 import { set, setMany } from './engine/set.ts';
 import { Background } from './engine/steps/background.ts';
 import { Failures } from './engine/steps/failures.ts';
@@ -60,6 +61,16 @@ export interface CacheOptions {
   readonly remote?: RemoteTier;
   /** For what the resources leave open. */
   readonly policy?: CachePolicy;
+  /**
+   * What becomes of an invalidation that does not reach the remote tier.
+   *
+   * - `reject`: the call rejects with `TIER_FAILED`; the caller decides.
+   * - `repair`: the call resolves, and the invalidation is carried out as soon as the tier answers; until then this
+   *   process takes nothing from the tier. Other processes see the old value until then, and for good if this one dies.
+   *
+   * @defaultValue `"reject"`
+   */
+  readonly onUnreached?: 'reject' | 'repair';
   /** How values are written in the remote tier. @defaultValue {@link jsonCodec} */
   readonly codec?: Codec;
   /** Where time comes from; a test gives its own. */
@@ -81,7 +92,7 @@ export function createCache(options: CacheOptions = {}): Cache {
   return new EngineCache(options);
 }
 
-const cacheOptions = ['namespace', 'memory', 'remote', 'policy', 'codec', 'clock', 'random'];
+const cacheOptions = ['namespace', 'memory', 'remote', 'policy', 'onUnreached', 'codec', 'clock', 'random'];
 const defaultMaxEntries = 10_000;
 
 class EngineCache implements Cache {
@@ -257,13 +268,16 @@ class EngineCache implements Cache {
   }
 
   async #close(): Promise<void> {
-    const { flights, background, memory, remote, events } = this.#parts;
+    const { flights, background, memory, remote, events, repairs } = this.#parts;
     memory.clear();
     for (const flight of flights.live()) {
       if (!flight.wanted) flight.controller.abort(new CacheClosedError());
     }
     await background.drain();
     memory.clear();
+    // The last attempt; what it cannot carry out is told.
+    if (repairs !== undefined && repairs.pending > 0) await repairs.replay().catch(() => {});
+    repairs?.stop();
     await remote?.tier.coherence?.close();
     await remote?.tier.close();
     events.removeAll();
@@ -289,6 +303,9 @@ class EngineCache implements Cache {
     const epoch = options.remote === undefined ? 1 : distrust;
     const tags = new TagRecords(options.remote === undefined ? 1 : -1);
     const { maxEntries, maxBytes, share } = memoryOptions(options.memory);
+    const remote = options.remote && new RemoteCall(options.remote, clock, time, events, metrics);
+    const repairs = repairsOf(options.onUnreached, remote, clock, events, namespace);
+    if (remote !== undefined) remote.before = repairs;
     const states = new WeakMap<KeyResource, ResourceState>();
     return {
       namespace,
@@ -308,7 +325,8 @@ class EngineCache implements Cache {
       events,
       metrics,
       enabled: true,
-      remote: options.remote && new RemoteCall(options.remote, clock, time, events, metrics),
+      remote,
+      repairs,
       resourceState: (resource) => {
         let state = states.get(resource);
         if (state === undefined) {
@@ -353,6 +371,22 @@ function knownPolicy(policy: CachePolicy = {}): CachePolicy {
   }
   assertKnownOptions('createCache: policy', policy, policyOptions);
   return policy;
+}
+
+function repairsOf(
+  onUnreached: CacheOptions['onUnreached'] = 'reject',
+  remote: RemoteCall | undefined,
+  clock: Clock,
+  events: Events,
+  namespace: string,
+): Repairs | undefined {
+  if (onUnreached !== 'reject' && onUnreached !== 'repair') {
+    throw new ConfigurationError(
+      `createCache: onUnreached is "reject" or "repair"; got ${String(onUnreached)}`,
+    );
+  }
+  if (remote === undefined || onUnreached === 'reject') return undefined;
+  return new Repairs(remote, clock, events, namespaceTag(namespace), deletePrefix);
 }
 
 function memoryOptions(memory: CacheOptions['memory']): Required<MemoryOptions> {

@@ -25,6 +25,11 @@ export interface CacheEvents {
   breaker: { readonly state: 'open' | 'closed' };
   /** Memory no longer hears what others change, or does again. */
   coherence: { readonly state: 'lost' | 'armed' };
+  /**
+   * Invalidations that did not reach the remote tier: kept, all carried out, or lost because the cache was closed. Only
+   * with `onUnreached: 'repair'`.
+   */
+  repair: { readonly state: 'pending' | 'done' | 'lost'; readonly pending: number };
   /** Keys, tags or all keys with a prefix were invalidated, or everything. */
   invalidate: {
     readonly keys?: readonly string[];
@@ -47,23 +52,23 @@ export type CacheListener<Name extends CacheEventName> = (event: CacheEvents[Nam
  * A listener that throws hurts neither the cache nor another listener: its exception is thrown again in a microtask of
  * its own, where the process treats it as uncaught, as it does with any event target.
  */
-export class Events {
+export class Events<All extends object = CacheEvents> {
   readonly #emitter = new EventEmitter();
 
-  on<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+  on<Name extends keyof All & string>(name: Name, listener: (event: All[Name]) => void): void {
     this.#emitter.on(name, listener);
   }
 
-  off<Name extends CacheEventName>(name: Name, listener: CacheListener<Name>): void {
+  off<Name extends keyof All & string>(name: Name, listener: (event: All[Name]) => void): void {
     this.#emitter.off(name, listener);
   }
 
   /** Whether it is worth making the event. */
-  heard(name: CacheEventName): boolean {
+  heard(name: keyof All & string): boolean {
     return this.#emitter.listenerCount(name) > 0;
   }
 
-  emit<Name extends CacheEventName>(name: Name, event: CacheEvents[Name]): void {
+  emit<Name extends keyof All & string>(name: Name, event: All[Name]): void {
     for (const listener of this.#emitter.listeners(name)) {
       try {
         listener(event);

@@ -20,6 +20,8 @@ export interface CacheHealth {
   };
   /** Absent without a remote tier that tells what others change. */
   readonly coherence?: { readonly mode: CoherenceMode; readonly armed: boolean };
+  /** Invalidations that still have to reach the remote tier; only with `onUnreached: 'repair'`. */
+  readonly repairs?: number;
   /** Loads and refreshes under way in this process. */
   readonly loading: number;
 }
@@ -46,6 +48,7 @@ export async function health(parts: EngineParts, closed: boolean): Promise<Cache
     state: off ? 'off' : well ? 'up' : 'degraded',
     remote: told,
     ...(listening === undefined ? {} : { coherence: { mode: listening.mode, armed } }),
+    ...(parts.repairs === undefined ? {} : { repairs: parts.repairs.pending }),
     loading,
   };
 }

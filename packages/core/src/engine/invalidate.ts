@@ -4,6 +4,7 @@ import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { assertKey } from './read-request.ts';
+import type { Undone } from './repairs.ts';
 import type { Flight } from './steps/single-flight.ts';
 
 /**
@@ -21,6 +22,7 @@ export async function invalidate(parts: EngineParts, keys: readonly CacheKey[]):
       for (const wire of wires) dropKey(parts, wire);
     },
     () => parts.remote?.write('delete', (tier) => (wires.length === 0 ? tier.time() : tier.delete(wires))),
+    { keys: wires },
   );
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { keys: wires, clock });
   return clock;
@@ -66,6 +68,7 @@ export async function invalidatePrefix(parts: EngineParts, prefix: string): Prom
     parts,
     () => dropPrefix(parts, prefix),
     () => parts.remote?.write('delete', (tier) => deletePrefix(tier, prefix)),
+    { prefix },
   );
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { prefix, clock });
   return clock;
@@ -108,6 +111,7 @@ async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierC
     },
     () =>
       parts.remote?.write('bumpTags', (tier) => (wires.length === 0 ? tier.time() : tier.bumpTags(wires))),
+    { tags: wires },
   );
   if (parts.remote === undefined) for (const wire of wires) parts.tags.bumped(wire, clock);
   return clock;
@@ -117,12 +121,17 @@ async function around(
   parts: EngineParts,
   drop: (carriedOut: boolean) => void,
   call: () => Promise<TierClock> | undefined,
+  undone: Undone,
 ): Promise<TierClock> {
   drop(false);
   const answer = call();
   if (answer === undefined) return parts.time.tick();
   try {
     return await answer;
+  } catch (error) {
+    if (parts.repairs === undefined) throw error;
+    parts.repairs.add(undone);
+    return parts.time.estimate();
   } finally {
     drop(true);
   }

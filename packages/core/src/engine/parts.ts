@@ -10,6 +10,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Codec } from '../ports/codec.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { RemoteCall } from './remote-call.ts';
+import type { Repairs } from './repairs.ts';
 import type { Background } from './steps/background.ts';
 import type { Failures } from './steps/failures.ts';
 import type { SingleFlight } from './steps/single-flight.ts';
@@ -58,6 +59,8 @@ export interface EngineParts {
   enabled: boolean;
   /** Absent: memory is all there is. */
   readonly remote: RemoteCall | undefined;
+  /** Absent: an invalidation that does not reach the remote tier is rejected. */
+  readonly repairs: Repairs | undefined;
   resourceState(resource: KeyResource): ResourceState;
   /** Called before anything else; the first call makes the coherence listen. @throws CacheClosedError */
   use(): void;

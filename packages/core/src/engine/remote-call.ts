@@ -13,6 +13,8 @@ import type { TierTime } from './tier-time.ts';
  */
 export class RemoteCall {
   readonly tier: RemoteTier;
+  /** What has to be carried out before anything is taken from the tier. */
+  before: { readonly pending: number; replay(): Promise<void> } | undefined;
   readonly #breaker: Breaker;
   readonly #clock: Clock;
   readonly #time: TierTime;
@@ -39,6 +41,7 @@ export class RemoteCall {
    */
   async read<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
     if (!this.#breaker.allows()) throw new TierError(this.tier.name, operation, 'it did not answer before');
+    if (this.before !== undefined && this.before.pending > 0) await this.before.replay();
     return await this.attempt(operation, call);
   }
 
