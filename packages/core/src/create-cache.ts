@@ -331,10 +331,8 @@ class EngineCache implements Cache {
         let state = states.get(resource);
         if (state === undefined) {
           const { name } = resource;
-          state = {
-            policy: resolvePolicy(resource.policy, policy, name),
-            counters: metrics.countersOf(name),
-          };
+          const resolved = resolvePolicy(resource.policy, policy, name);
+          state = { policy: resolved, counters: metrics.countersOf(name, resolved.ttlMs) };
           states.set(resource, state);
         }
         return state;

@@ -1,3 +1,12 @@
+export {
+  type Alert,
+  type AlertEvents,
+  type AlertKind,
+  type Alerts,
+  type AlertsOptions,
+  type AlertThresholds,
+  createAlerts,
+} from './alerts.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache.ts';
 // What adapters are built with.
@@ -41,6 +50,7 @@ export {
   TierError,
 } from './errors.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
+export type { LoadTimeBucket } from './load-times.ts';
 
 // What is cached, and for whom.
 export { defineInvalidations, type InvalidationRule, type Invalidations } from './invalidations.ts';
@@ -69,6 +79,7 @@ export { withLock } from './lock/with-lock.ts';
 export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-locks.ts';
 export type { Sharing } from './memory/sharing.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
+export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './ttl-advice.ts';
 // From a committed change to the cache and to those who listen.
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
 export type { ChangeContext, Stage } from './pipeline/stage.ts';
@@ -106,6 +117,7 @@ export type {
   RedisTracker,
   RedisTrackingListener,
 } from './ports/redis.ts';
+export type { RedisStats, RedisStatsSource } from './ports/redis-stats.ts';
 export type {
   AcquireRequest,
   Acquisition,

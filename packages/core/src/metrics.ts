@@ -1,3 +1,5 @@
+import { type LoadTimeBucket, loadTimeBuckets, noLoadTimes, observeLoadTime } from './load-times.ts';
+
 /** What was counted for one resource since the start or the last reset. */
 export interface ResourceMetrics {
   /** Requests answered without waiting for a load, stale answers among them. */
@@ -17,8 +19,12 @@ export interface ResourceMetrics {
   readonly loadErrors: number;
   /** Time that finished loads took, together. */
   readonly loadMs: number;
+  /** Finished loads by the time they took. */
+  readonly loadTimes: readonly LoadTimeBucket[];
   /** Loads whose value was not stored, because something overtook them. */
   readonly refusedCommits: number;
+  /** How long a value is fresh, by the policy of the resource; absent for `overall`. */
+  readonly ttlMs?: number;
 }
 
 /** What `cache.metrics()` gives: per resource and over all of them. */
@@ -51,7 +57,14 @@ export interface ResourceCounters {
   loads: number;
   loadErrors: number;
   loadMs: number;
+  loadTimes: number[];
   refusedCommits: number;
+}
+
+/** Counts a load that ended well. */
+export function countLoad(counters: ResourceCounters, durationMs: number): void {
+  counters.loadMs += durationMs;
+  observeLoadTime(counters.loadTimes, durationMs);
 }
 
 /** The counters of all resources of one cache. */
@@ -59,28 +72,26 @@ export class Metrics {
   since: number;
   remoteFailures = 0;
 
-  readonly #resources = new Map<string, ResourceCounters>();
+  readonly #resources = new Map<string, { readonly counters: ResourceCounters; readonly ttlMs: number }>();
 
   constructor(since: number) {
     this.since = since;
   }
 
-  countersOf(resource: string): ResourceCounters {
-    let counters = this.#resources.get(resource);
-    if (counters === undefined) {
-      counters = noCounters();
-      this.#resources.set(resource, counters);
-    }
+  countersOf(resource: string, ttlMs: number): ResourceCounters {
+    const known = this.#resources.get(resource);
+    if (known !== undefined) return known.counters;
+    const counters = noCounters();
+    this.#resources.set(resource, { counters, ttlMs });
     return counters;
   }
 
   snapshot(): CacheMetricsSnapshot['cache'] {
     const sum = noCounters();
-    const names = Object.keys(sum) as (keyof ResourceCounters)[];
     const cache: Record<string, ResourceMetrics> = {};
-    for (const [resource, counters] of this.#resources) {
-      cache[resource] = metricsOf(counters);
-      for (const name of names) sum[name] += counters[name];
+    for (const [resource, { counters, ttlMs }] of this.#resources) {
+      cache[resource] = { ...metricsOf(counters), ttlMs };
+      add(sum, counters);
     }
     return { ...cache, overall: metricsOf(sum) };
   }
@@ -88,7 +99,7 @@ export class Metrics {
   reset(since: number): void {
     this.since = since;
     this.remoteFailures = 0;
-    for (const counters of this.#resources.values()) Object.assign(counters, noCounters());
+    for (const { counters } of this.#resources.values()) Object.assign(counters, noCounters());
   }
 }
 
@@ -101,24 +112,47 @@ function noCounters(): ResourceCounters {
     loads: 0,
     loadErrors: 0,
     loadMs: 0,
+    loadTimes: noLoadTimes(),
     refusedCommits: 0,
   };
 }
 
-function metricsOf(counters: ResourceCounters): ResourceMetrics {
-  const hits = counters.memoryHits + counters.remoteHits;
-  const totalRequests = hits + counters.misses;
+function add(sum: ResourceCounters, counters: ResourceCounters): void {
+  sum.memoryHits += counters.memoryHits;
+  sum.remoteHits += counters.remoteHits;
+  sum.misses += counters.misses;
+  sum.staleServed += counters.staleServed;
+  sum.loads += counters.loads;
+  sum.loadErrors += counters.loadErrors;
+  sum.loadMs += counters.loadMs;
+  sum.refusedCommits += counters.refusedCommits;
+  for (const [bucket, loads] of counters.loadTimes.entries()) {
+    sum.loadTimes[bucket] = (sum.loadTimes[bucket] ?? 0) + loads;
+  }
+}
+
+function metricsOf({
+  memoryHits,
+  remoteHits,
+  misses,
+  loadTimes,
+  ...rest
+}: ResourceCounters): ResourceMetrics {
+  const hits = memoryHits + remoteHits;
+  const totalRequests = hits + misses;
   return {
     hits,
-    misses: counters.misses,
-    hitRate: totalRequests === 0 ? 0 : Math.round((hits / totalRequests) * 10_000) / 100,
+    misses,
+    hitRate: percent(hits, totalRequests),
     totalRequests,
-    memoryHits: counters.memoryHits,
-    remoteHits: counters.remoteHits,
-    staleServed: counters.staleServed,
-    loads: counters.loads,
-    loadErrors: counters.loadErrors,
-    loadMs: counters.loadMs,
-    refusedCommits: counters.refusedCommits,
+    memoryHits,
+    remoteHits,
+    ...rest,
+    loadTimes: loadTimeBuckets(loadTimes),
   };
+}
+
+/** With two decimals; 0 of nothing. */
+export function percent(part: number, whole: number): number {
+  return whole === 0 ? 0 : Math.round((part / whole) * 10_000) / 100;
 }

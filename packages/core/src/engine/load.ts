@@ -1,6 +1,7 @@
 import { isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { handedOut, kept } from '../memory/sharing.ts';
+import { countLoad } from '../metrics.ts';
 import { keepMs, type ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
 import { bytesOf, memoryEntry, type OldValue, servedOld } from './hold.ts';
@@ -93,7 +94,7 @@ async function loadAndStore(
     keeping.stop();
   }
   const loadMs = parts.clock.now() - startedAt;
-  state.counters.loadMs += loadMs;
+  countLoad(state.counters, loadMs);
   if (parts.events.heard('load')) {
     parts.events.emit('load', { key: key.wire, resource: key.resource.name, durationMs: loadMs });
   }
