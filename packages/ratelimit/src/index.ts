@@ -16,6 +16,8 @@ export { slidingWindow } from './algorithms/sliding-window.ts';
 export type { OnUnavailable } from './checks.ts';
 export type { Decision, DecisionSource, DenialReason, LimitStatus } from './decision.ts';
 export { RateLimitStoreError } from './errors.ts';
+export { getRateLimiter, type LimitResult, type SimpleRateLimiter } from './get-rate-limiter.ts';
+export { type ClientIpOptions, type ClientRequestLike, clientIp } from './http/client-ip.ts';
 export { type RateLimitFields, rateLimitHeaders } from './http/headers.ts';
 export { type RejectionParts, tooManyRequests } from './http/too-many-requests.ts';
 export type { KeyParts } from './key.ts';

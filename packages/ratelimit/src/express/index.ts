@@ -1,3 +1,8 @@
 export type { RateLimitCheck } from '../http/check.ts';
 export type { RateLimitFields } from '../http/headers.ts';
 export { type RateLimitOptions, type ResponseLike, rateLimit } from '../middleware/express.ts';
+export {
+  type ExpressHits,
+  type ExpressRateLimitStore,
+  rateLimitStore,
+} from '../middleware/express-store.ts';

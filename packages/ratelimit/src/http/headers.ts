@@ -11,7 +11,7 @@ export type RateLimitFields = 'both' | 'ietf' | 'legacy';
  *
  * | field                                 | says                                                                    |
  * | ------------------------------------- | ----------------------------------------------------------------------- |
- * | `RateLimit-Policy`                    | every policy asked: quota `q`, window `w` (only if it is whole seconds)  |
+ * | `RateLimit-Policy`                    | every policy asked: quota `q`, window `w` (only if it is whole seconds), unit `qu` of slots  |
  * | `RateLimit`                           | every policy asked: remaining `r`, seconds `t` until more               |
  * | `X-RateLimit-Limit/-Remaining/-Reset` | the policy that binds: of those that said no the longest wait, else the fewest left; `Reset` is in seconds from now |
  * | `Retry-After`                         | on a "no": seconds, rounded up; absent if waiting never helps           |
@@ -47,14 +47,20 @@ export function rateLimitHeaders(
   return headers;
 }
 
-function policyItem([name, { limit, windowMs }]: [string, LimitStatus]): string {
+function policyItem([name, { limit, windowMs, unit }]: [string, LimitStatus]): string {
+  // A lease is no window: slots do not come back after it, but when they are given back.
+  if (unit !== undefined) return `"${name}";q=${limit};qu="${unit}"`;
   return windowMs % 1_000 === 0 ? `"${name}";q=${limit};w=${windowMs / 1_000}` : `"${name}";q=${limit}`;
 }
 
 function limitItem(decision: Decision, [name, status]: [string, LimitStatus]): string[] {
   const { remaining, resetMs, retryAfterMs } = status;
-  if (remaining === undefined || resetMs === undefined) return [];
-  if (decision.allowed) return [`"${name}";r=${remaining};t=${seconds(resetMs)}`];
+  if (remaining === undefined) return [];
+  if (decision.allowed) {
+    return [
+      resetMs === undefined ? `"${name}";r=${remaining}` : `"${name}";r=${remaining};t=${seconds(resetMs)}`,
+    ];
+  }
   const waits = retryAfterMs > 0 && Number.isFinite(retryAfterMs);
   return [waits ? `"${name}";r=${remaining};t=${seconds(retryAfterMs)}` : `"${name}";r=${remaining}`];
 }

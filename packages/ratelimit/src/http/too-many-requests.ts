@@ -3,8 +3,8 @@ import { type RateLimitFields, rateLimitHeaders } from './headers.ts';
 
 /** A response in parts, for any framework. */
 export interface RejectionParts {
-  /** 429, or 503 if the request was denied because nobody could count. */
-  readonly status: 429 | 503;
+  /** 429; 503 if the request was denied because nobody could count; 403 if your `deny` said so. */
+  readonly status: 403 | 429 | 503;
   readonly headers: Readonly<Record<string, string>>;
   /** JSON of `application/problem+json`. */
   readonly body: string;
@@ -23,13 +23,12 @@ const problemTypes = 'https://iana.org/assignments/http-problem-types';
  * new Response(body, { status, headers });
  */
 export function tooManyRequests(decision: Decision, fields: RateLimitFields = 'both'): RejectionParts {
-  const counted = decision.source !== 'closed';
-  const status = counted ? 429 : 503;
+  const { status, type, title } = problemOf(decision);
   const problem = {
-    type: `${problemTypes}#${counted ? 'quota-exceeded' : 'temporary-reduced-capacity'}`,
-    title: counted ? 'Too many requests' : 'Requests cannot be counted at the moment',
+    type,
+    title,
     status,
-    detail: detail(decision.retryAfterMs),
+    detail: detail(decision),
     'violated-policies': decision.violated,
   };
   return {
@@ -43,7 +42,18 @@ export function tooManyRequests(decision: Decision, fields: RateLimitFields = 'b
   };
 }
 
-function detail(retryAfterMs: number): string {
+function problemOf({ reason }: Decision): Pick<RejectionParts, 'status'> & { type: string; title: string } {
+  if (reason === 'denied') return { status: 403, type: 'about:blank', title: 'Forbidden' };
+  if (reason === 'unavailable') {
+    const title = 'Requests cannot be counted at the moment';
+    return { status: 503, type: `${problemTypes}#temporary-reduced-capacity`, title };
+  }
+  const type = `${problemTypes}#${reason === 'blocked' ? 'abnormal-usage-detected' : 'quota-exceeded'}`;
+  return { status: 429, type, title: 'Too many requests' };
+}
+
+function detail({ reason, retryAfterMs }: Decision): string {
+  if (reason === 'denied') return 'Requests of this client are not served.';
   if (!Number.isFinite(retryAfterMs))
     return 'The request costs more than the whole quota: it can never pass.';
   return `The same request can pass in ${Math.ceil(retryAfterMs / 1_000)} s.`;

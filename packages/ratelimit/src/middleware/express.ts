@@ -22,7 +22,8 @@ export interface RateLimitOptions<Name extends string, Req> {
 /**
  * Express middleware: 429 with a problem document, or the header fields and the next handler.
  *
- * Errors, also of `check`, go to `next(error)`.
+ * A policy that several middlewares ask for the same id of one request is counted once. Errors, also of `check`, go to
+ * `next(error)`.
  *
  * @example
  * app.use(
@@ -30,7 +31,7 @@ export interface RateLimitOptions<Name extends string, Req> {
  *   rateLimit(limiter, { check: (request: express.Request) => ({ ids: { api: [request.ip ?? 'unknown'] } }) }),
  * );
  */
-export function rateLimit<Name extends string, Req>(
+export function rateLimit<Name extends string, Req extends object>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
 ): (request: Req, response: ResponseLike, next: (error?: unknown) => void) => void {
@@ -41,7 +42,7 @@ export function rateLimit<Name extends string, Req>(
   async function passes(request: Req, response: ResponseLike): Promise<boolean> {
     const asked = await check(request);
     if (asked === undefined) return true;
-    const decision = await runCheck(limiter, asked);
+    const decision = await runCheck(limiter, request, asked);
     if (decision.allowed) {
       setHeaders(response, rateLimitHeaders(decision, fields));
       return true;

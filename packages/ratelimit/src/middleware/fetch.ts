@@ -1,5 +1,5 @@
 import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
-import { type RateLimitCheck, runCheck } from '../http/check.ts';
+import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
 import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
 import type { RateLimiter } from '../limiter.ts';
@@ -19,7 +19,7 @@ export interface WithRateLimitOptions<Name extends string, Rest extends unknown[
  * Limits a fetch-style handler (Hono, Next route handlers, edge workers): 429 with a problem document, or the
  * handler's response with the header fields added.
  *
- * Errors of `check` and of the handler pass unchanged.
+ * A policy that several of these ask for the same id of one request is counted once. Errors of `check` and of the handler pass unchanged.
  *
  * @param handler - Called with whatever the returned function is called with.
  * @example
@@ -40,12 +40,13 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
   return async (request, ...rest) => {
     const asked = await check(request, ...rest);
     if (asked === undefined) return handler(request, ...rest);
-    const decision = await runCheck(limiter, asked);
+    const decision = await runCheck(limiter, request, asked);
     if (!decision.allowed) {
       const { status, headers, body } = tooManyRequests(decision, fields);
       return new Response(body, { status, headers });
     }
-    return withHeaders(await handler(request, ...rest), rateLimitHeaders(decision, fields));
+    const response = await handler(request, ...rest);
+    return withHeaders(response, rateLimitHeaders(decisionSoFar(limiter, request) ?? decision, fields));
   };
 }
 

@@ -1,0 +1,3 @@
+export type { RateLimitCheck } from '../http/check.ts';
+export type { RateLimitFields } from '../http/headers.ts';
+export { type HonoContextLike, type RateLimitOptions, rateLimit } from '../middleware/hono.ts';

@@ -1,0 +1,61 @@
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { type RateLimitCheck, runCheck } from '../http/check.ts';
+import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { tooManyRequests } from '../http/too-many-requests.ts';
+import type { RateLimiter } from '../limiter.ts';
+
+/** What is used of a request of Fastify. */
+export interface FastifyRequestLike {
+  readonly raw: object;
+}
+
+/** What is used of a reply of Fastify. */
+export interface FastifyReplyLike {
+  code(status: number): unknown;
+  header(name: string, value: string): unknown;
+  send(body: string): unknown;
+}
+
+/** What {@link rateLimit} takes. */
+export interface RateLimitOptions<Name extends string, Req> {
+  /** What to ask about a request; `undefined` lets it pass uncounted. */
+  check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
+  /** @defaultValue `'both'` */
+  fields?: RateLimitFields;
+}
+
+/**
+ * A hook for Fastify, for all routes or one: 429 with a problem document, or the header fields and the next hook.
+ *
+ * A policy that several hooks ask for the same id of one request is counted once. Errors of `check` are those of the
+ * hook.
+ *
+ * @example
+ * fastify.addHook('onRequest', rateLimit(limiter, { check: (request: FastifyRequest) => ({ ids: { api: [request.ip] } }) }));
+ */
+export function rateLimit<Name extends string, Req extends FastifyRequestLike>(
+  limiter: RateLimiter<Name>,
+  options: RateLimitOptions<Name, Req>,
+): (request: Req, reply: FastifyReplyLike) => Promise<void> {
+  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  const { check, fields } = options;
+  if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
+  return async (request, reply) => {
+    const asked = await check(request);
+    if (asked === undefined) return;
+    const decision = await runCheck(limiter, request.raw, asked);
+    if (decision.allowed) {
+      setHeaders(reply, rateLimitHeaders(decision, fields));
+      return;
+    }
+    const { status, headers, body } = tooManyRequests(decision, fields);
+    reply.code(status);
+    setHeaders(reply, headers);
+    // Fastify goes no further with a request that was answered.
+    reply.send(body);
+  };
+}
+
+function setHeaders(reply: FastifyReplyLike, headers: Readonly<Record<string, string>>): void {
+  for (const name in headers) reply.header(name, headers[name] as string);
+}

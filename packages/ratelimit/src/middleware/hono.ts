@@ -1,0 +1,52 @@
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
+import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { tooManyRequests } from '../http/too-many-requests.ts';
+import type { RateLimiter } from '../limiter.ts';
+
+/** What is used of a context of Hono. */
+export interface HonoContextLike {
+  readonly req: { readonly raw: Request };
+  header(name: string, value: string): void;
+}
+
+/** What {@link rateLimit} takes. */
+export interface RateLimitOptions<Name extends string, Context> {
+  /** What to ask about a request; `undefined` lets it pass uncounted. */
+  check: (context: Context) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
+  /** @defaultValue `'both'` */
+  fields?: RateLimitFields;
+}
+
+/**
+ * Hono middleware: 429 with a problem document, or the next handler and the header fields.
+ *
+ * A policy that several middlewares ask for the same id of one request is counted once.
+ *
+ * @example
+ * hono.use('/api/*', rateLimit(limiter, { check: (c: Context) => ({ ids: { api: [c.req.header('x-user') ?? 'nobody'] } }) }));
+ */
+export function rateLimit<Name extends string, Context extends HonoContextLike>(
+  limiter: RateLimiter<Name>,
+  options: RateLimitOptions<Name, Context>,
+): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
+  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  const { check, fields } = options;
+  if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
+  return async (context, next) => {
+    const asked = await check(context);
+    if (asked === undefined) {
+      await next();
+      return undefined;
+    }
+    const decision = await runCheck(limiter, context.req.raw, asked);
+    if (!decision.allowed) {
+      const { status, headers, body } = tooManyRequests(decision, fields);
+      return new Response(body, { status, headers });
+    }
+    await next();
+    const headers = rateLimitHeaders(decisionSoFar(limiter, context.req.raw) ?? decision, fields);
+    for (const name in headers) context.header(name, headers[name] as string);
+    return undefined;
+  };
+}

@@ -1,0 +1,141 @@
+import { FakeClock } from '@cachekit/core/testing';
+import { describe, expect, test } from 'vitest';
+import { rateLimitedFetch, withRateLimit } from '../src/fetch/index.ts';
+import { parseRateLimit, parseRetryAfter } from '../src/http/rate-limit-fields.ts';
+import { createRateLimiter, gcra, memoryStore } from '../src/index.ts';
+
+/** A server that answers with these, one after the other, and then with 200. */
+function scripted(...answers: { status?: number; headers?: Record<string, string> }[]) {
+  const clock = new FakeClock();
+  const seen: { at: number; body: string }[] = [];
+  const began = clock.now();
+  const send = rateLimitedFetch({
+    fetch: async (request) => {
+      seen.push({ at: clock.now() - began, body: await request.text() });
+      const { status = 200, headers = {} } = answers.shift() ?? {};
+      return new Response('x', { status, headers });
+    },
+    clock,
+    random: () => 0,
+  });
+  return { clock, seen, send };
+}
+const url = 'http://localhost/';
+
+describe('rateLimitedFetch()', () => {
+  test('passes exactly the limit of a server of ours, and is never refused again', async () => {
+    const clock = new FakeClock();
+    const limits = createRateLimiter({
+      policies: { api: gcra({ limit: 2, window: '4s' }) },
+      store: memoryStore(),
+      clock,
+    });
+    const handle = withRateLimit(
+      limits,
+      { check: () => ({ ids: { api: ['u1'] } }) },
+      () => new Response('served'),
+    );
+    const statuses: number[] = [];
+    const send = rateLimitedFetch({
+      fetch: async (request) => {
+        const response = await handle(request);
+        statuses.push(response.status);
+        return response;
+      },
+      clock,
+      random: () => 0,
+    });
+    for (let i = 0; i < 5; i++) {
+      const answered = send(url);
+      await clock.advance(4_000);
+      expect((await answered).status).toBe(200);
+    }
+    expect(statuses.filter((status) => status === 429)).toEqual([]);
+  });
+
+  test('repeats a refused request, body and all, after exactly the time that was asked for', async () => {
+    const { clock, seen, send } = scripted({ status: 429, headers: { 'Retry-After': '3' } });
+    const answered = send(url, { method: 'POST', body: 'order' });
+    await clock.advance(2_999);
+    expect(seen).toEqual([{ at: 0, body: 'order' }]);
+    await clock.advance(1);
+    expect((await answered).status).toBe(200);
+    expect(seen).toEqual([
+      { at: 0, body: 'order' },
+      { at: 3_000, body: 'order' },
+    ]);
+  });
+
+  test('a refusal that says no time, or too long a one, is the answer', async () => {
+    for (const headers of [{}, { 'Retry-After': '31' }, { 'Retry-After': 'soon' }]) {
+      const { seen, send } = scripted({ status: 429, headers });
+      expect((await send(url)).status).toBe(429);
+      expect(seen.length).toBe(1);
+    }
+  });
+
+  test('waits for what RateLimit says before the next request, of that origin only', async () => {
+    const { clock, seen, send } = scripted({ headers: { RateLimit: '"api";r=0;t=2, "day";r=7' } });
+    await send(url);
+    await send('http://elsewhere/');
+    const second = send(url);
+    await clock.advance(1_999);
+    expect(seen.length).toBe(2);
+    await clock.advance(1);
+    await second;
+    expect(seen.map(({ at }) => at)).toEqual([0, 0, 2_000]);
+  });
+
+  test('what a cache answers, and malformed fields, say nothing', async () => {
+    for (const headers of [
+      { RateLimit: '"api";r=0;t=9', Age: '1' },
+      { RateLimit: 'api;r=0;t=9' },
+      { RateLimit: '"api";r=0.5;t=9' },
+      { RateLimit: '"api";t=9' },
+      { RateLimit: '"api";r=0;t=9,' },
+      { RateLimit: '"api";r=0;t=9 garbage' },
+    ]) {
+      const { seen, send } = scripted({ headers: headers as Record<string, string> });
+      await send(url);
+      await send(url);
+      expect(seen.map(({ at }) => at)).toEqual([0, 0]);
+    }
+  });
+
+  test('an aborted request rejects while it waits, and is not sent', async () => {
+    const { clock, seen, send } = scripted({ headers: { RateLimit: '"api";r=0;t=20' } });
+    await send(url);
+    const controller = new AbortController();
+    const waiting = send(url, { signal: controller.signal });
+    const outcome = expect(waiting).rejects.toThrow('closed');
+    await clock.advance(1_000);
+    controller.abort(new Error('closed'));
+    await outcome;
+    expect(seen.length).toBe(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  test('refuses an option that is none', () => {
+    expect(() => rateLimitedFetch({ retries: 3 } as never)).toThrow(/unknown option "retries"/);
+  });
+});
+
+describe('the fields', () => {
+  test('of the draft are read as they are written there', () => {
+    expect(parseRateLimit('"default";r=50;t=30')).toEqual([
+      { policy: 'default', remaining: 50, seconds: 30 },
+    ]);
+    expect(parseRateLimit('"a\\"b";r=1 , "b" ; r=2 ; pk=:cHNsZWFzZQ==: ; t=3;x="y;z"')).toEqual([
+      { policy: 'a"b', remaining: 1, seconds: undefined },
+      { policy: 'b', remaining: 2, seconds: 3 },
+    ]);
+    expect(parseRateLimit(null)).toEqual([]);
+  });
+
+  test('Retry-After is seconds or a date', () => {
+    expect(parseRetryAfter('120', 0)).toBe(120_000);
+    expect(parseRetryAfter('Fri, 31 Dec 1999 23:59:59 GMT', Date.UTC(1999, 11, 31, 23, 59, 0))).toBe(59_000);
+    expect(parseRetryAfter('Fri, 31 Dec 1999 23:59:59 GMT', Date.UTC(2020, 1))).toBe(0);
+    for (const wrong of ['', '-1', '1.5', 'soon', null]) expect(parseRetryAfter(wrong, 0)).toBeUndefined();
+  });
+});
