@@ -13,6 +13,7 @@ export type CacheKitErrorCode =
   | 'LAYER_VIOLATION'
   | 'VIEW_DRIFT'
   | 'REFRESH_FAILED'
+  | 'REMOTE_SCHEMA_DRIFT'
   | 'REPLAY_GAP'
   | 'UNAUTHORIZED_STREAM'
   | 'SOURCE_LOST';

@@ -1,0 +1,74 @@
+import type { SqlExecutor } from '@cachekit/core';
+import { quoteIdentifier } from '@cachekit/core/postgres';
+import { type Column, comparable, ordered } from './columns.ts';
+import type { CheckedEtl } from './definition.ts';
+import type { Fit } from './fit.ts';
+import type { Page } from './pages.ts';
+
+/** How many rows a merge changed. */
+export interface Merged {
+  inserted: number;
+  updated: number;
+  deleted: number;
+}
+
+/** Writes what differs; a row that is the same already is not touched, so its triggers mark nothing. */
+export async function mergePage(local: SqlExecutor, etl: CheckedEtl, fit: Fit, page: Page): Promise<Merged> {
+  if (page.rows.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
+  const { rows } = await local.query<{ inserted: string; updated: string }>(mergeSql(etl, fit), [
+    `[${page.rows.join(',')}]`,
+  ]);
+  return { inserted: Number(rows[0]?.inserted), updated: Number(rows[0]?.updated), deleted: 0 };
+}
+
+/** Deletes rows by their keys. */
+export async function deleteKeys(
+  local: SqlExecutor,
+  etl: CheckedEtl,
+  key: Column,
+  keys: readonly string[],
+): Promise<number> {
+  if (keys.length === 0) return 0;
+  const { rowCount } = await local.query(
+    `DELETE FROM ${etl.to} WHERE ${quoteIdentifier(key.name)} = ANY($1::text[]::${key.type}[])`,
+    [keys],
+  );
+  return rowCount;
+}
+
+/** Deletes the rows after one key and up to another, both exclusive of what is kept; open ends are undefined. */
+export async function deleteBetween(
+  local: SqlExecutor,
+  etl: CheckedEtl,
+  key: Column,
+  after: string | undefined,
+  last: string | undefined,
+  kept: readonly string[],
+): Promise<number> {
+  const k = ordered(`t.${quoteIdentifier(key.name)}`, key.type);
+  const { rowCount } = await local.query(
+    `DELETE FROM ${etl.to} t WHERE ($2::text IS NULL OR ${k} > $2::text::${key.type}) AND ($3::text IS NULL OR ${k} <= $3::text::${key.type})
+       AND NOT EXISTS (SELECT FROM unnest($1::text[]::${key.type}[]) kept(k) WHERE kept.k = t.${quoteIdentifier(key.name)})`,
+    [kept, after ?? null, last ?? null],
+  );
+  return rowCount;
+}
+
+function mergeSql(etl: CheckedEtl, { key, columns }: Fit): string {
+  const names = columns.map(({ name }) => quoteIdentifier(name));
+  const others = columns.slice(1);
+  const typed = columns.map(({ name, type }) => `r.${quoteIdentifier(name)}::${type}`);
+  const texts = names.map((name) => `${name} text`);
+  const sets = others.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
+  const side = (prefix: string): string =>
+    `ROW(${others.map((column) => comparable(prefix, column)).join(', ')})`;
+  const conflict =
+    others.length === 0
+      ? 'DO NOTHING'
+      : `DO UPDATE SET ${sets.join(', ')} WHERE ${side('t.')} IS DISTINCT FROM ${side('excluded.')}`;
+  return `WITH written AS (
+    INSERT INTO ${etl.to} AS t (${names.join(', ')})
+    SELECT ${typed.join(', ')} FROM json_to_recordset($1::json) AS r(${texts.join(', ')})
+    ON CONFLICT (${quoteIdentifier(key.name)}) ${conflict} RETURNING t.xmax = 0 AS inserted)
+  SELECT count(*) FILTER (WHERE inserted)::text AS inserted, count(*) FILTER (WHERE NOT inserted)::text AS updated FROM written`;
+}

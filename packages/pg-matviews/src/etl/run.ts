@@ -1,0 +1,171 @@
+import { type Clock, ConfigurationError, type SqlExecutor } from '@cachekit/core';
+import { changedKeysSql, usable } from './changed-keys.ts';
+import type { CheckedEtl } from './definition.ts';
+import type { EtlRisk, EtlRun } from './events.ts';
+import { type Fit, readFit } from './fit.ts';
+import { type Horizon, readOutlook, snapshotXid } from './horizon.ts';
+import { deleteBetween, type Merged, mergePage } from './merge.ts';
+import { mergeKeys } from './merge-keys.ts';
+import { keyPages, wholePages } from './pages.ts';
+import { settle, snapshot } from './session.ts';
+import { type EtlState, isInstalled, storeProgress, storeRun, takeTurn } from './state.ts';
+
+/** What a run works with. */
+export interface EtlContext {
+  readonly etl: CheckedEtl;
+  readonly remote: SqlExecutor;
+  readonly local: SqlExecutor;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** After about so many rows the transaction is committed and another one goes on. */
+  readonly maxRows: number;
+}
+
+/** A transaction that was committed, or that another process has the turn. */
+export type PieceOutcome =
+  | { readonly state: 'busy' }
+  | { readonly state: 'done'; readonly run: EtlRun; readonly risks: readonly EtlRisk[] };
+
+/**
+ * Copies what changed, in one local and one remote transaction; the horizons are stored in the commit of the rows.
+ *
+ * The order is the proof. The turn is taken first, so the snapshot is later than everything the previous turn wrote.
+ * The watermark is read before the snapshot, so a change that the snapshot does not show is dated after it, and the
+ * next run finds it. A run of several transactions keeps the horizon of its first: what commits between the pieces is
+ * read by the next run. Killed anywhere, the rows and the horizon are those of the last commit.
+ */
+export async function runPiece(context: EtlContext): Promise<PieceOutcome> {
+  const { etl, remote, local, clock, timeoutMs } = context;
+  const beganAt = clock.now();
+  return local.transaction(async (here): Promise<PieceOutcome> => {
+    await settle(here, timeoutMs);
+    const state = await turnOf(here, etl.name);
+    if (state === undefined) return { state: 'busy' };
+    const startedAt = await localTime(here);
+    const outlook = await readOutlook(remote, etl);
+    return remote.transaction(async (there): Promise<PieceOutcome> => {
+      await snapshot(there, timeoutMs);
+      const xid = await snapshotXid(there);
+      const fit = await readFit(there, here, etl, sameCopy(etl, state) ? state.columns : []);
+      const anew = !resumable(etl, state, fit, outlook.identity, xid);
+      const kind = anew ? 'load' : state.kind;
+      const from = anew ? undefined : (state.after ?? undefined);
+      const watermark = outlook.watermark ?? (anew ? '-infinity' : previousWatermark(state));
+      const present: Horizon = { watermark, xid };
+      const horizon = anew ? present : (state.pending ?? present);
+      const copied =
+        kind === 'load'
+          ? await load(context, there, here, fit, from)
+          : await changes(context, there, here, fit, state, from);
+      const risks = [...fit.risks, ...outlook.risks];
+      const run: EtlRun = {
+        etl: etl.name,
+        kind,
+        read: copied.read,
+        inserted: copied.inserted,
+        updated: copied.updated,
+        deleted: copied.deleted,
+        durationMs: clock.now() - beganAt,
+        complete: copied.after === undefined,
+      };
+      await storeProgress(here, etl, {
+        digest: etl.digest,
+        identity: outlook.identity,
+        columns: fit.columns.map(({ name }) => name),
+        kind,
+        horizon,
+        startedAt: !anew && state.pending !== null ? (state.startedAt ?? startedAt) : startedAt,
+        after: copied.after,
+        risks,
+      });
+      if (anew || run.read > 0 || run.deleted > 0) await storeRun(here, run);
+      return { state: 'done', run, risks };
+    });
+  });
+}
+
+/** @throws ConfigurationError `INVALID_CONFIGURATION` if there is no such copy. */
+export async function turnOf(local: SqlExecutor, name: string): Promise<EtlState | undefined> {
+  if (!(await isInstalled(local, name))) {
+    throw new ConfigurationError(`The copy "${name}" was never installed in this database; call install()`);
+  }
+  return takeTurn(local, name);
+}
+
+/** Whether what was copied so far and where it ended says what is left to copy. */
+function resumable(etl: CheckedEtl, state: EtlState, fit: Fit, identity: string, xid: string): boolean {
+  if (!sameCopy(etl, state) || state.identity !== identity) return false;
+  const names = fit.columns.map(({ name }) => name);
+  if (names.length !== state.columns.length || names.some((name) => !state.columns.includes(name)))
+    return false;
+  if (state.kind === 'load') return state.pending !== null && usable(state.pending, xid);
+  return etl.sources.every(({ name }) => {
+    const horizon = state.sources[name];
+    return horizon !== undefined && usable(horizon, xid);
+  });
+}
+
+const sameCopy = (etl: CheckedEtl, state: EtlState): boolean => state.digest === etl.digest;
+
+function previousWatermark(state: EtlState): string {
+  const [first] = Object.values(state.sources);
+  return state.pending?.watermark ?? first?.watermark ?? '-infinity';
+}
+
+async function localTime(local: SqlExecutor): Promise<string> {
+  const { rows } = await local.query<{ now: string }>('SELECT clock_timestamp()::text AS now');
+  return String(rows[0]?.now);
+}
+
+/** What was copied, and the last key if rows are left. */
+interface Copied extends Merged {
+  read: number;
+  after: string | undefined;
+}
+
+async function load(
+  { etl, maxRows }: EtlContext,
+  remote: SqlExecutor,
+  local: SqlExecutor,
+  fit: Fit,
+  from: string | undefined,
+): Promise<Copied> {
+  const copied: Copied = { read: 0, inserted: 0, updated: 0, deleted: 0, after: undefined };
+  let after = from;
+  for await (const page of wholePages(remote, etl, fit, from)) {
+    const last = page.keys.at(-1);
+    add(copied, await mergePage(local, etl, fit, page));
+    copied.deleted += await deleteBetween(local, etl, fit.key, after, last, page.keys);
+    copied.read += page.keys.length;
+    after = last;
+    if (copied.read >= maxRows) return { ...copied, after };
+  }
+  copied.deleted += await deleteBetween(local, etl, fit.key, after, undefined, []);
+  return copied;
+}
+
+async function changes(
+  { etl, maxRows }: EtlContext,
+  remote: SqlExecutor,
+  local: SqlExecutor,
+  fit: Fit,
+  state: EtlState,
+  from: string | undefined,
+): Promise<Copied> {
+  const copied: Copied = { read: 0, inserted: 0, updated: 0, deleted: 0, after: undefined };
+  const horizons = new Map(Object.entries(state.sources));
+  const query = await changedKeysSql(remote, etl, fit.key, horizons, from);
+  for await (const keys of keyPages(remote, query)) {
+    const merged = await mergeKeys(remote, local, etl, fit, keys);
+    add(copied, merged);
+    copied.read += merged.read;
+    if (copied.read >= maxRows) return { ...copied, after: keys.at(-1) };
+  }
+  return copied;
+}
+
+function add(sum: Merged, part: Merged): void {
+  sum.inserted += part.inserted;
+  sum.updated += part.updated;
+  sum.deleted += part.deleted;
+}
