@@ -142,6 +142,7 @@ export function recordRollupSql(
   const deparsed = (relation: string): string =>
     `pg_get_viewdef(${quoteLiteral(relationSql(schema, relation))}::regclass)`;
   return [
+    `EXPLAIN ${program.exact}`,
     `EXPLAIN ${program.partial}`,
     `EXPLAIN ${program.whole}`,
     `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, rollup, fresh_as_of)

@@ -35,9 +35,11 @@ export interface RollupProgram {
   /** Key columns, their types and what they are of a row `t` of the table, in the order of `k0`, `k1`, ... of the log. */
   readonly keys: readonly { readonly name: string; readonly type: string; readonly sql: string }[];
   readonly mask: number;
-  /** One row: marks, dirty groups (about), whether everything is marked, groups (about). */
+  /** One row: marks, dirty groups (about), whether marks name parts of a key only, or nothing of it, groups (about). */
   readonly load: string;
-  /** Recomputes the marked groups. */
+  /** Recomputes the groups of the marks that name one; other marks stay. */
+  readonly exact: string;
+  /** Recomputes the groups of all marks. */
   readonly partial: string;
   /** Recomputes all groups. */
   readonly whole: string;
@@ -119,12 +121,14 @@ export function programOf(place: RollupPlace, shape: RollupShape, searchPath: st
   const covered = (mark: string, row: string): string => matchSql(rollup, mark, row);
   const partially = `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
 
-  const dirty = `SELECT ${ks.join(', ')} FROM taken WHERE wild = 0
-  UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM ${table} r WHERE EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})
+  const named = `SELECT ${ks.join(', ')} FROM taken WHERE wild = 0`;
+  // Groups that are stored, and groups that are not yet.
+  const found = `UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM ${table} r WHERE EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})
   UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM (${rollup.groups}) r
     WHERE (SELECT count(*) FROM taken WHERE wild > 0) > 0 AND EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
   const asGroup = rollup.expired === undefined ? '' : ` WHERE NOT (${expiredOf(rollup)})`;
-  const taken = `taken AS (DELETE FROM ${log} RETURNING ${ks.join(', ')}, wild)`;
+  const taken = (which: string): string =>
+    `taken AS (DELETE FROM ${log}${which} RETURNING ${ks.join(', ')}, wild)`;
 
   const differs = (a: string, b: string): string =>
     rest.length === 0
@@ -140,7 +144,10 @@ WHEN MATCHED AND NOT n.ck_found THEN DELETE
 ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => `${column} = n.${column}`).join(', ')}\n`}WHEN NOT MATCHED AND n.ck_found THEN INSERT (${[...names, ...rest].join(', ')}) VALUES (${[...names, ...rest].map((column) => `n.${column}`).join(', ')})`;
 
   const columns = [...names, ...rest];
-  const partial = `WITH ${taken}, dirty AS (SELECT * FROM (${dirty}) d${asGroup}), differing AS MATERIALIZED (
+  const computed = (
+    which: string,
+    dirty: string,
+  ): string => `WITH ${taken(which)}, dirty AS (SELECT DISTINCT * FROM (${dirty}) d${asGroup}), differing AS MATERIALIZED (
   SELECT ${names.map((name, at) => `d.k${at} AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.ck_found IS NOT NULL AS ck_found
   FROM dirty d
   LEFT JOIN LATERAL (SELECT s.*, true AS ck_found FROM (${groupSql(shape, 'd')}) s OFFSET 0) c ON true
@@ -152,7 +159,7 @@ ${merge}`;
   FROM (SELECT g.* FROM (${rollup.groups}) g WHERE ${kept}) c
   FULL JOIN ${table} r ON ${names.map((name) => `r.${name} = c.${name}`).join(' AND ')}`;
   const wholeDiffers = `c.${names[0]} IS NULL OR r.${names[0]} IS NULL OR ${differs('r', 'c')}`;
-  const whole = `WITH ${taken}, differing AS MATERIALIZED (
+  const whole = `WITH ${taken('')}, differing AS MATERIALIZED (
   ${compared}
   WHERE ${wholeDiffers}
 ), ${told}
@@ -181,10 +188,11 @@ SELECT (SELECT count(*) FROM compared)::text AS groups, (SELECT count(*) FROM wr
     load: `SELECT count(*) AS marks,
   count(DISTINCT ROW(${ks.join(', ')})) FILTER (WHERE wild = 0)
     + CASE WHEN bool_or(wild > 0) THEN (SELECT count(*) FROM ${table} r WHERE ${partially}) ELSE 0 END AS dirty,
-  coalesce(bool_or(wild = ${wholeMask(rollup)}), false) AS everything,
+  coalesce(bool_or(wild > 0), false) AS parts, coalesce(bool_or(wild = ${wholeMask(rollup)}), false) AS everything,
   (SELECT greatest(c.reltuples, 0) FROM pg_class c WHERE c.oid = ${quoteLiteral(table)}::regclass) AS groups
 FROM ${log}`,
-    partial,
+    exact: computed(' WHERE wild = 0', named),
+    partial: computed('', `${named}\n  ${found}`),
     whole,
     expire: rollup.expired === undefined ? '' : `DELETE FROM ${table} g WHERE ${rollup.expired}`,
     reconcile,

@@ -39,14 +39,16 @@ BEGIN
     RETURN jsonb_build_object('state', 'busy');
   END IF;
   program := v.rollup->'program';
-  PERFORM set_config('search_path', program->>'searchPath', true), set_config('TimeZone', 'UTC', true);
+  -- The planner does not know how few rows the log has, and would compile for many.
+  PERFORM set_config('search_path', program->>'searchPath', true), set_config('TimeZone', 'UTC', true),
+    set_config('jit', 'off', true);
   EXECUTE program->>'load' INTO load;
   must := forced AND (since IS NULL OR v.fresh_as_of IS NULL OR extract(epoch FROM v.fresh_as_of) * 1000000 < since);
   IF load.marks = 0 AND NOT must THEN
     RETURN jsonb_build_object('state', 'clean', 'freshAsOf', extract(epoch FROM v.fresh_as_of) * 1000);
   END IF;
   whole := must OR load.everything OR (load.dirty > ${fewGroups} AND load.dirty > load.groups * ${wholeShare});
-  EXECUTE CASE WHEN whole THEN program->>'whole' ELSE program->>'partial' END;
+  EXECUTE program->>CASE WHEN whole THEN 'whole' WHEN load.parts THEN 'partial' ELSE 'exact' END;
   GET DIAGNOSTICS touched = ROW_COUNT;
   IF program->>'expire' <> '' AND v.expired_on IS DISTINCT FROM today THEN
     EXECUTE program->>'expire';
