@@ -1,7 +1,21 @@
+export {
+  type CounterReading,
+  type Counters,
+  type CountersOptions,
+  createCounters,
+} from './counters/counters.ts';
+export {
+  type RedisCheck,
+  type RedisDoctorOptions,
+  type RedisFinding,
+  redisDoctor,
+} from './doctor/redis-doctor.ts';
 export { RedisUnavailableError, UnsupportedByClientError } from './errors.ts';
 export { type IoRedisExecutorOptions, ioredisExecutor } from './executors/ioredis.ts';
 export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-like.ts';
+export { createLists, type ListElement, type Lists, type ListsOptions } from './lists/lists.ts';
 export { createLocks, type Locks, type LocksOptions } from './lock/locks.ts';
+export type { Name } from './name-parts.ts';
 export {
   type ClaimResult,
   createPairing,
