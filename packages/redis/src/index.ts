@@ -25,7 +25,15 @@ export {
   type PairingPoll,
   type PairingStatus,
 } from './pairing/pairing.ts';
-export { createPresence, type Presence, type PresenceOptions } from './presence/presence.ts';
+export {
+  createPresence,
+  type HeldPresence,
+  type Presence,
+  type PresenceOptions,
+  type SeenOptions,
+} from './presence/presence.ts';
+export type { LeaveReason, OnlineMember, PresenceChange } from './presence/presence-change.ts';
+export type { PresenceNews } from './presence/presence-watch.ts';
 export type { RandomBytes } from './secret.ts';
 export {
   createSessions,

@@ -2,6 +2,9 @@ import type { RedisScript } from '@cachekit/core';
 import { luaClock } from './fragments.ts';
 import { luaPresence } from './presence-fragments.ts';
 
+/** How long one that dropped out can be told of at least, and otherwise as long as it was believed to be there. */
+const untoldMs = 10_000;
+
 /**
  * Notes that members are here, and drops those that have not been seen for too long.
  *
@@ -17,8 +20,8 @@ export const presenceBeatScript: RedisScript = {
 local ttl, came = tonumber(ARGV[1]), {}
 dropDue()
 for i = 4, #ARGV, 2 do came[#came + 1] = arrive(ARGV[i], ARGV[i + 1], ARGV[3], now + ttl) end
--- Another process may keep its members longer.
-keep(online, ttl)
+-- Another process may keep its members longer. Until then somebody can still tell that the last ones have left.
+keep(online, ttl + math.max(ttl, ${untoldMs}))
 local version, text = finish(ARGV[2])
 return {version, text, came}
 `,

@@ -7,8 +7,10 @@ const forgottenMs = 86_400_000;
 /**
  * Notes when a tenant should be looked at.
  *
+ * The time is another one than before in any case, so that whoever is about to forget the tenant sees that he must not.
+ *
  * - KEYS: tenants by that time
- * - ARGV: tenant, in how many ms at the latest, 1 if an earlier time stays
+ * - ARGV: tenant, in how many ms at the latest
  * - returns: 0
  * - complexity: O(log tenants + forgotten)
  */
@@ -17,9 +19,8 @@ export const presenceDueScript: RedisScript = {
   lua: `${luaClock}
 local key, tenant, due = KEYS[1], ARGV[1], now + tonumber(ARGV[2])
 local before = redis.call('ZSCORE', key, tenant)
-if not before or ARGV[3] ~= '1' or tonumber(before) > due then
-  redis.call('ZADD', key, string.format('%.0f', due), tenant)
-end
+if before then due = math.min(due, tonumber(before) - 1) end
+redis.call('ZADD', key, string.format('%.0f', due), tenant)
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ${forgottenMs})
 redis.call('PEXPIRE', key, tonumber(ARGV[2]) + ${forgottenMs})
 return 0

@@ -1,0 +1,30 @@
+import type { RedisScript } from '@cachekit/core';
+import { luaClock } from './fragments.ts';
+
+/** What the name of a process begins with while somebody lets its members leave. */
+export const claimed = '!';
+
+/** Whoever has not finished after this long has died of it. */
+const finishedWithinMs = 30_000;
+
+/**
+ * Takes it on to let the members of a process leave. From then on the process is unknown; if it lives after all, it sees
+ * that and comes back under another name.
+ *
+ * - KEYS: processes by the time at which each must be taken for dead
+ * - ARGV: name as it stands there, time that was read
+ * - returns: the process · empty, if it has given a sign of life or somebody else was faster
+ * - complexity: O(log processes)
+ */
+export const presenceClaimScript: RedisScript = {
+  name: 'presence-claim',
+  lua: `${luaClock}
+local key, name = KEYS[1], ARGV[1]
+local before = redis.call('ZSCORE', key, name)
+if not before or tonumber(before) ~= tonumber(ARGV[2]) then return '' end
+redis.call('ZREM', key, name)
+local server = string.gsub(name, '^${claimed}', '')
+redis.call('ZADD', key, string.format('%.0f', now + ${finishedWithinMs}), '${claimed}' .. server)
+return server
+`,
+};
