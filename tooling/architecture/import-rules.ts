@@ -67,9 +67,18 @@ export const importRules: IRegularForbiddenRuleType[] = [
   forbid(
     'no-foreign-code',
     'a client library is a structural type of ours and an argument of the user; core alone has a dependency',
-    { path: source },
+    { path: source, pathNot: '^packages/redis/src/env/' },
     {
       pathNot: [source, 'node_modules/eventemitter3/', 'node_modules/vitest/'],
+      dependencyTypesNot: ['core'],
+    },
+  ),
+  forbid(
+    'clients-by-environment',
+    'the entry that chooses a client by the environment loads that client, when it is chosen, and nothing else',
+    { path: '^packages/redis/src/env/' },
+    {
+      pathNot: [source, 'node_modules/(ioredis|@upstash/redis)/'],
       dependencyTypesNot: ['core'],
     },
   ),

@@ -1,4 +1,4 @@
-import { assertKnownOptions, ConfigurationError, type RedisExecutor } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, type RedisExecutor, systemClock } from '@cachekit/core';
 import { ioredisExecutor } from '../executors/ioredis.ts';
 import { upstashExecutor } from '../executors/upstash.ts';
 
@@ -52,9 +52,16 @@ async function overRest(url: string, token: string): Promise<RedisExecutor> {
     token,
     automaticDeserialization: false,
     enableTelemetry: false,
-    signal: () => AbortSignal.timeout(restTimeoutMs),
+    signal: givenUpLater,
   });
   return upstashExecutor(client, { commandTimeout: restTimeoutMs });
+}
+
+/** Ends a request, and with it its repetitions, when nobody waits for it any more. */
+function givenUpLater(): AbortSignal {
+  const controller = new AbortController();
+  systemClock.setTimeout(() => controller.abort(), restTimeoutMs);
+  return controller.signal;
 }
 
 async function overConnection(url: string): Promise<RedisExecutor> {
