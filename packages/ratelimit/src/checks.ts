@@ -48,7 +48,7 @@ export interface ChecksOptions {
  * unavailable; and that counts what came out.
  */
 export class Checks {
-  readonly listeners = new LimiterListeners();
+  readonly listeners: LimiterListeners = new LimiterListeners();
   readonly #clock: Clock;
   readonly #store: LimitStore;
   readonly #session: LimitSession;

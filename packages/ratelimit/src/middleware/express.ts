@@ -26,6 +26,8 @@ export interface RateLimitOptions<Name extends string, Req> {
  * `next(error)`.
  *
  * @example
+ * import { rateLimit } from '@cachekit/ratelimit/express';
+ *
  * app.use(
  *   '/api',
  *   rateLimit(limiter, { check: (request: express.Request) => ({ ids: { api: [request.ip ?? 'unknown'] } }) }),

@@ -31,6 +31,8 @@ export interface RateLimitOptions<Name extends string, Req> {
  * hook.
  *
  * @example
+ * import { rateLimit } from '@cachekit/ratelimit/fastify';
+ *
  * fastify.addHook('onRequest', rateLimit(limiter, { check: (request: FastifyRequest) => ({ ids: { api: [request.ip] } }) }));
  */
 export function rateLimit<Name extends string, Req extends FastifyRequestLike>(

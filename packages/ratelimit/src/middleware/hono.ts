@@ -24,6 +24,8 @@ export interface RateLimitOptions<Name extends string, Context> {
  * A policy that several middlewares ask for the same id of one request is counted once.
  *
  * @example
+ * import { rateLimit } from '@cachekit/ratelimit/hono';
+ *
  * hono.use('/api/*', rateLimit(limiter, { check: (c: Context) => ({ ids: { api: [c.req.header('x-user') ?? 'nobody'] } }) }));
  */
 export function rateLimit<Name extends string, Context extends HonoContextLike>(

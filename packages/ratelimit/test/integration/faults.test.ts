@@ -2,7 +2,14 @@ import { ioredisExecutor } from '@cachekit/redis';
 import { startRedis } from '@cachekit/services';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createRateLimiter, gcra, type OnUnavailable, redisStore } from '../../src/index.ts';
+import {
+  createRateLimiter,
+  gcra,
+  type OnUnavailable,
+  type RateLimiter,
+  redisStore,
+} from '../../src/index.ts';
+import { type Fault, startFaultProxy } from './fault-proxy.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -20,8 +27,8 @@ const timeoutMs = 150;
 // Two shared cores: the promise is the timeout, the rest is patience with the machine.
 const marginMs = 350;
 
-function limiter(onUnavailable: OnUnavailable = 'local') {
-  const client = new Redis(server.url, { lazyConnect: true });
+function limiter(onUnavailable: OnUnavailable = 'local', url: string = server.url) {
+  const client = new Redis(url, { lazyConnect: true });
   const redis = ioredisExecutor(client);
   closers.push(async () => {
     await redis.close();
@@ -136,5 +143,112 @@ describe('a Redis that refuses to write', () => {
     await admin.replicaof('NO', 'ONE');
     expect(readOnly).toMatchObject({ allowed: true, source: 'local' });
     expect(readOnly.unavailable?.message).toMatch(/READONLY/);
+  });
+});
+
+/** Until Redis counts, which may take a connection. */
+async function counting(limits: RateLimiter<'api'>): Promise<void> {
+  await expect
+    .poll(async () => (await limits.consume({ api: [crypto.randomUUID()] })).source, { timeout: 15_000 })
+    .toBe('redis');
+}
+
+describe('a connection that does harm', () => {
+  test.each<[Fault, RegExp]>([
+    ['slow', /./],
+    ['half-open', /./],
+    ['reset', /./],
+    ['truncate', /./],
+    ['refuse', /./],
+    ['-LOADING Redis is loading the dataset in memory', /LOADING/],
+    ['-MASTERDOWN Link with MASTER is down', /MASTERDOWN/],
+    ['-CLUSTERDOWN The cluster is down', /CLUSTERDOWN/],
+    ['-BUSY Redis is busy running a script', /BUSY/],
+    ['-MISCONF Errors writing to the AOF file', /MISCONF/],
+    ['-NOAUTH Authentication required.', /NOAUTH/],
+  ])(
+    '%s: every check is answered in time and counted here, and Redis counts again when it is over',
+    async (fault, message) => {
+      const proxy = await startFaultProxy(server.url);
+      const limits = limiter('local', proxy.url);
+      try {
+        await counting(limits);
+        proxy.set(fault);
+        const decisions = [];
+        for (let i = 0; i < 12; i++) {
+          const { answer, tookMs } = await timed(() => limits.consume({ api: [`${fault}${i % 2}`] }));
+          expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+          decisions.push(answer);
+        }
+        const failed = decisions.filter(({ unavailable }) => unavailable !== undefined);
+        expect(failed.length).toBeGreaterThan(0);
+        expect(failed.every(({ source }) => source === 'local')).toBe(true);
+        expect(failed[0]?.unavailable?.message).toMatch(message);
+        proxy.set('none');
+        await counting(limits);
+      } finally {
+        proxy.set('none');
+        await proxy.close();
+      }
+    },
+  );
+});
+
+describe('a Redis that is frozen under load', () => {
+  test('after the breaker opened every check is answered at once, and nothing of then is counted afterwards (scenario 19)', async () => {
+    const limits = limiter();
+    const witness = limiter();
+    await counting(limits);
+    await counting(witness);
+    await server.kill('SIGSTOP');
+    const ids = Array.from({ length: 50 }, (_, i) => `frozen ${i}`);
+    try {
+      for (let round = 0; round < 4; round++) {
+        await Promise.all(ids.map((id) => limits.consume({ api: [id] })));
+      }
+      const times: number[] = [];
+      for (let i = 0; i < 500; i++) {
+        const { tookMs } = await timed(() => limits.consume({ api: [`later ${i % 7}`] }));
+        times.push(tookMs);
+      }
+      times.sort((a, b) => a - b);
+      // The slowest may have met something else on this machine.
+      expect(times[Math.floor(times.length * 0.95)]).toBeLessThan(5);
+      expect(limits.metrics().available).toBe(false);
+    } finally {
+      await server.kill('SIGCONT');
+    }
+    await counting(limits);
+    await counting(witness);
+    expect(limits.metrics().available).toBe(true);
+    const looks = await Promise.all(ids.map((id) => witness.peek({ api: [id] })));
+    expect(looks.map(({ limits: { api } }) => api.remaining)).toEqual(ids.map(() => 5));
+  });
+
+  test('an attack while Redis is away gets no more than what one process lets pass, and others are served (scenario 20)', async () => {
+    const limits = limiter();
+    await counting(limits);
+    await server.kill('SIGKILL');
+    try {
+      const all = await Promise.all(
+        Array.from({ length: 2_000 }, () => limits.consume({ api: ['attacker'] })),
+      );
+      expect(all.filter(({ allowed }) => allowed).length).toBe(5);
+      expect((await limits.consume({ api: ['login of somebody else'] })).allowed).toBe(true);
+    } finally {
+      await server.restart();
+    }
+    await counting(limits);
+  });
+
+  test('a restart or FLUSHALL begins every limit anew (scenario 22)', async () => {
+    const limits = limiter();
+    await counting(limits);
+    const admin = new Redis(server.url);
+    closers.push(async () => admin.disconnect());
+    await limits.consume({ api: ['u1'] }, { cost: 5 });
+    await admin.flushall();
+    await admin.script('FLUSH');
+    expect(await limits.consume({ api: ['u1'] })).toMatchObject({ allowed: true, source: 'redis' });
   });
 });
