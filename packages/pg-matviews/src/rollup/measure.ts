@@ -68,7 +68,9 @@ export class Measure<Value = unknown, Column extends string = string> {
 }
 
 /** Rows, or rows whose `column` is not null. */
-export function count<Column extends string = never>(column?: Column): Measure<string, Column> {
+export function count(): Measure<string, never>;
+export function count<Column extends string>(column: Column): Measure<string, Column>;
+export function count(column?: string): Measure<string> {
   return about('count', column);
 }
 

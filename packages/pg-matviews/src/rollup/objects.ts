@@ -90,22 +90,23 @@ export function createTableSql(place: RollupPlace, shape: RollupShape): string[]
   return statements;
 }
 
-/** Statements that create the two views of a rollup. */
+/**
+ * Statements that create the two views of a rollup. They read with the rights of their owner, so a reader needs no right
+ * on anything else; with a tenant setting they show what row-level security of the table would.
+ */
 export function createViewsSql(
   place: RollupPlace,
   shape: RollupShape,
 ): { readonly shown: string; readonly live: string } {
   const { rollup } = shape;
   const table = relationSql('cachekit', tableName(place.view, place.version));
-  const secured = rollup.setting !== undefined && place.tenant !== undefined;
-  const live = shownSql(rollup, `(${liveGroupsSql(place, shape)})`);
-  const guarded =
-    rollup.setting !== undefined && place.tenant !== undefined
-      ? `SELECT l.* FROM (${live}) l WHERE NOT row_security_active(${quoteLiteral(table)}::regclass) OR ${tenantSql(`l.${q(place.tenant)}`, rollup.setting)}`
-      : live;
+  const guarded = (query: string): string =>
+    rollup.setting === undefined || place.tenant === undefined
+      ? ` AS ${query}`
+      : ` WITH (security_barrier = true) AS SELECT l.* FROM (${query}) l WHERE NOT (SELECT row_security_active(${quoteLiteral(table)}::regclass)) OR ${tenantSql(`l.${q(place.tenant)}`, rollup.setting)}`;
   return {
-    shown: `CREATE VIEW ${relationSql(place.schema, place.view)}${secured ? ' WITH (security_invoker = true)' : ''} AS ${shownSql(rollup, table)}`,
-    live: `CREATE VIEW ${relationSql(place.schema, liveName(place.view))}${secured ? ' WITH (security_barrier = true)' : ''} AS ${guarded}`,
+    shown: `CREATE VIEW ${relationSql(place.schema, place.view)}${guarded(shownSql(rollup, table))}`,
+    live: `CREATE VIEW ${relationSql(place.schema, liveName(place.view))}${guarded(shownSql(rollup, `(${liveGroupsSql(place, shape)})`))}`,
   };
 }
 

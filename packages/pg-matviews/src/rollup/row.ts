@@ -24,9 +24,9 @@ type DerivedValue<Of> = Of extends { readonly type: infer Type extends SqlType }
 
 /** A row of a rollup, as `pg` gives it. */
 export type RollupRow<Table, Keys, Measures, Derived> = {
-  [Name in keyof Keys]: KeyValue<Table, Keys[Name]>;
-} & { [Name in keyof Measures]: MeasureValue<Table, Measures[Name]> } & {
-  [Name in keyof Derived]: DerivedValue<Derived[Name]>;
+  -readonly [Name in keyof Keys]: KeyValue<Table, Keys[Name]>;
+} & { -readonly [Name in keyof Measures]: MeasureValue<Table, Measures[Name]> } & {
+  -readonly [Name in keyof Derived]: DerivedValue<Derived[Name]>;
 };
 
 type Flat<Row> = Row extends object ? { [Column in keyof Row]: Row[Column] } : Row;
