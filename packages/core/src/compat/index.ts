@@ -1,0 +1,1 @@
+export { buildCacheHash, type Compat, createCompat } from './compat.ts';
