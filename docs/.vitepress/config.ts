@@ -28,6 +28,8 @@ export default defineConfig({
     sidebar: [
       { text: 'Getting started', link: '/getting-started' },
       { text: 'Packages', items: packages.map((name) => ({ text: name, link: `/packages/${name}` })) },
+      { text: 'How memory stays right', link: '/coherence' },
+      { text: 'Permissions in Redis', link: '/redis-acl' },
       { text: 'Errors', link: '/errors' },
       {
         text: 'Decisions',

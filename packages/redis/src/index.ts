@@ -43,6 +43,7 @@ export {
   type Sessions,
   type SessionsOptions,
 } from './sessions/sessions.ts';
+export { redisStats } from './stats/redis-stats.ts';
 export {
   type CoherenceFallback,
   type RedisTier,

@@ -42,6 +42,8 @@ export interface UpstashExecutorOptions {
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the client changes what it reads, or for a wrong option.
  * @see https://upstash.com/docs/redis/features/restapi
  * @example
+ * import { Redis } from '@upstash/redis';
+ *
  * const client = new Redis({
  *   url: process.env.UPSTASH_REDIS_REST_URL ?? '',
  *   token: process.env.UPSTASH_REDIS_REST_TOKEN ?? '',
