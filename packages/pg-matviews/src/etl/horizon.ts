@@ -20,7 +20,7 @@ export interface Horizon {
 export interface Outlook {
   /** Absent while it cannot be told: the previous one stays. */
   readonly watermark: string | undefined;
-  /** Another database, restored or failed over, has another identity. */
+  /** Another database, restored or failed over, has another identity, and so has a view that means something else. */
   readonly identity: string;
   readonly risks: readonly EtlRisk[];
 }
@@ -75,7 +75,7 @@ export async function readOutlook(remote: SqlExecutor, etl: CheckedEtl): Promise
   const sees = row.permitted && row.tracked;
   return {
     watermark: row.prepared === '0' ? (sees ? row.oldest : row.blind) : undefined,
-    identity: `${row.identity}/${await systemIdentity(remote)}`,
+    identity: `${row.identity}/${await systemIdentity(remote)}/${await meaningOf(remote, etl.from)}`,
     risks: [...risks, ...(await nullableRisks(remote, etl))],
   };
 }
@@ -99,6 +99,21 @@ async function systemIdentity(remote: SqlExecutor): Promise<string> {
     if ((error as { code?: unknown }).code !== '42501') throw error;
     return '';
   }
+}
+
+/** A digest of the view and of all views below it. */
+async function meaningOf(remote: SqlExecutor, relation: string): Promise<string> {
+  const { rows } = await remote.query<{ meaning: string | null }>(
+    `WITH RECURSIVE below AS (
+       SELECT to_regclass($1)::oid AS oid
+       UNION
+       SELECT d.refobjid FROM below b JOIN pg_rewrite r ON r.ev_class = b.oid
+         JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass)
+     SELECT md5(string_agg(md5(pg_get_viewdef(c.oid)), '' ORDER BY md5(pg_get_viewdef(c.oid)))) AS meaning
+     FROM below b JOIN pg_class c ON c.oid = b.oid WHERE c.relkind IN ('v', 'm')`,
+    [relation],
+  );
+  return rows[0]?.meaning ?? '';
 }
 
 async function nullableRisks(remote: SqlExecutor, etl: CheckedEtl): Promise<EtlRisk[]> {

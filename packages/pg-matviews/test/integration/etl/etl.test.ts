@@ -210,6 +210,18 @@ describe('a run', () => {
   });
 });
 
+describe('a view that changed', () => {
+  it('is copied again when it, or one below it, means something else', async () => {
+    await remote.pool.query(`create view vw_low as select id, status from talks; create view vw_high as select id, status from vw_low`);
+    const etl = await installed({ from: 'vw_high' });
+    await etl.run();
+    await remote.pool.query('create or replace view vw_low as select id, status + 10 as status from talks');
+    expect(await etl.run()).toMatchObject({ updated: 100 });
+    expect(await etl.run()).toMatchObject({ read: 0 });
+    await remote.pool.query('drop view vw_high, vw_low');
+  });
+});
+
 describe('schema drift', () => {
   it('stops the copy when a column vanishes, and tells of one that comes', async () => {
     const etl = await installed();
