@@ -1,9 +1,23 @@
 export { FakeClock } from './fake-clock.ts';
 export {
+  FaultProxy,
+  type FaultProxyOptions,
+  type ProxiedConnection,
+  startFaultProxy,
+} from './fault-proxy.ts';
+export { type LockFixture, lockSuite } from './lock-suite.ts';
+export { lossyBus } from './lossy-bus.ts';
+export {
   MemoryRemote,
   MemoryRemoteTier,
   type MemoryRemoteTierOptions,
   memoryRemoteTier,
 } from './memory-remote-tier.ts';
-export { type LockFixture, lockSuite } from './lock-suite.ts';
+export {
+  type RaceFixture,
+  type RaceLink,
+  type RaceProcess,
+  type RaceSuiteOptions,
+  raceSuite,
+} from './race-suite.ts';
 export { type RemoteTierFixture, remoteTierSuite } from './remote-tier-suite.ts';
