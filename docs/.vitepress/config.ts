@@ -27,6 +27,16 @@ export default defineConfig({
     ],
     sidebar: [
       { text: 'Getting started', link: '/getting-started' },
+      {
+        text: 'The cache',
+        items: [
+          { text: 'Keys and tags', link: '/keys' },
+          { text: 'Over HTTP', link: '/http' },
+          { text: 'Metrics and alerts', link: '/metrics' },
+          { text: 'Codecs', link: '/codecs' },
+          { text: 'From another cache', link: '/migrating-caches' },
+        ],
+      },
       { text: 'Packages', items: packages.map((name) => ({ text: name, link: `/packages/${name}` })) },
       { text: 'How memory stays right', link: '/coherence' },
       { text: 'Permissions in Redis', link: '/redis-acl' },
