@@ -27,6 +27,7 @@ export default defineConfig({
     ],
     sidebar: [
       { text: 'Getting started', link: '/getting-started' },
+      { text: 'What is promised', link: '/promises' },
       {
         text: 'The cache',
         items: [

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -20,4 +20,14 @@ test('every error code has an anchor in errors.md, and every anchor is a code', 
   const codes = codesIn(read('packages/core/src/errors.ts'));
   expect(codes.length).toBeGreaterThan(10);
   expect(anchorsIn(read('docs/errors.md'))).toEqual(codes);
+});
+
+test('every error code is one that something throws', () => {
+  const union = /export type CacheKitErrorCode =[^;]+;/;
+  const sources = globSync('packages/*/src/**/*.ts', { cwd: new URL('../../', import.meta.url) })
+    .map((path) => read(path).replace(union, ''))
+    .join('\n');
+  for (const code of codesIn(read('packages/core/src/errors.ts'))) {
+    expect(sources, code).toMatch(new RegExp(`['<]\\s*'?${code}'`));
+  }
 });

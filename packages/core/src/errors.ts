@@ -13,10 +13,7 @@ export type CacheKitErrorCode =
   | 'LAYER_VIOLATION'
   | 'VIEW_DRIFT'
   | 'REFRESH_FAILED'
-  | 'REMOTE_SCHEMA_DRIFT'
-  | 'REPLAY_GAP'
-  | 'UNAUTHORIZED_STREAM'
-  | 'SOURCE_LOST';
+  | 'REMOTE_SCHEMA_DRIFT';
 
 /**
  * The one base of the errors that CacheKit makes itself; errors of your loader or driver pass unchanged.
