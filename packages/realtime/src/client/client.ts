@@ -84,7 +84,9 @@ const provenMs = 10_000;
  *   headers: async () => ({ Authorization: `Bearer ${await token()}` }),
  * });
  * const off = client.on('call.created', (call) => show(call.id));
- * client.onGap(() => reloadEverything());
+ * client.onGap(({ reason }) => {
+ *   if (reason !== 'started') reloadEverything();
+ * });
  * client.connect();
  */
 export function createRealtimeClient<Events extends EventMap = EventMap>(
