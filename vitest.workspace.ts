@@ -26,6 +26,8 @@ export default defineConfig({
             'docs/test/*.test.ts',
             'bench/test/*.test.ts',
           ],
+          // A ceiling for a busy machine, not an expectation.
+          testTimeout: 60_000,
         },
       },
       {

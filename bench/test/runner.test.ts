@@ -8,7 +8,18 @@ import { figure } from '../runner/figure.ts';
 import { compare, measure } from '../runner/measure.ts';
 import { median } from '../runner/median.ts';
 import { asJson, asTable } from '../runner/print.ts';
+import { quantile } from '../runner/quantile.ts';
 import { shuffle } from '../runner/shuffle.ts';
+
+describe('quantile()', () => {
+  test('is the value that so many are not above, whatever the order', () => {
+    expect(quantile([3], 0.99)).toBe(3);
+    expect(quantile([4, 1, 3, 2], 0.5)).toBe(2);
+    expect(quantile([4, 1, 3, 2], 1)).toBe(4);
+    expect(quantile([4, 1, 3, 2], 0)).toBe(1);
+    expect(() => quantile([], 0.5)).toThrow(RangeError);
+  });
+});
 
 describe('median()', () => {
   test('is the middle, whatever the order, and the mean of two', () => {
@@ -84,7 +95,7 @@ describe('figure()', () => {
 });
 
 describe('measure()', () => {
-  test('tells a contender that works twice as hard, round by round', async () => {
+  test('tells a contender that works many times as hard, round by round', async () => {
     const spin = (units: number) => (operations: number) => {
       let x = 0;
       for (let i = 0; i < operations * units; i++) x = (x * 31 + i) | 0;
@@ -93,15 +104,15 @@ describe('measure()', () => {
     const samples = await measure({
       contenders: [
         { name: 'one', run: spin(4_000) },
-        { name: 'four', run: spin(16_000) },
+        { name: 'hundred', run: spin(400_000) },
       ],
       rounds: 9,
       sliceMs: 5,
     });
-    const { ratio } = compare(samples.get('four')?.timeUs ?? [], samples.get('one')?.timeUs ?? []);
+    const { ratio } = compare(samples.get('hundred')?.timeUs ?? [], samples.get('one')?.timeUs ?? []);
     expect(samples.get('one')?.timeUs.length).toBe(9);
-    expect(ratio).toBeGreaterThan(2);
-    expect(ratio).toBeLessThan(8);
+    // Loose, because neighbours on the machine stretch a turn; a runner that mixes contenders up says about 1.
+    expect(ratio).toBeGreaterThan(5);
   });
 
   test('runs every contender once per round, each round in another order', async () => {

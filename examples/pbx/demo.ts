@@ -1,84 +1,116 @@
 import { parseArgs } from 'node:util';
 import { createProgress } from './progress.ts';
-import { run } from './run.ts';
+import { type Running, run } from './run.ts';
 import { followOneRow } from './scenario.ts';
 import { createRandom } from './seed/random.ts';
-import { startServices } from './services.ts';
+import { type DemoServices, startServices } from './services.ts';
 import { startSimulator } from './simulator.ts';
 import { tableLines } from './table.ts';
 
-const { values } = parseArgs({
-  options: {
-    once: { type: 'boolean', default: false },
-    'no-redis': { type: 'boolean', default: false },
-    port: { type: 'string', default: '0' },
-  },
-});
+const usage = `npm run demo -- [--once] [--no-redis] [--port <number>]
 
+  --once       follow one row without a browser, print what happened, and end
+  --no-redis   everything in one process, without Redis
+  --port       where the page is served; any free port if left out`;
+
+const options = readOptions();
 const progress = createProgress(process.stdout);
 const startedAt = performance.now();
-const services = await startServices(!values['no-redis'], progress.show).catch((error: unknown) =>
-  fail(error),
-);
-const running = await run({
-  databaseUrl: services.databaseUrl,
-  redisUrl: services.redisUrl,
-  page: !values.once,
-  port: Number(values.port),
-  onProgress: progress.show,
-  onTrouble: (part, error) => progress.note(`${part}: ${messageOf(error)}`),
-}).catch(async (error: unknown) => {
-  await services.stop();
-  return fail(error);
-});
 
-if (values.once) await once();
-else await keepRunning();
+/** What has been started, in that order; Ctrl-C may come while the data is still being written. */
+const started: (() => void | Promise<void>)[] = [];
+let stopping = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => end(0));
 
-async function once(): Promise<void> {
+try {
+  const services = await startServices(options.redis, progress.show);
+  started.push(services.stop);
+  const running = await run({
+    databaseUrl: services.databaseUrl,
+    redisUrl: services.redisUrl,
+    page: !options.once,
+    port: options.port,
+    onProgress: progress.show,
+    onTrouble: tell,
+  });
+  started.push(running.close);
   progress.end();
-  let code = 0;
+  if (options.once) await playOnce(running);
+  else await keepRunning(running, services);
+} catch (error) {
+  // What is being stopped fails on its way, and that is nobody's concern.
+  if (!stopping) {
+    progress.end();
+    console.error(messageOf(error));
+    end(1);
+  }
+}
+
+async function playOnce({ origin }: Running): Promise<void> {
   try {
-    const links = await followOneRow(running.origin, '1');
+    const links = await followOneRow(origin, '1');
     const rows = links.map(({ name, seen, tookMs }) => [name, seen, `${tookMs.toFixed(1)} ms`]);
     console.log(`\n${tableLines(['link', 'what was seen', 'took'], rows).join('\n')}`);
     console.log(`\nOne committed row went the whole way; ${seconds()} in all.`);
+    end(0);
   } catch (error) {
     console.error(`\nA link is broken. ${messageOf(error)}`);
-    code = 1;
+    end(1);
   }
-  await stopAll();
-  process.exit(code);
 }
 
-async function keepRunning(): Promise<void> {
-  const stopSimulator = await startSimulator({
-    sql: running.switchboard.sql,
-    presence: running.switchboard.presence,
-    random: createRandom(7),
-    onError: (error) => progress.note(`simulator: ${messageOf(error)}`),
-  });
-  progress.end();
-  console.log(
-    `\nReady after ${seconds()}. Open ${running.origin}\nCalls are being written; Ctrl-C stops everything.\n`,
+async function keepRunning({ origin, switchboard }: Running, { databaseUrl }: DemoServices): Promise<void> {
+  const { sql, presence } = switchboard;
+  const onError = (error: unknown): void => tell('simulator', error);
+  started.push(await startSimulator({ sql, presence, random: createRandom(7), onError }));
+  console.log(`\nReady after ${seconds()}. Open ${origin}`);
+  console.log(`The rows are in ${databaseUrl}`);
+  console.log('Calls are being written; Ctrl-C stops everything.\n');
+}
+
+/** Stops what was started, the last first, and ends the process; asked a second time, it ends at once. */
+function end(code: number): void {
+  if (stopping) process.exit(130);
+  stopping = true;
+  stopStarted().then(
+    () => process.exit(code),
+    (error: unknown) => {
+      console.error(messageOf(error));
+      process.exit(1);
+    },
   );
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) process.exit(130);
-    stopping = true;
-    stopSimulator();
-    stopAll().then(
-      () => process.exit(0),
-      (error: unknown) => fail(error),
-    );
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
 }
 
-async function stopAll(): Promise<void> {
-  await running.close();
-  await services.stop();
+async function stopStarted(): Promise<void> {
+  for (const stop of started.splice(0).reverse()) await stop();
+}
+
+function readOptions(): { once: boolean; redis: boolean; port: number } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        'no-redis': { type: 'boolean', default: false },
+        port: { type: 'string', default: '0' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
+    const port = Number(values.port);
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      throw new Error(`--port: ${values.port} is no port`);
+    return { once: values.once, redis: !values['no-redis'], port };
+  } catch (error) {
+    console.error(`${messageOf(error)}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+function tell(part: string, error: unknown): void {
+  if (!stopping) progress.note(`${part}: ${messageOf(error)}`);
 }
 
 function messageOf(error: unknown): string {
@@ -87,10 +119,4 @@ function messageOf(error: unknown): string {
 
 function seconds(): string {
   return `${((performance.now() - startedAt) / 1_000).toFixed(1)} s`;
-}
-
-function fail(error: unknown): never {
-  progress.end();
-  console.error(messageOf(error));
-  process.exit(1);
 }

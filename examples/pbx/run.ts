@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { pgExecutor } from '@cachekit/core/postgres';
 import { serve } from '@hono/node-server';
@@ -55,6 +56,7 @@ export async function run({
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     switchboard,
     async close() {
+      if (root) await rm(root, { recursive: true, force: true });
       await switchboard.close();
       await new Promise((resolve) => {
         server.close(resolve);

@@ -56,11 +56,16 @@ export async function followOneRow(origin: string, account: string, deadlineMs =
     return { body: (await response.json()) as T, cache: response.headers.get('X-Cache') ?? '' };
   }
 
-  async function expectCache<T>(path: string, wanted: 'MISS' | 'HIT', clock?: number) {
-    const answer = await get<T>(path, clock);
-    if (answer.cache !== wanted)
-      throw new Error(`${path} was a ${answer.cache || 'read without X-Cache'}, not a ${wanted}`);
-    return { seen: `X-Cache: ${answer.cache}`, value: answer.body };
+  /**
+   * A read that somebody has just done is answered from the cache. An invalidation of other traffic may come between the
+   * two, so a second and a third reading count too; a cache that keeps nothing never hits.
+   */
+  async function expectHit(path: string, clock?: number) {
+    for (let reading = 1; reading <= 5; reading++) {
+      const { cache } = await get(path, clock);
+      if (cache === 'HIT') return { seen: 'X-Cache: HIT', value: undefined };
+    }
+    throw new Error(`${path} was read five times without a HIT`);
   }
 
   try {
@@ -94,15 +99,12 @@ export async function followOneRow(origin: string, account: string, deadlineMs =
     });
 
     await link('list of calls', async () => {
-      const { seen, value } = await expectCache<{ calls: RecentCall[] }>(
-        '/api/calls?limit=10',
-        'MISS',
-        callEvent.clock,
-      );
-      if (!value.calls.some(({ id }) => id === callId)) throw new Error(`row ${callId} is not in the answer`);
-      return { seen: `${seen}, with the new row`, value: undefined };
+      const { cache, body } = await get<{ calls: RecentCall[] }>('/api/calls?limit=10', callEvent.clock);
+      if (cache !== 'MISS') throw new Error(`the first read after the event was a ${cache}, not a MISS`);
+      if (!body.calls.some(({ id }) => id === callId)) throw new Error(`row ${callId} is not in the answer`);
+      return { seen: 'X-Cache: MISS, with the new row', value: undefined };
     });
-    await link('list of calls again', () => expectCache('/api/calls?limit=10', 'HIT', callEvent.clock));
+    await link('list of calls again', () => expectHit('/api/calls?limit=10', callEvent.clock));
 
     // A refresh that began before the row was committed may come first: only one that counts the row is the answer.
     const known = new Set<string>();
@@ -122,7 +124,7 @@ export async function followOneRow(origin: string, account: string, deadlineMs =
         return { seen, value: undefined };
       }
     });
-    await link('view again', () => expectCache(statistics, 'HIT'));
+    await link('view again', () => expectHit(statistics));
 
     await link('limit is hit', async () => {
       for (let sent = 1; sent <= 11; sent++) {

@@ -76,9 +76,11 @@ export function LiveProvider({ account, children }: { account: string; children:
       client.onState(setConnection),
       client.on('call.created', noticeCall),
       client.on('call.changed', noticeCall),
-      client.on('view.refreshed', () =>
+      client.on('view.refreshed', ({ resource }, { at = 0 }) =>
         setJourney((last) =>
-          last && last.viewMs === undefined ? { ...last, viewMs: Date.now() - last.writtenAt } : last,
+          last && resource === 'statistics' && last.viewMs === undefined && at > last.writtenAt
+            ? { ...last, viewMs: Date.now() - last.writtenAt }
+            : last,
         ),
       ),
     ];

@@ -38,4 +38,4 @@ export const accountName = (index: number): string =>
 export const deviceName = (index: number): string => `${models[index % models.length]} #${100 + index}`;
 
 export const campaignName = (index: number): string =>
-  `${goals[index % goals.length]} ${2026 - (Math.floor(index / goals.length) % 2)}/${1 + (index % 4)}`;
+  `${goals[index % goals.length]}, ${places[Math.floor(index / goals.length) % places.length]}`;

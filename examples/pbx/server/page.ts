@@ -6,7 +6,7 @@ import { build } from 'vite';
 
 const pageFolder = fileURLToPath(new URL('../page/', import.meta.url));
 
-/** Builds the page and gives the folder it can be served from. */
+/** Builds the page into a temporary folder, which whoever serves it removes. */
 export async function buildPage(): Promise<string> {
   const outDir = join(tmpdir(), `cachekit-pbx-page-${process.pid}`);
   await build({

@@ -1,4 +1,4 @@
-import { formatMs } from '../format.ts';
+import { formatMs, formatTime } from '../format.ts';
 import { useLive } from '../live.tsx';
 import { Card } from './card.tsx';
 
@@ -9,7 +9,10 @@ export function JourneyCard() {
     <Card title="Way of the last change" hint="since the write">
       {journey ? (
         <ol className="journey">
-          <Step name="Row written to PostgreSQL" ms={0} />
+          <Step
+            name="Row written to PostgreSQL"
+            value={formatTime(new Date(journey.writtenAt).toISOString())}
+          />
           <Step name="Event in this browser" ms={journey.eventMs} />
           <Step name={`Refetched, server said ${journey.cache || '…'}`} ms={journey.answerMs} />
           <Step name="On screen" ms={journey.screenMs} />
@@ -22,11 +25,11 @@ export function JourneyCard() {
   );
 }
 
-function Step({ name, ms }: { name: string; ms: number | undefined }) {
+function Step({ name, ms, value }: { name: string; ms?: number | undefined; value?: string }) {
   return (
     <li>
       {name}
-      <b>{ms === undefined ? '…' : formatMs(ms)}</b>
+      <b>{value ?? (ms === undefined ? '…' : `+${formatMs(ms)}`)}</b>
     </li>
   );
 }

@@ -45,7 +45,7 @@ export function Tiles() {
         note={metrics ? `${formatCount(metrics.totalRequests)} reads` : ''}
       />
       <Tile
-        name="Commit to screen"
+        name="Write to screen"
         value={median === undefined ? '–' : formatMs(median)}
         note={median === undefined ? 'waiting for a call' : `median of the last ${sorted.length}`}
         id="latency"
