@@ -16,6 +16,7 @@ export {
   type Refresher,
   type RefresherOptions,
   type RefreshOptions,
+  type ViewScheduleOptions,
   type WaitOptions,
 } from './refresh/refresher.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';

@@ -12,10 +12,12 @@ import {
 } from '@cachekit/core';
 import { RefreshFailedError } from '../errors.ts';
 import { fnv1a } from '../identifier.ts';
+import { assertTimeZone } from '../rollup/key.ts';
 import { sqlState } from '../sql/sql-state.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
 import { Coalesced, type OpenDemand } from './coalesce.ts';
+import { parseCron } from './cron.ts';
 import { type Pace, retryMs } from './due.ts';
 import { Listeners, type RefresherEvents } from './events.ts';
 import { RefreshLoop } from './loop.ts';
@@ -29,6 +31,7 @@ import {
   runRefresh,
 } from './run.ts';
 import { runRollup } from './run-rollup.ts';
+import { Scheduler, type ViewSchedule } from './scheduler.ts';
 import { readStatus, type ViewStatus } from './status.ts';
 
 /** Options of {@link createRefresher}. */
@@ -49,7 +52,20 @@ export interface RefresherOptions {
     /** The whole refresh; the server cancels it then. @defaultValue `10m` */
     readonly run?: Duration;
   };
+  /**
+   * Times at which views are refreshed as a whole whether they are marked or not, by their names: cron expressions of
+   * five fields. One process of all does it; a time that passes while none runs is left out.
+   */
+  readonly schedule?: Readonly<Record<string, ViewScheduleOptions>>;
   readonly clock?: Clock;
+}
+
+/** When a view is refreshed. */
+export interface ViewScheduleOptions {
+  /** Minute, hour, day of the month, month, day of the week: `0 3 * * *` is every night at three. */
+  readonly cron: string;
+  /** Whose clock; a name of the IANA database. */
+  readonly timeZone: string;
 }
 
 /** Which part of a view a caller wants refreshed. */
@@ -165,6 +181,7 @@ export function createRefresher(options: RefresherOptions): Refresher {
     'debounce',
     'maxWait',
     'timeout',
+    'schedule',
     'clock',
   ]);
   assertKnownOptions('createRefresher: timeout', options.timeout ?? {}, ['lock', 'run']);
@@ -186,7 +203,9 @@ class ViewRefresher implements Refresher {
   readonly #listeners = new Listeners();
   readonly #runs = new Map<string, Coalesced<Demand, RunOutcome>>();
   readonly #failures = new Map<string, number>();
+  readonly #schedules: ReadonlyMap<string, ViewSchedule>;
   #loop: RefreshLoop | undefined;
+  #scheduler: Scheduler | undefined;
 
   constructor(options: RefresherOptions) {
     this.#sql = options.sql;
@@ -203,6 +222,7 @@ class ViewRefresher implements Refresher {
     if (this.#pace.maxWaitMs < this.#pace.debounceMs) {
       throw new ConfigurationError('createRefresher: maxWait is at least debounce');
     }
+    this.#schedules = schedulesOf(options.schedule ?? {}, this.#names);
     this.#leading = { ...this.#pace, leading: true };
     this.#limits = {
       lockMs: positive(options.timeout?.lock ?? '1s', 'timeout.lock'),
@@ -225,12 +245,22 @@ class ViewRefresher implements Refresher {
       failed: (error) => this.#listeners.emit('error', { error }),
     });
     this.#loop.start();
+    this.#scheduler = new Scheduler({
+      sql: this.#sql,
+      clock: this.#clock,
+      schedules: this.#schedules,
+      refresh: (view) => this.refresh(view),
+      failed: (error) => this.#listeners.emit('error', { error }),
+    });
+    this.#scheduler.start();
   }
 
   async stop(): Promise<void> {
     const loop = this.#loop;
+    const scheduler = this.#scheduler;
     this.#loop = undefined;
-    await loop?.stop();
+    this.#scheduler = undefined;
+    await Promise.all([loop?.stop(), scheduler?.stop()]);
   }
 
   async refresh(name: string, options: RefreshOptions = {}): Promise<Freshness> {
@@ -247,7 +277,7 @@ class ViewRefresher implements Refresher {
       : this.#complete(name, false, options);
   }
 
-  afterSync(tables: readonly string[], options?: WaitOptions): Promise<readonly Freshness[]> {
+  async afterSync(tables: readonly string[], options?: WaitOptions): Promise<readonly Freshness[]> {
     const marked = this.#names.filter((name) =>
       this.#views.get(name)?.sources.some(({ table }) => tables.includes(table)),
     );
@@ -405,6 +435,22 @@ interface Demand {
 
 function both(a: Demand, b: Demand): Demand {
   return { forced: a.forced || b.forced, until: Math.max(a.until, b.until) };
+}
+
+/** @throws ConfigurationError `INVALID_CONFIGURATION` */
+function schedulesOf(
+  given: Readonly<Record<string, ViewScheduleOptions>>,
+  names: readonly string[],
+): Map<string, ViewSchedule> {
+  return new Map(
+    Object.entries(given).map(([view, options]) => {
+      const what = `createRefresher: schedule of "${view}"`;
+      if (!names.includes(view)) throw new ConfigurationError(`${what}: it is no view that is refreshed`);
+      assertKnownOptions(what, options, ['cron', 'timeZone']);
+      assertTimeZone(options.timeZone, `${what}: timeZone`);
+      return [view, { cron: parseCron(options.cron), timeZone: options.timeZone }];
+    }),
+  );
 }
 
 function positive(duration: Duration, name: string): number {

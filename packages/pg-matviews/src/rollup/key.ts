@@ -118,7 +118,7 @@ function isDated(unit: BucketUnit): boolean {
 }
 
 /** @throws ConfigurationError `INVALID_CONFIGURATION` */
-function assertTimeZone(timeZone: unknown, what: string): asserts timeZone is string {
+export function assertTimeZone(timeZone: unknown, what: string): asserts timeZone is string {
   try {
     if (typeof timeZone !== 'string') throw new RangeError();
     new Intl.DateTimeFormat('en', { timeZone });

@@ -1,3 +1,4 @@
+import { FakeClock } from '@cachekit/core/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   avg,
@@ -447,5 +448,43 @@ describe('a rollup', () => {
     await createRefresher({ sql: database.sql, views }).waitFresh('again');
     expect(await difference('select * from again', truth)).toEqual([]);
     await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+  });
+
+  it('is refreshed at once by the first change after a rest, and by waitFresh and afterSync (PBX-4)', async () => {
+    const keeper = refresher({ debounce: '10s', maxWait: '20s' });
+    await keeper.start();
+    await call(14, '2026-02-05T12:00:00Z');
+    await expect.poll(() => difference('select * from per_day', raw), { timeout: 8_000 }).toEqual([]);
+    await call(14, '2026-02-06T12:00:00Z');
+    expect((await keeper.afterSync(['calls'])).map(({ view }) => view).sort()).toEqual([
+      'per_day',
+      'per_team',
+      'windowed',
+    ]);
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    await expect(keeper.afterSync(['nothing'])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it('is refreshed as a whole by its schedule, by one of two processes (PBX-4)', async () => {
+    const clock = new FakeClock(Date.now());
+    const schedule = { per_day: { cron: '* * * * *', timeZone: 'UTC' } };
+    const two = [refresher({ clock, schedule }), refresher({ clock, schedule })];
+    await Promise.all(two.map((one) => one.start()));
+    await database.pool.query(
+      'set session_replication_role = replica; delete from calls where user_id = 15; set session_replication_role = origin',
+    );
+    await expect
+      .poll(
+        async () => {
+          await clock.advance(60_000);
+          return two.flatMap(({ done }) => done.filter(({ view }) => view === 'per_day')).length;
+        },
+        { timeout: 20_000 },
+      )
+      .toBeGreaterThan(0);
+    await Promise.all(two.map((one) => one.stop()));
+    const runs = two.flatMap(({ done }) => done.filter(({ view }) => view === 'per_day'));
+    expect(new Set(runs.map(({ mode }) => mode))).toEqual(new Set(['whole']));
+    expect(await difference('select * from per_day', raw)).toEqual([]);
   });
 });
