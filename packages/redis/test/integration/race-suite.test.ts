@@ -88,7 +88,10 @@ describe('on Redis Cluster', () => {
         const client = new Cluster(Object.values(natMap), { lazyConnect: true, natMap });
         const redis = ioredisExecutor(client, { commandTimeout: '2s' });
         opened.push({
-          close: () => redis.close().finally(() => Promise.all(proxies.map((proxy) => proxy.close()))),
+          close: async () => {
+            await redis.close();
+            await Promise.all(proxies.map((proxy) => proxy.close()));
+          },
         });
         const links = proxies.map(linkOf);
         return {
