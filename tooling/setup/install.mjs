@@ -12,7 +12,8 @@ const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
 // Under pnpm the packages are already there: pnpm installs before it runs a script.
 if (installed !== wanted && !process.env.npm_config_user_agent?.startsWith('pnpm')) {
   const { packageManager } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
-  if (installed === undefined) console.log('Installing the packages, once; this takes from 20 s to a few minutes.');
+  if (installed === undefined)
+    console.log('Installing the packages, once; this takes from 20 s to a few minutes.');
   const { status, error, stdout, stderr } = spawnSync(
     'npx',
     ['--yes', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only'],

@@ -10,7 +10,7 @@ import { type CuttableProxy, cuttableProxy } from './cuttable-proxy.ts';
 const database = useDatabase();
 const account = '1';
 const headers = { 'X-Account-Id': account };
-const patience = { timeout: 20_000, interval: 50 };
+const patience = { timeout: 45_000, interval: 50 };
 
 let redis: RedisServer;
 let running: Running;

@@ -10,7 +10,7 @@ import { findChromium } from './find-chromium.ts';
 
 const artifacts = fileURLToPath(new URL('../../../../artifacts/', import.meta.url));
 const database = useDatabase();
-const patienceMs = 20_000;
+const patienceMs = 45_000;
 
 let browser: Browser;
 let running: Running;
