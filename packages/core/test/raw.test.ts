@@ -116,6 +116,15 @@ describe('readRaw()', () => {
     expect(cache.metrics().cache.stats).toMatchObject({ hits: 0, misses: 3, totalRequests: 3 });
   });
 
+  test('parses nothing either for a caller that may leave, or has a policy of its own', async () => {
+    const { cache, load, codec } = await setup({ memory: false });
+    const { signal } = new AbortController();
+    expect((await cache.readRaw(devices, load, { signal })).text).toBe(text);
+    expect((await cache.readRaw(devices, load, { ttl: '1s' })).text).toBe(text);
+    expect(codec.decode).not.toHaveBeenCalled();
+    expect(load).not.toHaveBeenCalled();
+  });
+
   test('serves a stale value and refreshes behind it', async () => {
     const { cache, load, clock, filler } = await setup({ memory: false });
     await filler.set(stats, value);

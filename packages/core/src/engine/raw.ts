@@ -40,11 +40,10 @@ export async function readRaw(
 ): Promise<RawOutcome> {
   parts.use();
   const request = readRequest(parts, key, loader, options, 'readRaw');
-  // A policy of this call may call fresh what is not, or the other way round.
-  if (storedText(parts, key) && request.policy === request.state.policy) {
+  if (storedText(parts, key)) {
     request.signal?.throwIfAborted();
-    const { state, minClock } = request;
-    const raw = await fromRemote(parts, { key, state, minClock });
+    const { state, policy, minClock } = request;
+    const raw = await fromRemote(parts, { key, state: { ...state, policy }, minClock });
     // A stale one is refreshed by the way of every read.
     if (raw?.state === 'hit') {
       countOutcome(state.counters, raw);
