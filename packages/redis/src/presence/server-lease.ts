@@ -28,7 +28,7 @@ export class ServerLease {
   /** Metadata by entry, by tenant. */
   readonly #held = new Map<string, Map<string, string>>();
   #timer: Timer | undefined;
-  #beatenAt = 0;
+  #ticks = 0;
   #closed = false;
   #leased = false;
   /** Name of this process, for as long as nobody takes it for dead. */
@@ -45,7 +45,6 @@ export class ServerLease {
     const entries = this.#held.get(tenant) ?? new Map<string, string>();
     this.#held.set(tenant, entries.set(entry, meta));
     if (this.#timer === undefined) {
-      this.#beatenAt = this.#parts.clock.now();
       this.#next();
       await this.#sayAlive();
     }
@@ -69,6 +68,10 @@ export class ServerLease {
     return held;
   }
 
+  get #tickMs(): number {
+    return Math.min(this.#parts.leaseMs, this.#parts.ttlMs) / 3;
+  }
+
   /** Everything that is held; nothing is from now on. */
   dropAll(): readonly (readonly [tenant: string, entry: string])[] {
     this.#closed = true;
@@ -81,7 +84,7 @@ export class ServerLease {
   }
 
   #next(): void {
-    const { clock, leaseMs } = this.#parts;
+    const { clock } = this.#parts;
     this.#timer = clock.setTimeout(() => {
       // What fails now is done by the next; if none succeeds, the others take this process for dead.
       this.#renew()
@@ -89,15 +92,15 @@ export class ServerLease {
         .finally(() => {
           if (!this.#closed) this.#next();
         });
-    }, leaseMs / 3);
+    }, this.#tickMs);
   }
 
   async #renew(): Promise<void> {
-    const { clock, ttlMs, leaseMs, store } = this.#parts;
+    const { ttlMs, store } = this.#parts;
     const takenForDead = await this.#sayAlive();
-    const isTime = clock.now() - this.#beatenAt >= ttlMs / 3 - leaseMs / 3;
-    if (!takenForDead && !isTime) return;
-    this.#beatenAt = clock.now();
+    this.#ticks += 1;
+    if (!takenForDead && this.#ticks * this.#tickMs < ttlMs / 3) return;
+    this.#ticks = 0;
     for (const [tenant, entries] of [...this.#held]) {
       await this.#list(tenant);
       const beats = [...entries];

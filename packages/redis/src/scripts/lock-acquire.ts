@@ -18,8 +18,7 @@ export const lockAcquireScript: RedisScript = {
   name: 'lock-acquire',
   lua: `${luaClock}${luaLock}
 local token, ttl, permits, stay = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local function take()
-  leave(token)
+local function fenced()
   local fence = math.max(tonumber(redis.call('HGET', meta, '#') or 0) + 1, clock)
   redis.call('HSET', meta, '#', string.format('%.0f', fence))
   remember(ttl)
@@ -27,6 +26,12 @@ local function take()
   keep(holders, ttl)
   return {fence}
 end
+local function take()
+  leave(token)
+  return fenced()
+end
+-- Nearly always nobody else wants it.
+if redis.call('EXISTS', holders, queue) == 0 then return fenced() end
 if holds(token) then return take() end
 handOver(permits, token, ARGV[5], ARGV[6] == '1')
 if redis.call('ZCARD', holders) < permits then return take() end

@@ -16,8 +16,10 @@ export const lockReleaseScript: RedisScript = {
 local token = ARGV[1]
 local held = holds(token)
 redis.call('ZREM', holders, token)
-leave(token)
-handOver(tonumber(ARGV[2]), '', ARGV[3], ARGV[4] == '1')
+if redis.call('EXISTS', queue) == 1 then
+  leave(token)
+  handOver(tonumber(ARGV[2]), '', ARGV[3], ARGV[4] == '1')
+end
 return held and 1 or 0
 `,
 };

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createCounters, createLists, ioredisExecutor, type Lists } from '../../src/index.ts';
 import { ioredis } from './clients.ts';
 import { eventually } from './eventually.ts';
-import { onEveryServer, withoutSubscriptions } from './on-every-server.ts';
+import { onEveryServer } from './on-every-server.ts';
 
 const hour = 3_600_000;
 const hostile: readonly (string | readonly string[])[] = [
@@ -23,7 +23,7 @@ onEveryServer('createCounters()', (open) => {
   let namespace: string;
 
   beforeEach(() => {
-    redis = withoutSubscriptions(open());
+    redis = open();
     namespace = uniqueNamespace();
   });
 
@@ -100,7 +100,7 @@ onEveryServer('createLists()', (open) => {
   let lists: Lists<{ n: number }>;
 
   beforeEach(() => {
-    redis = withoutSubscriptions(open());
+    redis = open();
     namespace = uniqueNamespace();
     lists = createLists({ redis, namespace, ttl: '30m' });
   });

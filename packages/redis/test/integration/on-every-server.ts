@@ -1,7 +1,11 @@
 import type { RedisExecutor } from '@cachekit/core';
 import { startRedisCluster, startSentinel } from '@cachekit/services';
+import { Redis as Upstash } from '@upstash/redis';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, inject } from 'vitest';
-import { type IoRedisLike, ioredisExecutor } from '../../src/index.ts';
+import { ioredisExecutor, type WakeUp } from '../../src/index.ts';
+import { startUpstashServer, type UpstashServer } from '../../src/testing/index.ts';
+import { upstashExecutor } from '../../src/upstash/index.ts';
 import { ioredis } from './clients.ts';
 
 /** One more process on the server: an executor with connections of its own, closed after the test. */
@@ -9,12 +13,38 @@ export type OpenExecutor = () => RedisExecutor;
 
 const [ioredis6, ioredis5] = ioredis as [(typeof ioredis)[0] & object, (typeof ioredis)[0] & object];
 
+/** What a suite gets: the server's name is part of the names of its tests, and `wakeUp` what its clients can. */
+type Suite = (open: OpenExecutor, server: string, wakeUp: WakeUp) => void;
+
+const commandTimeout = '10s';
+
 /** Runs a suite on each kind of server, with each client that reaches it. */
-export function onEveryServer(title: string, suite: (open: OpenExecutor, server: string) => void): void {
+export function onEveryServer(title: string, suite: Suite): void {
   describe(title, () => {
     for (const { name, standalone } of [ioredis6, ioredis5]) {
-      on(`standalone over ${name}`, () => standalone(inject('redisUrl')), suite);
+      on(
+        `standalone over ${name}`,
+        () => ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout }),
+        suite,
+      );
     }
+
+    describe('over HTTP', () => {
+      let server: UpstashServer;
+      beforeAll(async () => {
+        server = await startUpstashServer({ redis: new Redis(inject('redisUrl'), { lazyConnect: true }) });
+      });
+      afterAll(() => server.close());
+      const client = (): Upstash =>
+        new Upstash({
+          url: server.url,
+          token: server.token,
+          automaticDeserialization: false,
+          enableTelemetry: false,
+        });
+
+      on('Upstash', () => upstashExecutor(client(), { commandTimeout }), suite, 'poll');
+    });
 
     describe('with servers of their own', () => {
       let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
@@ -26,28 +56,33 @@ export function onEveryServer(title: string, suite: (open: OpenExecutor, server:
         await Promise.all([cluster?.stop(), sentinel?.stop()]);
       });
 
-      on(`Cluster over ${ioredis6.name}`, () => ioredis6.cluster(cluster.nodes), suite);
-      on(`Cluster over ${ioredis5.name}`, () => ioredis5.cluster(cluster.nodes), suite);
-      on(`Sentinel over ${ioredis6.name}`, () => ioredis6.sentinel(sentinel.name, sentinel.sentinels), suite);
+      for (const { name, cluster: client } of [ioredis6, ioredis5]) {
+        on(`Cluster over ${name}`, () => ioredisExecutor(client(cluster.nodes), { commandTimeout }), suite);
+      }
+      on(
+        `Sentinel over ${ioredis6.name}`,
+        () => ioredisExecutor(ioredis6.sentinel(sentinel.name, sentinel.sentinels), { commandTimeout }),
+        suite,
+      );
     });
   });
 }
 
-function on(
-  server: string,
-  client: () => IoRedisLike,
-  suite: (open: OpenExecutor, server: string) => void,
-): void {
+function on(server: string, executor: () => RedisExecutor, suite: Suite, wakeUp: WakeUp = 'pubsub'): void {
   describe(server, () => {
     const executors: RedisExecutor[] = [];
     afterEach(async () => {
       await Promise.all(executors.splice(0).map((redis) => redis.close()));
     });
-    suite(() => {
-      const redis = ioredisExecutor(client(), { commandTimeout: '10s' });
-      executors.push(redis);
-      return redis;
-    }, server);
+    suite(
+      () => {
+        const redis = executor();
+        executors.push(redis);
+        return redis;
+      },
+      server,
+      wakeUp,
+    );
   });
 }
 

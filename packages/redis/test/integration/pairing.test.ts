@@ -16,14 +16,14 @@ interface Answer {
 
 const desk: Device = { device: 'desk-1' };
 
-onEveryServer('createPairing()', (open, server) => {
+onEveryServer('createPairing()', (open, server, wakeUp) => {
   let redis: RedisExecutor;
   let namespace: string;
   let opened: Pairing<Device, Answer>[];
   let pairing: Pairing<Device, Answer>;
 
   const make = (options: Partial<PairingOptions> = {}): Pairing<Device, Answer> => {
-    const made = createPairing<Device, Answer>({ redis, namespace, ttl: '600s', ...options });
+    const made = createPairing<Device, Answer>({ redis, namespace, wakeUp, ttl: '600s', ...options });
     opened.push(made);
     return made;
   };
@@ -53,7 +53,7 @@ onEveryServer('createPairing()', (open, server) => {
 
   it('of 200 that claim it at the same time exactly one gets it (PBX-10)', async () => {
     const { code, secret } = await pairing.create(desk);
-    const others = createPairing<Device, Answer>({ redis: open(), namespace });
+    const others = createPairing<Device, Answer>({ redis: open(), namespace, wakeUp });
     const claims = await Promise.all(
       Array.from({ length: 200 }, (_, index) =>
         (index % 2 === 0 ? pairing : others).claim(code, { by: `user-${index}` }),
@@ -179,7 +179,7 @@ onEveryServer('createPairing()', (open, server) => {
   });
 
   it('the device hears of the claim at once, and of the decision', async () => {
-    const phone = createPairing<Device, Answer>({ redis: open(), namespace });
+    const phone = createPairing<Device, Answer>({ redis: open(), namespace, wakeUp });
     const { code, secret } = await pairing.create(desk);
     const claimed = pairing.waitForClaim(secret);
     const decided = pairing.waitForClaim(secret, { until: 'decided' });

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { createSessions, ioredisExecutor, type Sessions, type SessionsOptions } from '../../src/index.ts';
 import { ioredis } from './clients.ts';
 import { eventually } from './eventually.ts';
-import { onEveryServer, withoutSubscriptions } from './on-every-server.ts';
+import { onEveryServer } from './on-every-server.ts';
 
 interface Data {
   readonly name?: string;
@@ -19,7 +19,7 @@ onEveryServer('createSessions()', (open) => {
   let sessions: Sessions<Data>;
 
   beforeEach(() => {
-    redis = withoutSubscriptions(open());
+    redis = open();
     namespace = uniqueNamespace();
     sessions = make();
   });
