@@ -6,6 +6,7 @@ export type Area = () => Promise<readonly Figure[]>;
 /** Each area under the name that is given on the command line; loaded when it is asked for. */
 export const areas: Readonly<Record<string, () => Promise<Area>>> = {
   cache: async () => (await import('./areas/cache.ts')).cache,
+  locks: async () => (await import('./areas/locks.ts')).locks,
   pg: async () => (await import('./areas/pg.ts')).postgres,
   ratelimit: async () => (await import('./areas/ratelimit.ts')).ratelimit,
   realtime: async () => (await import('./areas/realtime.ts')).realtime,
