@@ -114,10 +114,15 @@ export function decide<Name extends string>(
     if (cost > policy.limit) reason = 'cost-exceeds-limit';
     else if (step.blocked !== undefined && reason === 'limit') reason = 'blocked';
   }
-  const allowed = violated.length === 0;
-  const decision = { allowed, limits, retryAfterMs, violated, shadowed, source, atomic };
-  if (allowed) return unavailable === undefined ? decision : { ...decision, unavailable };
-  return unavailable === undefined ? { ...decision, reason } : { ...decision, reason, unavailable };
+  // Written out, because this runs for every request and spreading costs as much as all the rest.
+  if (violated.length === 0) {
+    return unavailable === undefined
+      ? { allowed: true, limits, retryAfterMs, violated, shadowed, source, atomic }
+      : { allowed: true, limits, retryAfterMs, violated, shadowed, source, atomic, unavailable };
+  }
+  return unavailable === undefined
+    ? { allowed: false, limits, retryAfterMs, violated, shadowed, reason, source, atomic }
+    : { allowed: false, limits, retryAfterMs, violated, shadowed, reason, source, atomic, unavailable };
 }
 
 /** The decision when nobody counted. */
@@ -143,10 +148,10 @@ export function decideBlindly<Name extends string>(
 function statusOf(policy: Policy, step: PolicyAnswer): LimitStatus {
   const { limit, windowMs } = policy;
   const { remaining, resetMs, retryAfterMs, blocked } = step;
-  const status = { limit, windowMs, remaining, resetMs, retryAfterMs };
-  if (policy.algorithm.name === 'concurrency') {
-    const unit = 'concurrent-requests' as const;
-    return blocked === undefined ? { ...status, unit } : { ...status, unit, blocked };
+  if (policy.algorithm.name !== 'concurrency') {
+    if (blocked === undefined) return { limit, windowMs, remaining, resetMs, retryAfterMs };
+    return { limit, windowMs, remaining, resetMs, retryAfterMs, blocked };
   }
+  const status = { limit, windowMs, remaining, resetMs, retryAfterMs, unit: 'concurrent-requests' as const };
   return blocked === undefined ? status : { ...status, blocked };
 }
