@@ -11,6 +11,7 @@ const names = [
   'tierError',
   'breaker',
   'coherence',
+  'repair',
   'invalidate',
 ] as const satisfies readonly CacheEventName[];
 
