@@ -23,8 +23,9 @@ export interface NodeResponseLike {
  * Makes a handler for Express (and Connect, and `node:http`) of a fetch-style one such as that of `withCache()`.
  *
  * The fetch-style handler gets the request of Express as its second argument, with whatever middleware put there. Bodies of
- * requests are not passed on; those of responses are sent whole, so this is not for streams. A client that goes away aborts `request.signal`. What the handler throws goes to `next`.
- * `Vary` is added to what other middleware said; every other header of the response replaces one that is there.
+ * requests are not passed on; those of responses are sent whole, so this is not for streams. A client that goes away aborts
+ * `request.signal`. What the handler throws goes to `next`. `Vary` is added to what other middleware said; every other
+ * header of the response replaces one that is there.
  *
  * @example
  * const app = express();
