@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { TierError } from './errors.ts';
+import type { CoherenceMode } from './ports/coherence.ts';
 import type { TierClock } from './ports/remote-tier.ts';
 
 /** What a cache tells, by name of the event. Nothing is made for an event that nobody listens to. */
@@ -25,6 +26,11 @@ export interface CacheEvents {
   breaker: { readonly state: 'open' | 'closed' };
   /** Memory no longer hears what others change, or does again. */
   coherence: { readonly state: 'lost' | 'armed' };
+  /**
+   * The server refuses the way in which memory was to hear of changes. `to` is the next best one, which is used now;
+   * absent, there is none, and memory is never trusted.
+   */
+  coherenceFallback: { readonly to?: CoherenceMode; readonly reason: unknown };
   /**
    * Invalidations that did not reach the remote tier: kept, all carried out, or lost because the cache was closed. Only
    * with `onUnreached: 'repair'`.

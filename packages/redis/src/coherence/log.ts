@@ -1,8 +1,12 @@
 import type { Clock, Coherence, CoherenceSink, RedisExecutor, Timer } from '@cachekit/core';
+import { loggedChanges } from '../scripts/fragments.ts';
 import { hear } from './message.ts';
 
 /** How often the log is read. */
 const everyMs = 1_000;
+/** The log is there for this long after the last of its readers is gone, and is prolonged this often. */
+const keptMs = 3_600_000;
+const prolongEveryMs = 600_000;
 /** With more changes than this since the last look, memory is checked against Redis instead. */
 const mostChanges = 1_000;
 
@@ -12,7 +16,8 @@ type Logged = readonly [id: string, fields: readonly string[]];
 /**
  * Reads changes from a stream to which the scripts of the tier append as they write: once a second.
  *
- * It is armed once it knows where the log ends. A look that fails, and a log that was cut or lost behind the last look,
+ * The stream is made by who reads it, and while it is there every process appends to it, in whatever way it hears itself.
+ * This is armed once it has put its own mark at the end. A look that fails, and a log that was cut or lost behind the last look,
  * are told as a loss. A process that is frozen between requests hears nothing meanwhile; let it keep no memory.
  */
 export class LogCoherence implements Coherence {
@@ -24,6 +29,7 @@ export class LogCoherence implements Coherence {
   #timer: Timer | undefined;
   /** The last entry that was heard. Nothing: not armed. */
   #position: string | undefined;
+  #prolongAt = 0;
   #closed = false;
 
   constructor(redis: RedisExecutor, log: string, clock: Clock) {
@@ -58,24 +64,30 @@ export class LogCoherence implements Coherence {
   }
 
   async #follow(sink: CoherenceSink, position: string): Promise<void> {
-    const start = position === start0 ? '-' : position;
-    const read = await this.#redis.command('XRANGE', this.#log, start, '+', 'COUNT', mostChanges + 1);
+    const read = await this.#redis.command('XRANGE', this.#log, position, '+', 'COUNT', mostChanges + 1);
     if (this.#closed) return;
-    const logged = read as readonly Logged[];
+    const [last, ...news] = read as readonly Logged[];
     // The last one heard must still be there, or others behind it may be gone too.
-    const gone = position !== start0 && logged[0]?.[0] !== position;
-    if (gone || logged.length > mostChanges) return this.#lose(sink);
-    for (const [id, fields] of position === start0 ? logged : logged.slice(1)) {
+    if (last?.[0] !== position || news.length === mostChanges) return this.#lose(sink);
+    for (const [id, fields] of news) {
       this.#position = id;
       hear(fields[1] ?? '', sink);
     }
+    if (this.#clock.now() >= this.#prolongAt) await this.#prolong();
   }
 
   async #arm(sink: CoherenceSink): Promise<void> {
-    const last = await this.#redis.command('XREVRANGE', this.#log, '+', '-', 'COUNT', 1);
+    // It tells of no key, and whoever reads it takes it for that.
+    const id = await this.#redis.command('XADD', this.#log, 'MAXLEN', '~', loggedChanges, '*', 'm', '[]');
+    await this.#prolong();
     if (this.#closed) return;
-    this.#position = (last as readonly Logged[])[0]?.[0] ?? start0;
+    this.#position = id as string;
     sink.armed();
+  }
+
+  async #prolong(): Promise<void> {
+    this.#prolongAt = this.#clock.now() + prolongEveryMs;
+    await this.#redis.command('PEXPIRE', this.#log, keptMs);
   }
 
   #lose(sink: CoherenceSink): void {
@@ -84,6 +96,3 @@ export class LogCoherence implements Coherence {
     if (!this.#closed) sink.lost();
   }
 }
-
-/** Before the first entry of a log. */
-const start0 = '0-0';

@@ -10,7 +10,7 @@ export function hear(message: string, sink: CoherenceSink): void {
   }
   const keys = keysOf(message);
   if (keys === undefined) sink.changedAll();
-  else sink.changed(keys);
+  else if (keys.length > 0) sink.changed(keys);
 }
 
 /** Nothing if the message is none of ours; then anything may have changed. */

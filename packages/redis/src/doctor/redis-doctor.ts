@@ -9,7 +9,7 @@ import {
 } from '@cachekit/core';
 import { isReplyError } from '../executors/reply-error.ts';
 import { numberOf, parseInfo } from '../info.ts';
-import { cachePrefix, changesChannel } from '../keys.ts';
+import { cachePrefix, changesChannel, changesLog } from '../keys.ts';
 import { permissionsScript } from '../scripts/permissions.ts';
 
 /** Options of {@link redisDoctor}. */
@@ -135,7 +135,8 @@ async function permissionsOf(redis: RedisExecutor, namespace: string): Promise<R
   try {
     const key = `${cachePrefix(namespace)}doctor`;
     await redis.command('MGET', key);
-    const refused = (await redis.script(permissionsScript, [key], [channel])) as readonly string[];
+    const keys = redis.capabilities.cluster ? [key] : [key, changesLog(namespace)];
+    const refused = (await redis.script(permissionsScript, keys, [channel])) as readonly string[];
     if (refused.length === 0) {
       return found('permissions', 'ok', 'This user may do all that the cache needs');
     }

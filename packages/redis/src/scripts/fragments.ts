@@ -23,11 +23,12 @@ export const storedMark = '=';
 export const loggedMark = '+';
 
 /** How many changes the log keeps, about. */
-const loggedChanges = 10_000;
+export const loggedChanges = 10_000;
 
 /**
- * Tells the other processes what changed, over the channel and the log in `ARGV[1]`; empty means to nobody. It takes the
- * log away from KEYS, so it stands before whatever counts them.
+ * Tells the other processes what changed, over the channel and the log in `ARGV[1]`; empty means to nobody. The log is
+ * appended to while it is there: who reads it makes it. It is taken away from KEYS, so this stands before whatever counts
+ * them.
  *
  * `publish(keys)`: these keys, as a JSON array. `publishStored(key, text)`: this key, with the version of what it holds
  * now, so that a process that has the very same in memory need not read it again.
@@ -38,7 +39,7 @@ if string.sub(channel, 1, 1) == '${loggedMark}' then
   channel, log = string.sub(channel, 2), table.remove(KEYS)
 end
 local function tell(message)
-  if log then redis.call('XADD', log, 'MAXLEN', '~', ${loggedChanges}, '*', 'm', message) end
+  if log then redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', ${loggedChanges}, '*', 'm', message) end
   if channel ~= '' then redis.call('PUBLISH', channel, message) end
 end
 local function publish(keys)

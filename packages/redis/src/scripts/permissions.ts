@@ -1,9 +1,11 @@
 import type { RedisScript } from '@cachekit/core';
+import { loggedChanges } from './fragments.ts';
 
 /**
- * Tries what the scripts of the cache do, in such a way that nothing comes of it: on a key that is not there.
+ * Tries what the scripts of the cache do, in such a way that nothing comes of it: on a key that is not there, and by
+ * messages that tell of no key.
  *
- * - KEYS: a key that is not there
+ * - KEYS: a key that is not there, and on one server the log of changes
  * - ARGV: channel, or empty
  * - returns: the commands that the server refuses, each with what it said
  * - complexity: O(1)
@@ -26,6 +28,7 @@ try('SETRANGE', key, 0, '')
 try('PEXPIRE', key, 1)
 try('DEL', key)
 try('UNLINK', key)
+if KEYS[2] then try('XADD', KEYS[2], 'NOMKSTREAM', 'MAXLEN', '~', ${loggedChanges}, '*', 'm', '[]') end
 if ARGV[1] ~= '' then try('PUBLISH', ARGV[1], '[]') end
 return refused
 `,

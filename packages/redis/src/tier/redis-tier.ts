@@ -59,9 +59,8 @@ export interface RedisTierOptions {
    * - `tracking`: the server tells of every change, also of those by other clients, of expiry and of eviction; one more
    *   connection per process, on a cluster one for each master.
    * - `pubsub`: each write is published by the very script that writes; one more connection per process.
-   * - `log`: each script that writes also appends to a stream, which every process reads once a second; for clients that
-   *   cannot subscribe. Not on a cluster. All processes of a namespace must use it, or those that do hear nothing of the
-   *   others.
+   * - `log`: each script that writes also appends to a stream, which is read once a second; for clients that cannot
+   *   subscribe. Not on a cluster.
    * - `ttl`: not at all; memory may serve an old value until it expires.
    *
    * @defaultValue `'tracking'`; `'pubsub'` where the client or the server cannot, see {@link RedisTier.onFallback};
@@ -166,9 +165,12 @@ class TierOverRedis implements RedisTier {
   constructor(redis: RedisExecutor, namespace: string, coherence: CoherenceMode | 'any') {
     const { cluster } = redis.capabilities;
     const channel = changesChannel(namespace);
-    // Also by those who track: a process that cannot track hears of nothing else.
-    this.#channel = { any: channel, tracking: channel, pubsub: channel, log: loggedMark, ttl: '' }[coherence];
-    this.#log = coherence === 'log' ? [changesLog(namespace)] : [];
+    const told = coherence !== 'ttl';
+    // A log would be in one slot, and what a script touches is in another.
+    this.#log = told && !cluster ? [changesLog(namespace)] : [];
+    // Whatever way this process hears itself: one that can only listen hears of nothing else.
+    const published = told ? channel : '';
+    this.#channel = this.#log.length > 0 ? loggedMark + published : published;
     this.capabilities = { fenced: true, push: coherence !== 'ttl' && coherence !== 'log', cluster };
     this.#redis = redis;
     this.#cluster = cluster;
@@ -178,8 +180,8 @@ class TierOverRedis implements RedisTier {
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
       const next = coherence === 'any' ? new PubSubCoherence(redis, channel) : undefined;
-      const told = (to: CoherenceMode | undefined, reason: unknown): void => this.#fellBack(to, reason);
-      this.coherence = new TrackingCoherence(redis, cachePrefix(namespace), this.#own, next, told);
+      const fellBack = (to: CoherenceMode | undefined, reason: unknown): void => this.#fellBack(to, reason);
+      this.coherence = new TrackingCoherence(redis, cachePrefix(namespace), this.#own, next, fellBack);
     } else if (coherence === 'pubsub') this.coherence = new PubSubCoherence(redis, channel);
     else if (coherence === 'log')
       this.coherence = new LogCoherence(redis, changesLog(namespace), systemClock);

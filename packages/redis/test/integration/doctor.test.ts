@@ -14,9 +14,9 @@ type Server = Awaited<ReturnType<typeof startRedis>>;
 
 /** What docs/redis-acl.md says a user of the cache needs, for the namespace `ck`. */
 const cacheUser = [
-  ...['~ck:c:*', 'resetchannels', '&ck:c:changes', '-@all'],
+  ...['~ck:c:*', '~ck:e:changes', 'resetchannels', '&ck:c:changes', '-@all'],
   ...['+eval', '+evalsha', '+time', '+mget', '+get', '+getrange', '+strlen', '+pttl', '+scan'],
-  ...['+set', '+setrange', '+pexpire', '+del', '+unlink', '+publish'],
+  ...['+set', '+setrange', '+pexpire', '+del', '+unlink', '+publish', '+xadd'],
   ...['+ping', '+info', '+subscribe', '+unsubscribe'],
 ];
 const trackingUser = [...cacheUser, '&__redis__:invalidate', '+client|id', '+client|tracking'];
@@ -93,7 +93,7 @@ describe('redisDoctor()', () => {
   });
 
   it('names what this user may not do', async () => {
-    for (const missing of ['-setrange', '-mget', '-publish', '-evalsha', '-time']) {
+    for (const missing of ['-setrange', '-mget', '-publish', '-xadd', '-evalsha', '-time']) {
       const [worst] = await redisDoctor({ redis: executor(await user([...trackingUser, missing])) });
       expect(worst, missing).toMatchObject({ check: 'permissions', level: 'failure' });
       expect(worst?.message.toLowerCase(), missing).toContain(missing.slice(1));

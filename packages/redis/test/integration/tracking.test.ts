@@ -1,8 +1,11 @@
 import {
+  createCache,
+  defineKeys,
   newToken,
   type RedisExecutor,
   type RemoteEntry,
   type RemoteTier,
+  resource,
   type TierClock,
   tenantPrefix,
 } from '@cachekit/core';
@@ -301,6 +304,22 @@ describe.each(ioredis)('coherence by tracking over $name', ({ standalone }) => {
         await eventually(() => told.keys.has(key)).toBe(true);
       } finally {
         await tier.close();
+        await redis.close();
+      }
+    });
+
+    it('the cache says so by an event', async () => {
+      await user(['-client|tracking']);
+      const redis = ioredisExecutor(standalone(deafUrl()), { commandTimeout: '2s' });
+      const cache = createCache({ remote: redisTier({ redis }) });
+      const fallbacks: unknown[] = [];
+      cache.on('coherenceFallback', (fallback) => fallbacks.push(fallback));
+      const keys = defineKeys({ scope: 'tenant', resources: { total: resource<number>({ ttl: '1h' }) } });
+      try {
+        expect(await cache.getOrLoad(keys.total({ tenant: 'acme' }), async () => 1)).toBe(1);
+        await eventually(() => fallbacks).toEqual([{ to: 'pubsub', reason: expect.any(Error) }]);
+      } finally {
+        await cache.close();
         await redis.close();
       }
     });

@@ -11,7 +11,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import { Redis as Upstash } from '@upstash/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { redisTier } from '../../src/index.ts';
+import { ioredisExecutor, redisTier } from '../../src/index.ts';
 import { startUpstashServer, type UpstashServer } from '../../src/testing/index.ts';
 import { upstashExecutor } from '../../src/upstash/index.ts';
 import { eventually } from './eventually.ts';
@@ -234,6 +234,40 @@ describe('coherence by log', () => {
     } finally {
       await Promise.all([tier.close(), writer.close()]);
       await redis.close();
+    }
+  });
+
+  it('hears of processes that track or listen too, and the log is there only while somebody reads it', async () => {
+    const namespace = uniqueNamespace();
+    const log = `${namespace}:e:changes`;
+    const rest = upstashExecutor(clientOf(server), { commandTimeout: '5s' });
+    const direct = ioredisExecutor(new Redis(inject('redisUrl'), { lazyConnect: true }), {
+      commandTimeout: '5s',
+    });
+    const told = new Told();
+    const reader = redisTier({ redis: rest, namespace });
+    const writers = (['tracking', 'pubsub'] as const).map((coherence) =>
+      redisTier({ redis: direct, namespace, coherence }),
+    );
+    try {
+      for (const writer of writers) await writer.put('before', entry(), 60_000);
+      expect(await direct.command('EXISTS', log)).toBe(0);
+      reader.coherence.start(told);
+      await eventually(() => told.events).toEqual(['armed']);
+      for (const writer of writers) {
+        told.forget();
+        await writer.delete(['k']);
+        await eventually(() => told.events).toEqual(['changed k']);
+      }
+      expect(await direct.command('PTTL', log)).toBeGreaterThan(3_000_000);
+      const back = new Told();
+      writers[1]?.coherence.start(back);
+      await eventually(() => back.events).toEqual(['armed']);
+      await reader.delete(['over rest']);
+      await eventually(() => back.events).toEqual(['armed', 'changed over rest']);
+    } finally {
+      await Promise.all([reader, ...writers].map((tier) => tier.close()));
+      await Promise.all([rest.close(), direct.close()]);
     }
   });
 
