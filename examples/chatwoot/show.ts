@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { pgExecutor } from '@cachekit/core/postgres';
-import type { EtlResult } from '@cachekit/pg-matviews/etl';
+import { copyingExecutor, type EtlResult } from '@cachekit/pg-matviews/etl';
 import { createDatabase, startPostgres } from '@cachekit/services';
 import pg from 'pg';
 import { compareApproaches } from './comparison.ts';
@@ -26,8 +25,8 @@ try {
 }
 
 async function show(): Promise<void> {
-  const remote = pgExecutor(remotePool);
-  const local = pgExecutor(localPool);
+  const remote = copyingExecutor(remotePool);
+  const local = copyingExecutor(localPool);
   console.log(`Chatwoot with ${conversations} conversations, and a local copy of its analytics\n`);
   const began = performance.now();
   let shown = '';

@@ -1,5 +1,8 @@
 /** The names an `@example` of `@cachekit/pg-matviews` may take for granted. */
 import { defineView } from '@cachekit/pg-matviews';
+import { pool } from './common.ts';
+
+export const remotePool = pool;
 
 export const callsPerDay = defineView({
   name: 'mv_calls_per_day',

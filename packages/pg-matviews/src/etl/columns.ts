@@ -9,6 +9,8 @@ export interface Column {
   readonly type: string;
   readonly nullable: boolean;
   readonly generated: boolean;
+  /** Its type is the same in every database. */
+  readonly builtin: boolean;
 }
 
 /** Columns of a relation in their order; none if there is no such relation. */
@@ -16,7 +18,7 @@ export function columnsOf(sql: SqlExecutor, relation: string): Promise<Column[]>
   return jsonRows<Column>(
     sql,
     `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
-       a.attgenerated <> '' AS generated
+       a.attgenerated <> '' AS generated, a.atttypid < 10000 AS builtin
      FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [relation],
   );

@@ -116,14 +116,14 @@ const busyPauseMs = 50;
  *   name: 'calls',
  *   remote: pgExecutor(remotePool),
  *   local: pgExecutor(pool),
- *   from: 'vw_calls',
+ *   from: 'calls',
  *   to: 'calls_copy',
  *   key: 'id',
- *   sources: { calls: { key: 'id', changed: { column: 'updated_at' } } },
+ *   sources: { calls: { key: 'id', changed: { column: 'start_time' } } },
  * });
  * await etl.install();
  * etl.on('run', ({ read, inserted, updated }) => console.log(read, inserted, updated));
- * etl.start();
+ * await etl.run();
  */
 export function createEtl(options: EtlOptions): Etl {
   assertKnownOptions('createEtl', options, [

@@ -9,6 +9,8 @@ export interface Fit {
   readonly key: Column;
   /** The key first; types are the local ones. */
   readonly columns: readonly Column[];
+  /** The same columns with the remote types. */
+  readonly sent: readonly Column[];
   readonly risks: readonly EtlRisk[];
 }
 
@@ -55,7 +57,9 @@ export async function readFit(
   const key = columns.find(({ name }) => name === etl.key);
   if (key === undefined && differences.length === 0) differences.push(`both need the key "${etl.key}"`);
   if (key === undefined || differences.length > 0) throw new RemoteSchemaDriftError(etl.name, differences);
-  return { key, columns: [key, ...columns.filter((column) => column !== key)], risks };
+  const ordered = [key, ...columns.filter((column) => column !== key)];
+  const remoteByName = new Map(there.map((column) => [column.name, column]));
+  return { key, columns: ordered, sent: ordered.flatMap(({ name }) => remoteByName.get(name) ?? []), risks };
 }
 
 const integers = ['smallint', 'integer', 'bigint', 'numeric'];

@@ -1,4 +1,5 @@
 export type { Depth } from './compare.ts';
+export { copyingExecutor, type PgCopyPoolLike } from './copying-executor.ts';
 export type { EtlDefinition, EtlSource } from './definition.ts';
 export { RemoteSchemaDriftError } from './errors.ts';
 export {

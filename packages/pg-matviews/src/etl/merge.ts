@@ -54,7 +54,22 @@ export async function deleteBetween(
   return rowCount;
 }
 
-function mergeSql(etl: CheckedEtl, { key, columns }: Fit): string {
+/**
+ * Writes the rows of a temporary table whose columns have the types of the remote database.
+ *
+ * @param staged - The temporary table.
+ */
+export async function mergeStaged(
+  local: SqlExecutor,
+  etl: CheckedEtl,
+  fit: Fit,
+  staged: string,
+): Promise<Merged> {
+  const { rows } = await local.query<{ inserted: string; updated: string }>(mergeSql(etl, fit, staged));
+  return { inserted: Number(rows[0]?.inserted), updated: Number(rows[0]?.updated), deleted: 0 };
+}
+
+function mergeSql(etl: CheckedEtl, { key, columns }: Fit, staged?: string): string {
   const names = columns.map(({ name }) => quoteIdentifier(name));
   const others = columns.slice(1);
   const typed = columns.map(({ name, type }) => `r.${quoteIdentifier(name)}::${type}`);
@@ -68,7 +83,7 @@ function mergeSql(etl: CheckedEtl, { key, columns }: Fit): string {
       : `DO UPDATE SET ${sets.join(', ')} WHERE ${side('t.')} IS DISTINCT FROM ${side('excluded.')}`;
   return `WITH written AS (
     INSERT INTO ${etl.to} AS t (${names.join(', ')})
-    SELECT ${typed.join(', ')} FROM json_to_recordset($1::json) AS r(${texts.join(', ')})
+    SELECT ${typed.join(', ')} FROM ${staged === undefined ? `json_to_recordset($1::json) AS r(${texts.join(', ')})` : `${staged} r`}
     ON CONFLICT (${quoteIdentifier(key.name)}) ${conflict} RETURNING t.xmax = 0 AS inserted)
   SELECT count(*) FILTER (WHERE inserted)::text AS inserted, count(*) FILTER (WHERE NOT inserted)::text AS updated FROM written`;
 }

@@ -15,17 +15,23 @@ export interface Page {
   readonly rows: readonly string[];
 }
 
-/** All rows after a key, in the order of the key, from one execution of the query. */
+/** The first rows after a key, in the order of the key, from one execution of the query. */
 export async function* wholePages(
   remote: SqlExecutor,
   etl: CheckedEtl,
   fit: Fit,
   after: string | undefined,
+  limit: number,
 ): AsyncGenerator<Page> {
+  const query = `SELECT ${asText(fit.columns)} ${rowsAfter(etl, fit, after, limit)}`;
+  for await (const rows of fetched<TextRow>(remote, 'cachekit_rows', rowsSql(query, fit))) yield asPage(rows);
+}
+
+/** What follows the columns of a SELECT of the first rows after a key. */
+export function rowsAfter(etl: CheckedEtl, fit: Fit, after: string | undefined, limit: number): string {
   const key = ordered(`v.${quoteIdentifier(fit.key.name)}`, fit.key.type);
   const rest = after === undefined ? '' : ` WHERE ${key} > ${quoteLiteral(after)}::${fit.key.type}`;
-  const query = `SELECT ${asText(fit.columns)} FROM ${etl.from} v${rest} ORDER BY ${key}`;
-  for await (const rows of fetched<TextRow>(remote, 'cachekit_rows', rowsSql(query, fit))) yield asPage(rows);
+  return `FROM ${etl.from} v${rest} ORDER BY ${key} LIMIT ${limit}`;
 }
 
 /** Pages of keys from a query that gives them as `k`. */

@@ -1,9 +1,11 @@
 import { type Clock, ConfigurationError, type SqlExecutor } from '@cachekit/core';
 import { changedKeysSql, usable } from './changed-keys.ts';
+import { copying } from './copying-executor.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { EtlRisk, EtlRun } from './events.ts';
 import { type Fit, readFit } from './fit.ts';
 import { type Horizon, readOutlook, snapshotXid } from './horizon.ts';
+import { loadByCopy } from './load-by-copy.ts';
 import { deleteBetween, type Merged, mergePage } from './merge.ts';
 import { mergeKeys } from './merge-keys.ts';
 import { keyPages, wholePages } from './pages.ts';
@@ -131,17 +133,35 @@ async function load(
   from: string | undefined,
 ): Promise<Copied> {
   const copied: Copied = { read: 0, inserted: 0, updated: 0, deleted: 0, after: undefined };
+  const [out, into] = [copying(remote), copying(local)];
+  const pages =
+    out !== undefined && into !== undefined
+      ? loadByCopy(out, into, etl, fit, from, maxRows)
+      : loadByText(remote, local, etl, fit, from, maxRows);
   let after = from;
-  for await (const page of wholePages(remote, etl, fit, from)) {
-    const last = page.keys.at(-1);
-    add(copied, await mergePage(local, etl, fit, page));
-    copied.deleted += await deleteBetween(local, etl, fit.key, after, last, page.keys);
-    copied.read += page.keys.length;
+  for await (const { keys, merged } of pages) {
+    const last = keys.at(-1);
+    add(copied, merged);
+    copied.deleted += await deleteBetween(local, etl, fit.key, after, last, keys);
+    copied.read += keys.length;
     after = last;
-    if (copied.read >= maxRows) return { ...copied, after };
   }
+  if (copied.read >= maxRows) return { ...copied, after };
   copied.deleted += await deleteBetween(local, etl, fit.key, after, undefined, []);
   return copied;
+}
+
+async function* loadByText(
+  remote: SqlExecutor,
+  local: SqlExecutor,
+  etl: CheckedEtl,
+  fit: Fit,
+  from: string | undefined,
+  limit: number,
+): AsyncGenerator<{ keys: readonly string[]; merged: Merged }> {
+  for await (const page of wholePages(remote, etl, fit, from, limit)) {
+    yield { keys: page.keys, merged: await mergePage(local, etl, fit, page) };
+  }
 }
 
 async function changes(

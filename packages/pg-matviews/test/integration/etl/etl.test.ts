@@ -212,7 +212,9 @@ describe('a run', () => {
 
 describe('a view that changed', () => {
   it('is copied again when it, or one below it, means something else', async () => {
-    await remote.pool.query(`create view vw_low as select id, status from talks; create view vw_high as select id, status from vw_low`);
+    await remote.pool.query(
+      `create view vw_low as select id, status from talks; create view vw_high as select id, status from vw_low`,
+    );
     const etl = await installed({ from: 'vw_high' });
     await etl.run();
     await remote.pool.query('create or replace view vw_low as select id, status + 10 as status from talks');
