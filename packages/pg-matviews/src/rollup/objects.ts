@@ -208,19 +208,23 @@ function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const names = rollup.keys.map((key) => q(key.name));
   const columns = [...names, ...stored.map(q)];
   const ks = rollup.keys.map((_, at) => `k${at}`);
-  const partial = (row: string): string =>
-    `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', row)})`;
+  const wild = `(SELECT count(*) FROM ${log} WHERE wild > 0)`;
+  const partial = (row: string, of?: readonly string[]): string =>
+    `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', row, of)})`;
+  // Without a mark that names part of a key, which is the rule, nothing is looked up per group.
+  const named = (row: string, of?: readonly string[]): string =>
+    `CASE WHEN ${wild} = 0 THEN true ELSE NOT ${partial(row, of)} END`;
   return `SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
   FROM (SELECT DISTINCT ${ks.join(', ')} FROM ${log} WHERE wild = 0) d
   CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
-  WHERE NOT EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', 'd', ks)})
+  WHERE ${named('d', ks)}
 UNION ALL
 SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM (${rollup.groups}) r
-  WHERE (SELECT count(*) FROM ${log} WHERE wild > 0) > 0 AND ${partial('r')}
+  WHERE ${wild} > 0 AND ${partial('r')}
 UNION ALL
 SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM ${table} r
   WHERE NOT EXISTS (SELECT FROM ${log} d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})
-    AND NOT ${partial('r')}`;
+    AND ${named('r')}`;
 }
 
 /** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */

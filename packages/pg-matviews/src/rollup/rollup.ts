@@ -153,7 +153,7 @@ export type RollupsOf<Database> = <
  * `defineRollup` for a Kysely database: tables and columns are checked by the compiler, and rows have their types.
  *
  * @example
- * const rollup = rollupsOf<Database>();
+ * const rollup = rollupsOf<{ calls: { user_id: number } }>();
  * const perUser = rollup({ name: 'calls_per_user', from: 'calls', key: { user_id: 'user_id' }, measures: { total: count() } });
  */
 export function rollupsOf<Database>(): RollupsOf<Database> {

@@ -35,7 +35,8 @@ type Flat<Row> = Row extends object ? { [Column in keyof Row]: Row[Column] } : R
  * The part of a Kysely database that the views are: a table type per view, and one per `<name>_live` of a rollup.
  *
  * @example
- * type Database = Tables & InferDatabase<typeof views>;
+ * const perUser = defineRollup({ name: 'calls_per_user', from: 'calls', key: { user_id: 'user_id' }, measures: { total: count() } });
+ * type Views = InferDatabase<readonly [typeof perUser]>;
  */
 export type InferDatabase<Views extends readonly ViewDefinition[]> = {
   [View in Views[number] as View['name']]: Flat<NonNullable<View['row']>>;

@@ -487,4 +487,37 @@ describe('a rollup', () => {
     expect(new Set(runs.map(({ mode }) => mode))).toEqual(new Set(['whole']));
     expect(await difference('select * from per_day', raw)).toEqual([]);
   });
+
+  it('becomes another kind and comes back', async () => {
+    const name = 'changing';
+    const one = defineRollup({
+      name,
+      from: 'calls',
+      key: { device_id: 'device_id' },
+      measures: { total: count().as('integer') },
+    });
+    const other = defineView({
+      name,
+      kind: 'materialized',
+      query: 'select device_id, count(*)::int as total from calls group by 1',
+      sources: { calls: {} },
+    });
+    const relations = (): Promise<{ relname: string }[]> =>
+      database.rows(
+        `select relname from pg_class where relname like 'changing%' and relkind <> 'i' order by 1`,
+      );
+    await createViews({ sql: database.sql, views: [...all, one] }).apply();
+    await createViews({ sql: database.sql, views: [...all, other] }).apply();
+    expect((await relations()).map(({ relname }) => relname)).toEqual(['changing']);
+    await createViews({ sql: database.sql, views: [...all, one] }).apply();
+    expect(await relations()).toHaveLength(4);
+    expect(
+      await difference(
+        'select * from changing_live',
+        'select device_id, count(*)::int as total from calls where device_id is not null group by 1',
+      ),
+    ).toEqual([]);
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+    expect(await relations()).toEqual([]);
+  });
 });
