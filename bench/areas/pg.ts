@@ -5,24 +5,27 @@ import pg from 'pg';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
+import { rollups } from './pg-rollup.ts';
 
 const rows = 50_000;
 const query = (calls: string): string =>
   `select user_id, date_trunc('day', at, 'UTC') as day, count(*)::int as total, sum(seconds)::int as seconds
    from ${calls} group by 1, 2`;
 
-/** A committed row until a view has it, against the insert and the REFRESH one would write by hand. */
+/** Views and rollups against the insert and the REFRESH one would write by hand. */
 export async function postgres(): Promise<Figure[]> {
   const server = await startPostgres();
   const database = await createDatabase(server.url);
+  const large = await createDatabase(server.url);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   // The server ends sessions that are idle when it stops.
   pool.on('error', () => {});
   try {
-    return await refreshes(pool);
+    return [...(await refreshes(pool)), ...(await rollups(large.url))];
   } finally {
     await pool.end();
     await database.drop();
+    await large.drop();
     await server.stop();
   }
 }
