@@ -16,9 +16,9 @@ export {
   type Refresher,
   type RefresherOptions,
   type RefreshOptions,
-  type ViewScheduleOptions,
   type WaitOptions,
 } from './refresh/refresher.ts';
+export type { ViewScheduleOptions } from './refresh/schedule.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';
 export type { ViewStatus } from './refresh/status.ts';
 export type { Rollup } from './rollup/compiled-rollup.ts';

@@ -12,12 +12,10 @@ import {
 } from '@cachekit/core';
 import { RefreshFailedError } from '../errors.ts';
 import { fnv1a } from '../identifier.ts';
-import { assertTimeZone } from '../rollup/key.ts';
 import { sqlState } from '../sql/sql-state.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
 import { Coalesced, type OpenDemand } from './coalesce.ts';
-import { parseCron } from './cron.ts';
 import { type Pace, retryMs } from './due.ts';
 import { Listeners, type RefresherEvents } from './events.ts';
 import { RefreshLoop } from './loop.ts';
@@ -31,7 +29,8 @@ import {
   runRefresh,
 } from './run.ts';
 import { runRollup } from './run-rollup.ts';
-import { Scheduler, type ViewSchedule } from './scheduler.ts';
+import { schedulesOf, type ViewSchedule, type ViewScheduleOptions } from './schedule.ts';
+import { Scheduler } from './scheduler.ts';
 import { readStatus, type ViewStatus } from './status.ts';
 
 /** Options of {@link createRefresher}. */
@@ -58,14 +57,6 @@ export interface RefresherOptions {
    */
   readonly schedule?: Readonly<Record<string, ViewScheduleOptions>>;
   readonly clock?: Clock;
-}
-
-/** When a view is refreshed. */
-export interface ViewScheduleOptions {
-  /** Minute, hour, day of the month, month, day of the week: `0 3 * * *` is every night at three. */
-  readonly cron: string;
-  /** Whose clock; a name of the IANA database. */
-  readonly timeZone: string;
 }
 
 /** Which part of a view a caller wants refreshed. */
@@ -435,22 +426,6 @@ interface Demand {
 
 function both(a: Demand, b: Demand): Demand {
   return { forced: a.forced || b.forced, until: Math.max(a.until, b.until) };
-}
-
-/** @throws ConfigurationError `INVALID_CONFIGURATION` */
-function schedulesOf(
-  given: Readonly<Record<string, ViewScheduleOptions>>,
-  names: readonly string[],
-): Map<string, ViewSchedule> {
-  return new Map(
-    Object.entries(given).map(([view, options]) => {
-      const what = `createRefresher: schedule of "${view}"`;
-      if (!names.includes(view)) throw new ConfigurationError(`${what}: it is no view that is refreshed`);
-      assertKnownOptions(what, options, ['cron', 'timeZone']);
-      assertTimeZone(options.timeZone, `${what}: timeZone`);
-      return [view, { cron: parseCron(options.cron), timeZone: options.timeZone }];
-    }),
-  );
 }
 
 function positive(duration: Duration, name: string): number {

@@ -1,11 +1,6 @@
 import type { Clock, SqlExecutor, Timer } from '@cachekit/core';
-import { type CronSchedule, nextDue } from './cron.ts';
-
-/** When a view is refreshed whether it is marked or not. */
-export interface ViewSchedule {
-  readonly cron: CronSchedule;
-  readonly timeZone: string;
-}
+import { nextDue } from './cron.ts';
+import type { ViewSchedule } from './schedule.ts';
 
 /** What the scheduler needs of the refresher. */
 export interface SchedulerHost {

@@ -520,4 +520,80 @@ describe('a rollup', () => {
     await createViews({ sql: database.sql, views: all }).apply({ prune: true });
     expect(await relations()).toEqual([]);
   });
+
+  it('keeps its marks when the connection of a refresh dies, and stays exact', async () => {
+    const dying = await database.client();
+    const pid = (await dying.query('select pg_backend_pid() as pid')).rows[0]?.pid;
+    await call(16, '2026-02-07T12:00:00Z');
+    await dying.query('begin');
+    await dying.query(`select cachekit.refresh_rollup('per_day')`);
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    // Another refresher does not wait for the one that is at work.
+    expect(await database.one(`select cachekit.refresh_rollup('per_day')->>'state'`)).toBe('busy');
+    await database.pool.query('select pg_terminate_backend($1)', [pid]);
+    await expect
+      .poll(() => database.one('select count(*)::int from pg_stat_activity where pid = $1', [pid]))
+      .toBe(0);
+    expect(await difference('select * from per_day_live', raw)).toEqual([]);
+    expect(await database.one(`select count(*)::int from cachekit.mark where view = 'per_day'`)).toBe(1);
+    await refresher().waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+  });
+
+  it('adds no deadlock to 24 writers of rows in any order, and readers of it do not wait for its refresh', async () => {
+    await database.pool.query(`create table pairs (id int primary key, user_id int, at timestamptz, n int);
+      insert into pairs select g, g % 12, timestamptz '2026-01-01Z' + g % 5 * interval '1 day', 0 from generate_series(1, 200) g`);
+    const perPair = defineRollup({
+      name: 'per_pair',
+      from: 'pairs',
+      key: { user_id: 'user_id', day: bucket('at', 'day', { timeZone: 'UTC' }) },
+      measures: { n: sum('n') },
+    });
+    const views = [...all, perPair];
+    await createViews({ sql: database.sql, views }).apply();
+    const keeper = createRefresher({ sql: database.sql, views: [perPair] });
+    const clients = await Promise.all(Array.from({ length: 24 }, () => database.client()));
+    const failures: unknown[] = [];
+    const until = Date.now() + 3_000;
+    let waitedMs = 0;
+    await Promise.all([
+      ...clients.map(async (client, at) => {
+        for (let i = 0; Date.now() < until; i++) {
+          // Each writer has rows of its own, in groups that all writers share: only the marks could make them wait.
+          const mine = [1, 2, 3].map((row) => at * 8 + 1 + ((row * 5 + i) % 8));
+          try {
+            await client.query('begin');
+            for (const id of mine)
+              await client.query('update pairs set n = n + 1, user_id = (user_id + 1) % 12 where id = $1', [
+                id,
+              ]);
+            await client.query('commit');
+          } catch (error) {
+            failures.push(error);
+            await client.query('rollback');
+          }
+        }
+      }),
+      (async () => {
+        while (Date.now() < until) await keeper.waitFresh('per_pair');
+      })(),
+      (async () => {
+        const reader = await database.client();
+        await reader.query(`set lock_timeout = '1s'`);
+        while (Date.now() < until) {
+          const began = Date.now();
+          await reader.query('select * from per_pair where user_id = 3');
+          waitedMs = Math.max(waitedMs, Date.now() - began);
+        }
+      })(),
+    ]);
+    expect(failures).toEqual([]);
+    expect(waitedMs).toBeLessThan(5_000);
+    const truth = `select user_id, (at at time zone 'UTC')::date as day, sum(n) as n from pairs group by 1, 2`;
+    expect(await difference('select * from per_pair_live', truth)).toEqual([]);
+    await keeper.waitFresh('per_pair');
+    expect(await difference('select * from per_pair', truth)).toEqual([]);
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+    await database.pool.query('drop table pairs');
+  });
 });
