@@ -41,8 +41,16 @@ export default defineConfig({
       { text: 'How fresh, how exact', link: '/fresh-exact-price' },
       { text: 'Views in layers', link: '/layers' },
       { text: 'A copy in another database', link: '/etl' },
+      {
+        text: 'Limits',
+        items: [
+          { text: 'Which algorithm do I want?', link: '/ratelimit-algorithms' },
+          { text: 'From another rate limiter', link: '/migrating-rate-limiters' },
+        ],
+      },
       { text: 'Packages', items: packages.map((name) => ({ text: name, link: `/packages/${name}` })) },
       { text: 'How memory stays right', link: '/coherence' },
+      { text: 'Locks, sessions, presence', link: '/locks-sessions-presence' },
       { text: 'Permissions in Redis', link: '/redis-acl' },
       { text: 'Errors', link: '/errors' },
       {
