@@ -10,6 +10,7 @@ import { median } from '../runner/median.ts';
 import { asJson, asTable } from '../runner/print.ts';
 import { quantile } from '../runner/quantile.ts';
 import { shuffle } from '../runner/shuffle.ts';
+import { takeTurns } from '../runner/take-turns.ts';
 
 describe('quantile()', () => {
   test('is the value that so many are not above, whatever the order', () => {
@@ -18,6 +19,26 @@ describe('quantile()', () => {
     expect(quantile([4, 1, 3, 2], 1)).toBe(4);
     expect(quantile([4, 1, 3, 2], 0)).toBe(1);
     expect(() => quantile([], 0.5)).toThrow(RangeError);
+  });
+});
+
+describe('takeTurns()', () => {
+  test('runs each once per round, in changing order, and keeps what each returned', async () => {
+    const order: string[] = [];
+    let state = 0;
+    const random = (): number => {
+      state = (state * 7 + 3) % 11;
+      return state / 11;
+    };
+    const way = (name: string) => async () => {
+      order.push(name);
+      return `${name}${order.filter((ran) => ran === name).length}`;
+    };
+    const results = await takeTurns({ a: way('a'), b: way('b'), c: way('c') }, { rounds: 6, random });
+    expect(results.get('b')).toEqual(['b1', 'b2', 'b3', 'b4', 'b5', 'b6']);
+    const rounds = Array.from({ length: 6 }, (_, round) => order.slice(3 * round, 3 * round + 3));
+    for (const round of rounds) expect([...round].sort()).toEqual(['a', 'b', 'c']);
+    expect(new Set(rounds.map((round) => round.join(''))).size).toBeGreaterThan(1);
   });
 });
 

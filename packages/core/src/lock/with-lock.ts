@@ -10,7 +10,8 @@ import type { Lease, LockedResult, LockOptions, LockProvider } from '../ports/lo
  * @throws Whatever `work` throws, unchanged, or what the store said when it was asked for the lock.
  * @example
  * const billed = await withLock(createMemoryLocks(), 'billing:2026-11', { ttl: '10s' }, async ({ signal }) => {
- *   return (await fetch('https://example.com/bill', { signal })).status;
+ *   const devices = await loadDevices('acme', signal);
+ *   return devices.length;
  * });
  * if (!billed.acquired) console.log('somebody else is at it');
  */

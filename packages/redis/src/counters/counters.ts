@@ -65,8 +65,8 @@ const longestMs = 366 * 86_400_000;
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
  * @example
  * const calls = createCounters({ redis, window: '1h' });
- * await calls.add('acme', ['calls', 'answered']);
- * (await calls.read('acme', ['calls', 'answered'])).total; // 1
+ * await calls.add('acme', ['calls', 'missed']);
+ * (await calls.read('acme', ['calls', 'missed'])).total; // 1
  */
 export function createCounters(options: CountersOptions): Counters {
   assertKnownOptions('createCounters', options, ['redis', 'namespace', 'window', 'buckets']);
