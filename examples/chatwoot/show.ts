@@ -50,6 +50,10 @@ async function show(): Promise<void> {
       'a contact is renamed',
       `update contacts set name = 'Renamed', updated_at = now() at time zone 'UTC' where id = (select contact_id from conversations where id = 5)`,
     ],
+    [
+      'an inbox is renamed',
+      `update inboxes set name = 'Renamed', updated_at = now() at time zone 'UTC' where id = 2`,
+    ],
     ['a status without a date', 'update conversations set status = 1 - least(status, 1) where id = 11'],
   ];
   const lines: string[][] = [];

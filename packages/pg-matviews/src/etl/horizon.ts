@@ -1,4 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
+import { sqlState } from '../sql/sql-state.ts';
 import { columnsOf } from './columns.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { EtlRisk } from './events.ts';
@@ -96,7 +97,7 @@ async function systemIdentity(remote: SqlExecutor): Promise<string> {
     );
     return String(rows[0]?.identity);
   } catch (error) {
-    if ((error as { code?: unknown }).code !== '42501') throw error;
+    if (!/^(42|0A)/.test(sqlState(error) ?? '')) throw error;
     return '';
   }
 }
