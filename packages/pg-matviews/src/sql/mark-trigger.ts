@@ -88,11 +88,11 @@ DECLARE
 BEGIN
   BEGIN
     IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
-      PERFORM FROM ${logs}cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
+      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
     ELSIF TG_OP = 'DELETE' THEN
-      PERFORM FROM ${logs}cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
+      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
     ELSE
-      PERFORM FROM ${logs}cachekit.mark, cachekit.wake WHERE false;
+      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake WHERE false;
     END IF;
   EXCEPTION
     WHEN undefined_table OR invalid_schema_name THEN
