@@ -125,6 +125,44 @@ describe('readRaw()', () => {
     expect(load).not.toHaveBeenCalled();
   });
 
+  test('asks the tier once for all who ask at one time', async () => {
+    const { cache, load, remote } = await setup({ memory: false });
+    await cache.getRaw(devices);
+    const before = remote.calls.getMany ?? 0;
+    const texts = await Promise.all(Array.from({ length: 50 }, () => cache.readRaw(devices, load)));
+    expect(texts.every((raw) => raw.text === text)).toBe(true);
+    expect(remote.calls.getMany).toBe(before + 1);
+    await cache.getRaw(devices);
+    expect(remote.calls.getMany).toBe(before + 2);
+  });
+
+  test('joins no read that an invalidation of this process overtook', async () => {
+    const { cache, load, remote } = await setup({ memory: false });
+    const answer = remote.hold('getMany');
+    const early = cache.readRaw(devices, load);
+    await settled();
+    await cache.invalidate(devices);
+    const late = cache.readRaw(devices, load);
+    await settled();
+    answer();
+    expect((await late).text).toBe('{"name":"new"}');
+    expect((await early).text).toBe('{"name":"new"}');
+  });
+
+  test('joins no read that a change of another process overtook', async () => {
+    const { cache, load, remote, filler } = await setup({ memory: false });
+    await cache.getRaw(devices);
+    const answer = remote.hold('getMany');
+    const early = cache.readRaw(devices, load);
+    await settled();
+    await filler.set(devices, 'changed');
+    const late = cache.readRaw(devices, load);
+    await settled();
+    answer();
+    expect((await late).text).toBe('"changed"');
+    expect([text, '"changed"']).toContain((await early).text);
+  });
+
   test('serves a stale value and refreshes behind it', async () => {
     const { cache, load, clock, filler } = await setup({ memory: false });
     await filler.set(stats, value);

@@ -8,8 +8,10 @@ import { answer, countOutcome } from './get-or-load.ts';
 import { fromMemory, type Glance, glanceAt, landed, minClockOf, taken, watched } from './glance.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { readRequest } from './read-request.ts';
+import type { RemoteCall } from './remote-call.ts';
 import { freshness } from './steps/freshness.ts';
-import { lookup } from './steps/lookup.ts';
+import { type Found, lookup } from './steps/lookup.ts';
+import type { Flight } from './steps/single-flight.ts';
 
 /** A value as JSON, and where it came from. */
 export interface RawOutcome extends Omit<Outcome, 'value'> {
@@ -59,34 +61,73 @@ function storedText(parts: EngineParts, key: CacheKey): boolean {
 }
 
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
-  const { remote } = parts;
-  if (remote === undefined || !parts.enabled) return undefined;
+  if (parts.remote === undefined || !parts.enabled) return undefined;
+  if (storedText(parts, glance.key)) {
+    const entry = await sharedEntry(parts, glance);
+    return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
+  }
   const flight = watched(parts, glance);
   try {
-    const { wire, tags, epoch } = flight;
-    const found = await lookup(remote, parts.time, parts.clock, wire, tags, parts.tags, epoch);
-    flight.others = found.others;
-    const entry = found.valid;
-    if (!storedText(parts, glance.key)) {
-      const outcome = taken(parts, glance, flight, found);
-      if (outcome === undefined) return undefined;
-      if (
-        entry?.kind === 'value' &&
-        parts.codec.id === jsonCodec.id &&
-        glance.key.resource.check === undefined
-      ) {
-        keepJsonText(outcome.value, entry.payload);
-      }
-      return inJson(outcome);
-    }
-    if (entry === undefined || flight.overtaken || entry.clock < glance.minClock) return undefined;
-    return asStored(parts, glance, entry);
+    const found = await foundFor(parts, parts.remote, flight);
+    const outcome = taken(parts, glance, flight, found);
+    if (outcome === undefined) return undefined;
+    const { valid } = found;
+    const unchanged = parts.codec.id === jsonCodec.id && glance.key.resource.check === undefined;
+    if (unchanged && valid?.kind === 'value') keepJsonText(outcome.value, valid.payload);
+    return inJson(outcome);
   } catch {
     // Told by whoever makes the call.
     return undefined;
   } finally {
     landed(parts, flight);
   }
+}
+
+/** A read of the remote tier that others may wait for too, as long as it is not known to be older than a change. */
+interface SharedRead {
+  readonly flight: Flight<Outcome>;
+  readonly entry: Promise<RemoteEntry | undefined>;
+}
+
+const sharedReads = new WeakMap<EngineParts, Map<string, SharedRead>>();
+
+/** What the remote tier has under a key, read once for all who ask meanwhile. */
+function sharedEntry(parts: EngineParts, glance: Glance): Promise<RemoteEntry | undefined> {
+  let reads = sharedReads.get(parts);
+  if (reads === undefined) {
+    reads = new Map();
+    sharedReads.set(parts, reads);
+  }
+  const { wire } = glance.key;
+  const running = reads.get(wire);
+  if (running !== undefined && !running.flight.touched && !running.flight.overtaken) return running.entry;
+  const flight = watched(parts, glance);
+  const read: SharedRead = {
+    flight,
+    entry: entryFor(parts, flight).finally(() => {
+      landed(parts, flight);
+      if (reads.get(wire) === read) reads.delete(wire);
+    }),
+  };
+  reads.set(wire, read);
+  return read.entry;
+}
+
+async function entryFor(parts: EngineParts, flight: Flight<Outcome>): Promise<RemoteEntry | undefined> {
+  try {
+    const { valid } = await foundFor(parts, parts.remote as RemoteCall, flight);
+    return flight.overtaken ? undefined : valid;
+  } catch {
+    // Told by whoever makes the call.
+    return undefined;
+  }
+}
+
+async function foundFor(parts: EngineParts, remote: RemoteCall, flight: Flight<Outcome>): Promise<Found> {
+  const { wire, tags, epoch } = flight;
+  const found = await lookup(remote, parts.time, parts.clock, wire, tags, parts.tags, epoch);
+  flight.others = found.others;
+  return found;
 }
 
 function asStored(parts: EngineParts, glance: Glance, entry: RemoteEntry): RawOutcome | undefined {
