@@ -44,6 +44,13 @@ abstract class CopyStatement {
   handleCopyData(_message: { readonly chunk: Uint8Array }, _connection: PgCopyConnectionLike): void {}
 }
 
+/** Bytes with the one method by which the driver takes them, so that no `Buffer` is needed. */
+class Sendable extends Uint8Array<ArrayBufferLike> {
+  copy(target: Uint8Array, at: number): void {
+    target.set(this, at);
+  }
+}
+
 /** COPY ... FROM STDIN with bytes that are there already. */
 export class CopyIn extends CopyStatement {
   readonly #chunks: readonly Uint8Array[];
@@ -55,7 +62,7 @@ export class CopyIn extends CopyStatement {
 
   override handleCopyInResponse(connection: PgCopyConnectionLike): void {
     for (const { buffer, byteOffset, byteLength } of this.#chunks) {
-      connection.sendCopyFromChunk(Buffer.from(buffer, byteOffset, byteLength));
+      connection.sendCopyFromChunk(new Sendable(buffer, byteOffset, byteLength));
     }
     connection.endCopyFrom();
   }
