@@ -2,18 +2,20 @@ import { channel } from 'node:diagnostics_channel';
 import type { Cache } from '../cache.ts';
 import type { CacheEventName, CacheEvents } from '../events.ts';
 
-const names = [
-  'load',
-  'loadError',
-  'commitRefused',
-  'unstorable',
-  'damaged',
-  'tierError',
-  'breaker',
-  'coherence',
-  'repair',
-  'invalidate',
-] as const satisfies readonly CacheEventName[];
+/** Every event of a cache: one that is missing here does not compile. */
+const names: Readonly<Record<CacheEventName, true>> = {
+  load: true,
+  loadError: true,
+  commitRefused: true,
+  unstorable: true,
+  damaged: true,
+  tierError: true,
+  breaker: true,
+  coherence: true,
+  coherenceFallback: true,
+  repair: true,
+  invalidate: true,
+};
 
 /** What is published on the channel of an event: the event, and whose it is. */
 export type DiagnosticsMessage<Name extends CacheEventName = CacheEventName> = {
@@ -31,7 +33,7 @@ export type DiagnosticsMessage<Name extends CacheEventName = CacheEventName> = {
  * const stop = publishDiagnostics(cache);
  */
 export function publishDiagnostics(cache: Pick<Cache, 'namespace' | 'on' | 'off'>): () => void {
-  const ends = names.map((name) => {
+  const ends = (Object.keys(names) as CacheEventName[]).map((name) => {
     const target = channel(`cachekit:${name}`);
     const listener = (event: CacheEvents[CacheEventName]) => {
       if (target.hasSubscribers) target.publish({ namespace: cache.namespace, ...event });
