@@ -5,7 +5,9 @@ import { Redis } from 'ioredis';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
+import { cacheInMemory } from './cache-memory.ts';
 import { cacheOverRedis } from './cache-redis.ts';
+import { hitRatios } from './cache-traces.ts';
 
 interface Device {
   readonly id: string;
@@ -34,7 +36,13 @@ function deviceOf(id: string): Device {
 
 /** Reads that hit, against what one would write by hand. */
 export async function cache(): Promise<Figure[]> {
-  return [...(await memoryHits()), ...(await remoteHits()), ...(await cacheOverRedis())];
+  return [
+    ...(await memoryHits()),
+    ...(await cacheInMemory()),
+    ...hitRatios(),
+    ...(await remoteHits()),
+    ...(await cacheOverRedis()),
+  ];
 }
 
 async function memoryHits(): Promise<Figure[]> {

@@ -1,5 +1,6 @@
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
+import { handedOut } from '../memory/sharing.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
@@ -62,6 +63,13 @@ export async function getMany(
 
 /** The value that memory would answer with now. Counts nothing and reads nothing. */
 export function peek(parts: EngineParts, key: CacheKey): unknown {
+  const entry = parts.memory.get(key?.wire);
+  if (entry !== undefined) {
+    const now = parts.coarse.now();
+    if (now < entry.quietUntil && trusted(entry, parts.memory.epoch, now)) {
+      return parts.sharing === 'clone' ? handedOut(entry.value, 'clone') : entry.value;
+    }
+  }
   parts.use();
   return fromMemory(parts, glanceAt(parts, key, 0))?.value;
 }
