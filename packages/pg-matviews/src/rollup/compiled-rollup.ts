@@ -11,7 +11,10 @@ export interface Rollup {
   readonly keys: readonly RollupKey[];
   /** All groups, one row each, read from the table itself. */
   readonly groups: string;
-  /** The same, read from {@link alias}, which whoever runs it defines. */
+  /**
+   * The same, read from {@link alias}, which whoever runs it defines as the rows of one group whose keys are `d.k0`,
+   * `d.k1`, ...
+   */
   readonly scoped: string;
   /** Columns of a stored group after the keys; `undefined`: what the SQL gives. */
   readonly stored: readonly string[] | undefined;

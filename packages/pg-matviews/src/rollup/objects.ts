@@ -135,11 +135,13 @@ export function programOf(place: RollupPlace, shape: RollupShape, searchPath: st
     rest.length === 0
       ? 'false'
       : `(${rest.map((column) => `${a}.${column} IS DISTINCT FROM ${b}.${column}`).join(' OR ')})`;
+  const few = (what: string): string => `(SELECT count(${what}) FROM differing) <= ${mostTold}`;
+  const tenant = place.tenant === undefined ? undefined : q(place.tenant);
   const told = `told AS (
   INSERT INTO cachekit.view_change (tenant, source, operation, key)
-  SELECT DISTINCT ${place.tenant === undefined ? 'NULL' : `CASE WHEN n.tenants <= ${mostTold} THEN d.${q(place.tenant)}::text END`}, ${quoteLiteral(place.view)}, 'refresh',
-    CASE WHEN n.keys <= ${mostTold} THEN jsonb_build_object(${rollup.keys.map((key) => `${quoteLiteral(key.name)}, d.${q(key.name)}`).join(', ')}) ELSE '{}'::jsonb END
-  FROM differing d, (SELECT count(*) AS keys, ${place.tenant === undefined ? '0' : `count(DISTINCT ${q(place.tenant)})`} AS tenants FROM differing) n)`;
+  SELECT DISTINCT ${tenant === undefined ? 'NULL' : `CASE WHEN ${few(`DISTINCT ${tenant}`)} THEN d.${tenant}::text END`}, ${quoteLiteral(place.view)}, 'refresh',
+    CASE WHEN ${few('*')} THEN jsonb_build_object(${rollup.keys.map((key) => `${quoteLiteral(key.name)}, d.${q(key.name)}`).join(', ')}) ELSE '{}'::jsonb END
+  FROM differing d)`;
   const merge = `MERGE INTO ${table} r USING differing n ON ${names.map((name) => `r.${name} = n.${name}`).join(' AND ')}
 WHEN MATCHED AND NOT n.ck_found THEN DELETE
 ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => `${column} = n.${column}`).join(', ')}\n`}WHEN NOT MATCHED AND n.ck_found THEN INSERT (${[...names, ...rest].join(', ')}) VALUES (${[...names, ...rest].map((column) => `n.${column}`).join(', ')})`;

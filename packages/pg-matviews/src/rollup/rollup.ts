@@ -284,7 +284,11 @@ function measured(what: string, options: AnyRollupOptions, keys: readonly Rollup
       : quoteQualified({ schema: parsed.schema, name: parsed.name });
   return {
     groups: from(table),
-    scoped: from(quoteIdentifier(parsed.name)),
+    // The rows are those of one group, so nothing is to be grouped.
+    scoped: `SELECT ${[
+      ...keys.map((key, at) => `d.k${at} AS ${quoteIdentifier(key.name)}`),
+      ...stored.map((column) => `${column.sql} AS ${quoteIdentifier(column.name)}`),
+    ].join(', ')} FROM ${quoteIdentifier(parsed.name)} t WHERE ${conditions} HAVING count(*) > 0`,
     stored: stored.map((column) => column.name),
     shown,
   };
