@@ -13,6 +13,7 @@ export interface LimitResult {
 
 /** One policy and one identifier, in the shape of `@upstash/ratelimit`. */
 export interface SimpleRateLimiter {
+  /** Takes one token of the identifier, if there is one. */
   limit(identifier: string): Promise<LimitResult>;
 }
 

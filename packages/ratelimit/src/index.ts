@@ -25,6 +25,7 @@ export {
   type BlockOptions,
   type CheckedIds,
   createRateLimiter,
+  type LimitIds,
   type RateLimiter,
   type RateLimiterOptions,
   type WaitOptions,

@@ -78,7 +78,7 @@ export interface BlockOptions extends TenantOption {
 }
 
 /** For each policy to ask, whom it counts. */
-type Ids<Used extends string> = Readonly<Record<Used, KeyParts>>;
+export type LimitIds<Used extends string> = Readonly<Record<Used, KeyParts>>;
 
 /** Decides whether requests pass. */
 export interface RateLimiter<Name extends string = string> {
@@ -96,12 +96,12 @@ export interface RateLimiter<Name extends string = string> {
    * const decision = await limiter.consume({ api: [userId], commands: [deviceId] }, { tenant });
    * if (!decision.allowed) console.log(`again in ${decision.retryAfterMs} ms`, decision.violated);
    */
-  consume<Used extends Name>(ids: Ids<Used>, options?: ConsumeOptions): Promise<Decision<Used>>;
+  consume<Used extends Name>(ids: LimitIds<Used>, options?: ConsumeOptions): Promise<Decision<Used>>;
   /**
    * What `consume()` would say now. Takes nothing and is not counted in the metrics.
    * @throws as `consume()`
    */
-  peek<Used extends Name>(ids: Ids<Used>, options?: ConsumeOptions): Promise<Decision<Used>>;
+  peek<Used extends Name>(ids: LimitIds<Used>, options?: ConsumeOptions): Promise<Decision<Used>>;
   /**
    * Gives tokens back, never more than were taken.
    *
@@ -110,7 +110,7 @@ export interface RateLimiter<Name extends string = string> {
    * @example
    * await limiter.refund({ api: ['7'] }, { cost: 2 });
    */
-  refund<Used extends Name>(ids: Ids<Used>, options?: ConsumeOptions): Promise<void>;
+  refund<Used extends Name>(ids: LimitIds<Used>, options?: ConsumeOptions): Promise<void>;
   /**
    * Takes an estimate, to be corrected by `commit()` when the true cost is known, or slots of `concurrency()`, to be given
    * back by `commit()` or `cancel()`.
@@ -120,7 +120,7 @@ export interface RateLimiter<Name extends string = string> {
    * const reservation = await limiter.reserve({ api: ['7'] }, { cost: 40 });
    * if (reservation.decision.allowed) await reservation.commit(31); // nine tokens come back
    */
-  reserve<Used extends Name>(ids: Ids<Used>, options?: ConsumeOptions): Promise<Reservation<Used>>;
+  reserve<Used extends Name>(ids: LimitIds<Used>, options?: ConsumeOptions): Promise<Reservation<Used>>;
   /**
    * Takes as soon as it can: those who wait in this process for the same keys pass in the order in which they came.
    *
@@ -130,7 +130,7 @@ export interface RateLimiter<Name extends string = string> {
    * @example
    * const decision = await limiter.wait({ api: ['7'] }, { maxWait: '5s' });
    */
-  wait<Used extends Name>(ids: Ids<Used>, options?: WaitOptions): Promise<Decision<Used>>;
+  wait<Used extends Name>(ids: LimitIds<Used>, options?: WaitOptions): Promise<Decision<Used>>;
   /**
    * Denies everything for a while, whatever was counted. Afterwards windows go on as if it had not been, and the
    * bucket of a `gcra()` is empty but for one token. A longer block that is there already stays.
@@ -140,7 +140,7 @@ export interface RateLimiter<Name extends string = string> {
    * @example
    * await limiter.block({ api: ['7'] }, { duration: '1h', reason: 'abuse' });
    */
-  block<Used extends Name>(ids: Ids<Used>, options: BlockOptions): Promise<void>;
+  block<Used extends Name>(ids: LimitIds<Used>, options: BlockOptions): Promise<void>;
   /**
    * Forgets what was counted, and a block.
    *
@@ -149,11 +149,14 @@ export interface RateLimiter<Name extends string = string> {
    * @example
    * await limiter.reset({ api: ['7'] });
    */
-  reset<Used extends Name>(ids: Ids<Used>, options?: TenantOption): Promise<void>;
+  reset<Used extends Name>(ids: LimitIds<Used>, options?: TenantOption): Promise<void>;
   /** Counters of every policy since the limiter was made, or since they were reset. */
   metrics(): RateLimitMetrics<Name>;
+  /** Begins the counters of {@link RateLimiter.metrics} anew. */
   resetMetrics(): void;
+  /** Calls `listener` at every such event. What it throws is dropped. */
   on<Event extends keyof RateLimiterEvents>(event: Event, listener: RateLimiterListener<Event>): void;
+  /** Ends what `on()` began. */
   off<Event extends keyof RateLimiterEvents>(event: Event, listener: RateLimiterListener<Event>): void;
 }
 
@@ -210,7 +213,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
   function predicted(
     names: readonly string[],
     target: Target,
-    ids: Ids<string>,
+    ids: LimitIds<string>,
     tenant: string | undefined,
   ): Decision | undefined {
     if (deny?.({ ids, tenant }) === true) return checks.predicted('deny', names, target);
@@ -218,7 +221,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return undefined;
   }
 
-  async function consume(ids: Ids<string>, call: ConsumeOptions = {}): Promise<Decision> {
+  async function consume(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Decision> {
     assertCallOptions('consume', call, consumeOptions);
     const names = Object.keys(ids ?? {});
     const cost = checkedCost('consume', call.cost);
@@ -230,7 +233,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return checks.take(names, target, cost);
   }
 
-  async function peek(ids: Ids<string>, call: ConsumeOptions = {}): Promise<Decision> {
+  async function peek(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Decision> {
     assertCallOptions('peek', call, consumeOptions);
     const names = Object.keys(ids ?? {});
     const cost = checkedCost('peek', call.cost);
@@ -238,13 +241,13 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return predicted(names, target, ids, call.tenant) ?? checks.peek(names, target, cost);
   }
 
-  async function refund(ids: Ids<string>, call: ConsumeOptions = {}): Promise<void> {
+  async function refund(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<void> {
     assertCallOptions('refund', call, consumeOptions);
     const target = targets.of('refund', Object.keys(ids ?? {}), ids, call);
     await checks.settle('give', target, checkedCost('refund', call.cost));
   }
 
-  async function reserve(ids: Ids<string>, call: ConsumeOptions = {}): Promise<Reservation> {
+  async function reserve(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Reservation> {
     assertCallOptions('reserve', call, consumeOptions);
     const names = Object.keys(ids ?? {});
     const cost = checkedCost('reserve', call.cost);
@@ -255,7 +258,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return reservationOf(checks, { decision, session: undefined, request, at: undefined });
   }
 
-  async function wait(ids: Ids<string>, call: WaitOptions = {}): Promise<Decision> {
+  async function wait(ids: LimitIds<string>, call: WaitOptions = {}): Promise<Decision> {
     assertCallOptions('wait', call, [...consumeOptions, 'maxWait', 'signal']);
     const { maxWait = '30s', signal, ...rest } = call;
     const names = Object.keys(ids ?? {});
@@ -264,7 +267,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return lines.wait(keys.join(' '), () => consume(ids, rest), argumentMs('wait: maxWait', maxWait), signal);
   }
 
-  async function block(ids: Ids<string>, call: BlockOptions): Promise<void> {
+  async function block(ids: LimitIds<string>, call: BlockOptions): Promise<void> {
     assertCallOptions('block', call ?? {}, ['tenant', 'duration', 'reason']);
     const { duration, reason } = call ?? {};
     const ms = argumentMs('block: duration', duration);
@@ -283,7 +286,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     await checks.block(target, ms, escapePart(reason));
   }
 
-  async function reset(ids: Ids<string>, call: TenantOption = {}): Promise<void> {
+  async function reset(ids: LimitIds<string>, call: TenantOption = {}): Promise<void> {
     assertCallOptions('reset', call, ['tenant']);
     await checks.reset(targets.of('reset', Object.keys(ids ?? {}), ids, call));
   }

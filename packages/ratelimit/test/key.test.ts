@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { keyTail } from '../src/key.ts';
+import { createRateLimiter, gcra, memoryStore } from '../src/index.ts';
+import { keyTail, limitPrefix } from '../src/key.ts';
 
 describe('keyTail()', () => {
   test('parts that are joined elsewhere stay apart', () => {
@@ -47,4 +48,49 @@ describe('keyTail()', () => {
       );
     },
   );
+});
+
+describe('limitPrefix()', () => {
+  test('10,000 hostile tenants never meet, and each is one hash tag', () => {
+    const hostile = fc.string({
+      unit: fc.constantFrom(...':{}*?[]\\ \0\n%#/~-_.ab1é𝄞'),
+      minLength: 1,
+      maxLength: 120,
+    });
+    const seen = new Map<string, string>();
+    for (const tenant of fc.sample(hostile, 10_000)) {
+      if (tenant.length > 128) continue;
+      const prefix = limitPrefix('ck', tenant);
+      expect(seen.get(prefix) ?? tenant).toBe(tenant);
+      seen.set(prefix, tenant);
+      expect(prefix).toMatch(/^ck:l:tenant:\{(#[\w-]{22}|[\w.~%-]{1,64})\}:$/);
+    }
+  });
+
+  test('no key is longer than 200 bytes, whatever the namespace, policy, tenant and id', async () => {
+    const name = `p${'x'.repeat(31)}`;
+    const keys: string[] = [];
+    const limits = createRateLimiter({
+      policies: { [name]: gcra({ limit: 1, window: 1 }) },
+      store: {
+        ...memoryStore(),
+        namespace: 'n'.repeat(32),
+        open: () => ({
+          check: (request) => {
+            keys.push(...request.keys);
+            throw new Error('only the key counts');
+          },
+          block: () => {},
+          reset: () => {},
+        }),
+      },
+    });
+    for (const tenant of [undefined, 't', '𝄞'.repeat(64), 't'.repeat(64), 't'.repeat(128)]) {
+      for (const id of ['i', 'i'.repeat(60), 'é'.repeat(40), 'i'.repeat(1_000_000)]) {
+        await limits.consume({ [name]: [id, id] }, tenant === undefined ? {} : { tenant });
+      }
+    }
+    expect(new Set(keys).size).toBe(20);
+    for (const key of keys) expect(Buffer.byteLength(key)).toBeLessThanOrEqual(200);
+  });
 });

@@ -16,6 +16,27 @@ describe('memoryStore()', () => {
     expect((await limiter.consume({ api: ['blocked'] })).allowed).toBe(false);
   });
 
+  test('a flood of new ids does not free an id that somebody blocked', async () => {
+    const limiter = createRateLimiter({
+      policies: { api: policies.api, window: fixedWindow({ limit: 4, window: '1m' }) },
+      store: memoryStore({ maxKeys: 100 }),
+      clock: new FakeClock(),
+    });
+    await limiter.block({ api: ['blocked'], window: ['blocked'] }, { duration: '1h', reason: 'abuse' });
+    for (let i = 0; i < 5_000; i++) await limiter.consume({ api: [`flood ${i}`], window: [`flood ${i}`] });
+    expect((await limiter.consume({ api: ['blocked'] })).reason).toBe('blocked');
+    expect((await limiter.consume({ window: ['blocked'] })).reason).toBe('blocked');
+  });
+
+  if (process.env.CACHEKIT_LONG) {
+    test('ten million ids take no more memory than the keys it may hold', async () => {
+      const limiter = createRateLimiter({ policies, store: memoryStore({ maxKeys: 10_000 }) });
+      const before = process.memoryUsage().heapUsed;
+      for (let i = 0; i < 10_000_000; i++) await limiter.consume({ api: [i] });
+      expect(process.memoryUsage().heapUsed - before).toBeLessThan(200 * 1024 * 1024);
+    }, 300_000);
+  }
+
   test('it forgets the keys that are furthest from their limit first', async () => {
     const limiter = createRateLimiter({
       policies,

@@ -96,6 +96,7 @@ export interface Algorithm {
   deniedFor(denied: Denial, rule: Rule, cost: number, now: number): number;
   /** Names of the numbers that Lua is given for a rule, in the order of `pushArgs`. */
   readonly parameters: readonly string[];
+  /** Appends the numbers that Lua is given for a rule. */
   pushArgs(args: RedisArgument[], rule: Rule, now: number): void;
   /** How many values Lua replies. */
   readonly width: 2 | 3;

@@ -11,9 +11,13 @@ export interface ExpressHits {
 /** The `Store` of express-rate-limit, 6 and later. */
 export interface ExpressRateLimitStore {
   localKeys: boolean;
+  /** What was counted, without counting. */
   get(key: string): Promise<ExpressHits | undefined>;
+  /** Counts one request, if it fits. */
   increment(key: string): Promise<ExpressHits>;
+  /** Gives one request back. */
   decrement(key: string): Promise<void>;
+  /** Forgets what was counted. */
   resetKey(key: string): Promise<void>;
 }
 

@@ -68,8 +68,11 @@ export interface StoreContext {
  * over is not counted later.
  */
 export interface LimitSession {
+  /** Does what the mode says. */
   check(request: LimitRequest): StoreAnswer | Promise<StoreAnswer>;
+  /** Blocks every key; a longer block that is there already stays. */
   block(request: BlockRequest): void | Promise<void>;
+  /** Forgets every key. */
   reset(keys: readonly string[]): void | Promise<void>;
 }
 
@@ -78,5 +81,6 @@ export interface LimitStore {
   readonly name: 'redis' | 'memory';
   /** First part of every key. */
   readonly namespace: string;
+  /** Begins to count for a limiter. Connects to nothing. */
   open(context: StoreContext): LimitSession;
 }
