@@ -1,4 +1,5 @@
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
+import { maxTagsLength } from '../../key-space.ts';
 import type { LoadContext, LoadSettings } from '../../loader.ts';
 import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
 
@@ -38,6 +39,13 @@ export class Loading implements LoadContext<unknown> {
           throw new ArgumentError(`Not a tag of the namespace "${namespace}": ${tag?.wire ?? String(tag)}`);
         }
         this.tags.add(tag.wire);
+      }
+      let bytes = 0;
+      for (const tag of this.tags) bytes += tag.length;
+      if (bytes > maxTagsLength) {
+        throw new ArgumentError(
+          `The tags of "${wire}" have at most ${maxTagsLength} bytes; got ${bytes} in ${this.tags.size} tags`,
+        );
       }
       this.policy = resolved(own, this.policy);
     };
