@@ -25,6 +25,11 @@ export function coherenceSink(parts: EngineParts): CoherenceSink {
       parts.waits.wakeAll();
       parts.events.emit('coherence', { state: 'armed' });
     },
+    resumed: () => {
+      parts.memory.resumed();
+      parts.waits.wakeAll();
+      parts.events.emit('coherence', { state: 'armed' });
+    },
     fellBack: (to, reason) => {
       parts.events.emit('coherenceFallback', to === undefined ? { reason } : { to, reason });
     },

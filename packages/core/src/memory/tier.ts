@@ -157,6 +157,12 @@ export class MemoryTier {
     for (const entry of this.#entries.values()) entry.degradedUntil = 0;
   }
 
+  /** As {@link MemoryTier.armed}, and nothing was missed since `lost`: what was believed then is believed again. */
+  resumed(): void {
+    this.epoch = this.#epochs;
+    for (const entry of this.#entries.values()) entry.degradedUntil = 0;
+  }
+
   #remove(entry: MemoryEntry): void {
     this.#entries.delete(entry.wire);
     (entry.main ? this.#main : this.#new).remove(entry);

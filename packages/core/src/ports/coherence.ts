@@ -17,6 +17,11 @@ export interface CoherenceSink {
   /** From now on every change is heard; what memory held before must be checked against the remote tier by version. */
   armed(): void;
   /**
+   * From now on every change is heard, and all that were missed since `lost` have been told: what memory held is to be
+   * trusted as before. Where the sink does not know it, `armed` is told instead.
+   */
+  resumed?(): void;
+  /**
    * The server refuses the way that was meant, and the next best one is taken.
    *
    * @param to - Nothing: there is none, and memory is never trusted.

@@ -1,5 +1,13 @@
 import { type CoherenceSink, tokenLength } from '@cachekit/core';
-import { storedMark } from '../scripts/fragments.ts';
+import { idMark, storedMark } from '../scripts/fragments.ts';
+
+/** A message of the channel: what it says, and where in the log it stands, if it was logged. */
+export function published(text: string): { readonly id?: string; readonly message: string } {
+  const end = text.startsWith(idMark) ? text.indexOf(' ') : -1;
+  return end === -1
+    ? { message: text }
+    : { id: text.slice(idMark.length, end), message: text.slice(end + 1) };
+}
 
 /** Hands on what a message of the scripts says. */
 export function hear(message: string, sink: CoherenceSink): void {

@@ -22,6 +22,9 @@ export const storedMark = '=';
 /** Stands before the channel where the last of KEYS is the log of changes. */
 export const loggedMark = '+';
 
+/** Begins a published message that was logged too: its id there and a space follow, and then the message. */
+export const idMark = '@';
+
 /** How many changes the log keeps, about. */
 export const loggedChanges = 10_000;
 
@@ -39,8 +42,9 @@ if string.sub(channel, 1, 1) == '${loggedMark}' then
   channel, log = string.sub(channel, 2), table.remove(KEYS)
 end
 local function tell(message)
-  if log then redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', ${loggedChanges}, '*', 'm', message) end
-  if channel ~= '' then redis.call('PUBLISH', channel, message) end
+  local id = log and redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', '~', ${loggedChanges}, '*', 'm', message)
+  if channel == '' then return end
+  redis.call('PUBLISH', channel, id and '${idMark}' .. id .. ' ' .. message or message)
 end
 local function publish(keys)
   if ARGV[1] ~= '' then tell(cjson.encode(keys)) end

@@ -22,6 +22,7 @@ import {
   systemClock,
   type TierClock,
 } from '@cachekit/core';
+import { ChangeLog } from '../coherence/change-log.ts';
 import { LogCoherence } from '../coherence/log.ts';
 import { OwnWrites } from '../coherence/own-writes.ts';
 import { PubSubCoherence } from '../coherence/pubsub.ts';
@@ -171,6 +172,7 @@ class TierOverRedis implements RedisTier {
     // Whatever way this process hears itself: one that can only listen hears of nothing else.
     const published = told ? channel : '';
     this.#channel = this.#log.length > 0 ? loggedMark + published : published;
+    const log = this.#log[0] === undefined ? undefined : new ChangeLog(redis, this.#log[0], systemClock);
     this.capabilities = { fenced: true, push: coherence !== 'ttl' && coherence !== 'log', cluster };
     this.#redis = redis;
     this.#cluster = cluster;
@@ -179,12 +181,11 @@ class TierOverRedis implements RedisTier {
     this.#commit = batchedScript(redis, commitScript, { keys: this.#log, args: [this.#channel] });
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
-      const next = coherence === 'any' ? new PubSubCoherence(redis, channel) : undefined;
+      const next = coherence === 'any' ? new PubSubCoherence(redis, channel, log, systemClock) : undefined;
       const fellBack = (to: CoherenceMode | undefined, reason: unknown): void => this.#fellBack(to, reason);
       this.coherence = new TrackingCoherence(redis, cachePrefix(namespace), this.#own, next, fellBack);
-    } else if (coherence === 'pubsub') this.coherence = new PubSubCoherence(redis, channel);
-    else if (coherence === 'log')
-      this.coherence = new LogCoherence(redis, changesLog(namespace), systemClock);
+    } else if (coherence === 'pubsub') this.coherence = new PubSubCoherence(redis, channel, log, systemClock);
+    else if (log !== undefined) this.coherence = new LogCoherence(log, systemClock);
     else this.coherence = new TtlCoherence();
   }
 

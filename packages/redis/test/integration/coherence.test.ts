@@ -54,7 +54,8 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await observer.ping();
     expect(await connections(observer)).toBe(0);
     await listen();
-    expect(await connections(observer)).toBe(1);
+    // One that listens, and that for commands, over which it marks its place in the log.
+    expect(await connections(observer)).toBe(2);
   });
 
   it('tells every write of another process, as soon as it is done', async () => {
@@ -111,12 +112,58 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     expect(await listener.getMany(['k'])).toEqual([{ state: 'absent' }]);
   });
 
-  it('says lost when the connection is killed, armed when it hears again, and hears what comes then', async () => {
+  it('says lost when the connection is killed, then what was missed, resumed, and what comes then', async () => {
     await listen();
-    await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await writer.delete(['before']);
+    await eventually(() => told.events).toEqual(['changed before']);
+    told.forget();
+    const stored = entry(0);
+    // In one go, so that the changes come before the return.
+    await Promise.all([
+      observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub'),
+      writer.put('k', stored, 60_000),
+      writer.delete(['l', 'm']),
+    ]);
+    await eventually(() => told.events).toEqual(['lost', 'changed k', 'changed l m', 'resumed']);
+    expect(told.versions).toEqual([stored.version, undefined]);
+    await writer.delete(['after']);
+    await eventually(() => told.events.at(-1)).toBe('changed after');
+  });
+
+  it.each([
+    ['the log is lost', () => observer.del('ck:e:changes')],
+    ['the log was cut behind it', () => observer.xtrim('ck:e:changes', 'MAXLEN', 0)],
+    [
+      'too much was missed',
+      async () => {
+        const many = Array.from({ length: 1_100 }, () => observer.xadd('ck:e:changes', '*', 'm', '["x"]'));
+        await Promise.all(many);
+      },
+    ],
+  ])('does not resume where %s: memory is then compared with Redis', async (_name, spoil) => {
+    await listen();
+    await Promise.all([observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub'), spoil()]);
     await eventually(() => told.events).toEqual(['lost', 'armed']);
     await writer.delete(['k']);
     await eventually(() => told.events).toEqual(['lost', 'armed', 'changed k']);
+    told.forget();
+    await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() => told.events).toEqual(['lost', 'resumed']);
+  });
+
+  it('does without the log where it may not be read', async () => {
+    await observer.call('ACL', 'SETUSER', 'nolog', 'reset', 'on', '>secret', '~*', '&*', '+@all', '-xadd');
+    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://nolog:secret@')));
+    const tier = redisTier({ redis, coherence: 'pubsub' });
+    try {
+      tier.coherence.start(told);
+      await eventually(() => told.events).toEqual(['armed']);
+      await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await eventually(() => told.events).toEqual(['armed', 'lost', 'armed']);
+    } finally {
+      await tier.close();
+      await redis.close();
+    }
   });
 
   it('says lost when Redis is killed, and is armed again after a restart', async () => {

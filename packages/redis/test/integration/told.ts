@@ -24,6 +24,10 @@ export class Told implements CoherenceSink {
     this.events.push('armed');
     this.state = 'armed';
   }
+  resumed(): void {
+    this.events.push('resumed');
+    this.state = 'armed';
+  }
   fellBack(to: CoherenceMode | undefined): void {
     this.events.push(`fell back to ${to ?? 'nothing'}`);
   }

@@ -162,6 +162,22 @@ describe.each(ways)('two processes over one Redis, by $coherence with $name', ({
     await settled();
   });
 
+  it('after a lost subscription during which nothing changed, Redis is asked as little as the way allows', async () => {
+    await settled();
+    const states: string[] = [];
+    there.on('coherence', ({ state }) => states.push(state));
+    await observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() => states).toEqual(['lost', 'armed']);
+    const { remoteHits } = there.metrics().cache.overall;
+    expect(await read(there)).toBe(1);
+    // The log of changes says that nothing was missed; who tracks compares the entry with Redis, once.
+    const asked = coherence === 'pubsub' ? 0 : 1;
+    expect(there.metrics().cache.overall.remoteHits - remoteHits).toBe(asked);
+    expect(await read(there)).toBe(1);
+    expect(there.metrics().cache.overall.remoteHits - remoteHits).toBe(asked);
+    expect(loads).toBe(1);
+  });
+
   it('Redis killed and restarted while both read: every read answers, and the last answer is right', async () => {
     await settled();
     let reading = true;

@@ -284,7 +284,7 @@ describe('coherence by log', () => {
       redis: new Redis(inject('redisUrl'), { lazyConnect: true }),
       port: Number(new URL(mortal.url).port),
     });
-    await eventually(() => told.events).toEqual(['armed', 'lost', 'armed']);
+    await eventually(() => told.events).toEqual(['armed', 'lost', 'resumed']);
     await tier.close();
     await redis.close();
     await again.close();
