@@ -596,4 +596,19 @@ describe('a rollup', () => {
     await createViews({ sql: database.sql, views: all }).apply({ prune: true });
     await database.pool.query('drop table pairs');
   });
+
+  it('tells tenants in place of keys when very many keys changed at once', async () => {
+    const keeper = refresher();
+    await database.pool.query(`insert into calls (user_id, start_time)
+      select 100 + g % 2, timestamptz '1990-01-01 12:00Z' + g / 2 * interval '1 day' from generate_series(0, 10009) g`);
+    await keeper.waitFresh('per_day');
+    expect((await outbox('per_day')).sort((a, b) => Number(a.tenant) - Number(b.tenant))).toEqual([
+      { tenant: '100', key: {} },
+      { tenant: '101', key: {} },
+    ]);
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+    await database.pool.query('delete from calls where user_id >= 100');
+    await keeper.waitFresh('per_day');
+    expect(await difference('select * from per_day', raw)).toEqual([]);
+  });
 });
