@@ -32,6 +32,7 @@ export default defineConfig({
         text: 'The cache',
         items: [
           { text: 'Keys and tags', link: '/keys' },
+          { text: 'Choosing a policy', link: '/choosing-a-policy' },
           { text: 'Over HTTP', link: '/http' },
           { text: 'Metrics and alerts', link: '/metrics' },
           { text: 'Codecs', link: '/codecs' },
