@@ -31,7 +31,11 @@ export default defineConfig({
       {
         text: 'The cache',
         items: [
-          { text: 'Keys and tags', link: '/keys' },
+          { text: 'How a read works', link: '/how-a-read-works' },
+          { text: 'Keys', link: '/keys' },
+          { text: 'Tags', link: '/tags' },
+          { text: 'Choosing a policy', link: '/choosing-a-policy' },
+          { text: 'When something fails', link: '/failure' },
           { text: 'Choosing a policy', link: '/choosing-a-policy' },
           { text: 'Over HTTP', link: '/http' },
           { text: 'Metrics and alerts', link: '/metrics' },
