@@ -92,12 +92,10 @@ export class HeldLease implements Lease {
 
   async #giveBack(): Promise<ReleaseOutcome> {
     this.#stop();
-    const late = this.signal.aborted;
     try {
-      const held = await this.#parts.release();
-      return held && !late ? 'released' : 'lost';
+      return (await this.#parts.release()) ? 'released' : 'lost';
     } catch {
-      return late ? 'lost' : 'unknown';
+      return 'unknown';
     }
   }
 

@@ -31,9 +31,9 @@ export interface LockOptions {
  *
  * | outcome    | means                                                                                     |
  * | ---------- | ----------------------------------------------------------------------------------------- |
- * | `released` | it was held until now                                                                     |
- * | `lost`     | it had expired before; somebody else may have held it meanwhile                           |
- * | `unknown`  | nobody answered; if it was held, it expires by itself                                      |
+ * | `released` | it was held until now, also if `signal` had been aborted because it was about to expire   |
+ * | `lost`     | it had expired before, and somebody else may have held it meanwhile                       |
+ * | `unknown`  | nobody answered; if it is still held, it expires by itself                                |
  */
 export type ReleaseOutcome = 'released' | 'lost' | 'unknown';
 

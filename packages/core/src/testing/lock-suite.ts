@@ -210,6 +210,8 @@ export function lockSuite(name: string, fixture: () => Promise<LockFixture>): vo
     test('a lock that was lost does not destroy what was done under it', async () => {
       const done = await withLock(here, 'import', { ttl: 100, renew: false }, async ({ signal }) => {
         await aborted(signal);
+        const next = await held(there, 'import', { wait: '60s' });
+        await next.release();
         return 'the result';
       });
       expect(done).toEqual({ acquired: true, value: 'the result', outcome: 'lost' });

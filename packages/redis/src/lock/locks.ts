@@ -153,7 +153,10 @@ class RedisLocks implements Locks {
         try {
           const lease = await held.acquire(stayMs);
           failure = undefined;
-          if (lease !== undefined && !signal?.aborted) return lease;
+          if (lease !== undefined) {
+            if (!signal?.aborted) return lease;
+            await lease.release();
+          }
           pauseMs = Math.min(lookEveryMs[wakeUp], held.firstExpiryMs + 1);
         } catch (error) {
           failure = error;

@@ -44,12 +44,18 @@ export class ServerLease {
     const [entry, meta] = beat;
     const entries = this.#held.get(tenant) ?? new Map<string, string>();
     this.#held.set(tenant, entries.set(entry, meta));
-    if (this.#timer === undefined) {
-      this.#next();
-      await this.#sayAlive();
+    try {
+      if (this.#timer === undefined) {
+        this.#next();
+        await this.#sayAlive();
+      }
+      await this.#list(tenant);
+      await store.beat(tenant, [beat], this.#server);
+    } catch (error) {
+      // Whoever asked is told that it is not held.
+      this.drop(tenant, entry);
+      throw error;
     }
-    await this.#list(tenant);
-    await store.beat(tenant, [beat], this.#server);
   }
 
   /** Says something else about what is held. */

@@ -2,7 +2,7 @@
 export const polling = '~';
 
 /** How long one to whom a lock was handed over has time to take it. */
-export const handOverMs = 1_000;
+const handOverMs = 1_000;
 
 /** How long a lock that nobody holds is remembered, so that its tokens grow even if the clock is set back. */
 const rememberedMs = 3_600_000;
