@@ -8,7 +8,7 @@ import { binaryHeader, binaryTrailer, joined, TupleCutter, type Tuples } from '.
 
 const staging = 'pg_temp.cachekit_staging';
 /** Rows of one merge. */
-const batchRows = 5_000;
+const batchRows = 10_000;
 
 /**
  * The first rows after a key by binary COPY: into a temporary table, and from there into the local one. What is no type

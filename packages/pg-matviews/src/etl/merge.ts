@@ -54,6 +54,21 @@ export async function deleteBetween(
   return rowCount;
 }
 
+/** Whether the table holds rows after a key that a load might have to delete. */
+export async function holdsAfter(
+  local: SqlExecutor,
+  etl: CheckedEtl,
+  key: Column,
+  after: string | undefined,
+): Promise<boolean> {
+  const k = ordered(`t.${quoteIdentifier(key.name)}`, key.type);
+  const { rowCount } = await local.query(
+    `SELECT FROM ${etl.to} t WHERE ($1::text IS NULL OR ${k} > $1::text::${key.type}) LIMIT 1`,
+    [after ?? null],
+  );
+  return rowCount > 0;
+}
+
 /**
  * Writes the rows of a temporary table whose columns have the types of the remote database.
  *

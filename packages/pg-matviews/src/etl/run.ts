@@ -6,7 +6,7 @@ import type { EtlRisk, EtlRun } from './events.ts';
 import { type Fit, readFit } from './fit.ts';
 import { type Horizon, readOutlook, snapshotXid } from './horizon.ts';
 import { loadByCopy } from './load-by-copy.ts';
-import { deleteBetween, type Merged, mergePage } from './merge.ts';
+import { deleteBetween, holdsAfter, type Merged, mergePage } from './merge.ts';
 import { mergeKeys } from './merge-keys.ts';
 import { keyPages, wholePages } from './pages.ts';
 import { settle, snapshot } from './session.ts';
@@ -138,16 +138,17 @@ async function load(
     out !== undefined && into !== undefined
       ? loadByCopy(out, into, etl, fit, from, maxRows)
       : loadByText(remote, local, etl, fit, from, maxRows);
+  const holds = await holdsAfter(local, etl, fit.key, from);
   let after = from;
   for await (const { keys, merged } of pages) {
     const last = keys.at(-1);
     add(copied, merged);
-    copied.deleted += await deleteBetween(local, etl, fit.key, after, last, keys);
+    if (holds) copied.deleted += await deleteBetween(local, etl, fit.key, after, last, keys);
     copied.read += keys.length;
     after = last;
   }
   if (copied.read >= maxRows) return { ...copied, after };
-  copied.deleted += await deleteBetween(local, etl, fit.key, after, undefined, []);
+  if (holds) copied.deleted += await deleteBetween(local, etl, fit.key, after, undefined, []);
   return copied;
 }
 

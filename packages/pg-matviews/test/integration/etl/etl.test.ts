@@ -140,7 +140,7 @@ describe('a run', () => {
   });
 
   it('goes on after a crash between its transactions, and misses nothing that changed meanwhile (CW-6)', async () => {
-    const etl = await installed({ maxRows: 1 });
+    const etl = await installed({ maxRows: 2_000 });
     await remote.pool.query(
       'insert into talks select i, 1, 0, $$2020-01-01$$ from generate_series(101, 5000) i',
     );
@@ -148,7 +148,7 @@ describe('a run', () => {
     const remoteSql = pgExecutor(remote.pool);
     let transactions = 0;
     const crashing = copyOf(remote, local, {
-      maxRows: 1,
+      maxRows: 2_000,
       remote: {
         query: (sql, parameters) => remoteSql.query(sql, parameters),
         transaction: (run) => {
