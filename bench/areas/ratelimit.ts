@@ -9,9 +9,12 @@ import {
   slidingWindow,
 } from '@cachekit/ratelimit';
 import { ioredisExecutor } from '@cachekit/redis';
+import { startUpstashServer } from '@cachekit/redis/testing';
+import { upstashExecutor } from '@cachekit/redis/upstash';
 import { startRedis } from '@cachekit/services';
+import { Redis as Upstash } from '@upstash/redis';
 import { Redis } from 'ioredis';
-import { installedLimiters } from '../peers/limiters.ts';
+import { installedLimiters, upstashLimiter } from '../peers/limiters.ts';
 import { rawIncrExpire } from '../peers/raw-incr-expire.ts';
 import { rawLuaGcra } from '../peers/raw-lua-gcra.ts';
 import { runTraces } from '../ratelimit/run-traces.ts';
@@ -34,6 +37,7 @@ export async function ratelimit(): Promise<Figure[]> {
   try {
     return [
       ...(await overRedis(raw, redis)),
+      ...(await overRest(raw)),
       ...(await denials(redis)),
       ...(await inMemory()),
       ...(await bytes(raw, redis)),
@@ -96,10 +100,6 @@ async function overRedis(raw: Redis, redis: Executor): Promise<Figure[]> {
         figures.push(figure(`gcra to ${name}, ${at}, checks/s`, ours, { of: 'ratio', atLeast: toBest }));
       }
     }
-    const missing = { ours: median(perSecond('gcra')) };
-    figures.push(
-      figure(`gcra to @upstash/ratelimit, ${at}, checks/s`, missing, { of: 'ratio', atLeast: toBest }),
-    );
     add('gcra', 'raw Lua GCRA', atOnce === 1 ? 1 : 2.8);
     add('gcra with a remainder', 'raw Lua GCRA', atOnce === 1 ? 0.9 : 2.5);
     add('fixed window', 'raw INCR and EXPIRE', atOnce === 1 ? 0.6 : 1);
@@ -130,6 +130,38 @@ async function overRedis(raw: Redis, redis: Executor): Promise<Figure[]> {
     );
   }
   return figures;
+}
+
+/** Both over the REST protocol of Upstash, whose server stands in front of the same Redis in this very process. */
+async function overRest(raw: Redis): Promise<Figure[]> {
+  const server = await startUpstashServer({ redis: raw });
+  const client = new Upstash({ url: server.url, token: server.token, automaticDeserialization: false });
+  const redis = upstashExecutor(client, { commandTimeout: '10s' });
+  try {
+    const limiter = createRateLimiter({
+      policies: { rest: gcra({ limit, window: windowMs }) },
+      store: redisStore({ redis }),
+      timeout: '10s',
+      onUnavailable: 'throw',
+    });
+    const peer = await upstashLimiter(server, limit, windowMs);
+    const ways = new Map<string, (i: number) => Promise<unknown>>([
+      ['ours', (i) => limiter.consume({ rest: [idOf(i)] })],
+    ]);
+    if (peer !== undefined) ways.set('peer', (i) => peer(idOf(i)));
+    const contenders = [...ways].map(([name, once]) => ({ name, run: concurrently(64, once) }));
+    const samples = await measure({ contenders, rounds: 7 });
+    const perSecond = (name: string): number[] => of(samples, name).timeUs.map((us) => 1e6 / us);
+    const name = 'gcra to @upstash/ratelimit, both over REST, 64 at once, checks/s';
+    const measured =
+      peer === undefined
+        ? { ours: median(perSecond('ours')) }
+        : compare(perSecond('ours'), perSecond('peer'));
+    return [figure(name, measured, { of: 'ratio', atLeast: 2 })];
+  } finally {
+    await redis.close();
+    await server.close();
+  }
 }
 
 function of(samples: ReadonlyMap<string, Samples>, name: string): Samples {

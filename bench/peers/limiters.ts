@@ -99,3 +99,28 @@ export async function installedLimiters(
   }
   return found;
 }
+
+/** `@upstash/ratelimit` over the REST protocol, in front of the same Redis; `undefined` if it is not installed or does not run on it. */
+export async function upstashLimiter(
+  rest: { readonly url: string; readonly token: string },
+  limit: number,
+  windowMs: number,
+): Promise<Check | undefined> {
+  try {
+    const { Ratelimit } = await import('@upstash/ratelimit');
+    const { Redis: Rest } = await import('@upstash/redis');
+    const limiter = new Ratelimit({
+      redis: new Rest(rest),
+      limiter: Ratelimit.fixedWindow(limit, `${windowMs} ms`),
+      ephemeralCache: false,
+    });
+    const check: Check = async (key) => (await limiter.limit(key)).success;
+    await check('runs');
+    return check;
+  } catch (error) {
+    console.error(
+      `@upstash/ratelimit is left out: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return undefined;
+  }
+}

@@ -1,6 +1,10 @@
+import type { RedisExecutor } from '@cachekit/core';
 import { ioredisExecutor } from '@cachekit/redis';
+import { startUpstashServer } from '@cachekit/redis/testing';
+import { upstashExecutor } from '@cachekit/redis/upstash';
 import { startRedisCluster, startSentinel } from '@cachekit/services';
 import { uniqueNamespace } from '@cachekit/services/vitest';
+import { Redis as Upstash } from '@upstash/redis';
 import { Cluster, Redis } from 'ioredis';
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -14,12 +18,10 @@ import {
 } from '../../src/index.ts';
 import { type StoreUnderTest, storeSuite } from './store-suite.ts';
 
-/** Stores over one client, and what stands in its Redis. */
-function overClient(
-  client: Redis | Redis5 | Cluster | Cluster5,
-): StoreUnderTest & { close(): Promise<void> } {
-  // The machine may be busy; what is tested here is not how fast it answers.
-  const redis = ioredisExecutor(client as Redis, { commandTimeout: '10s' });
+type Client = Redis | Redis5 | Cluster | Cluster5;
+
+/** Stores over one executor, and what stands in its Redis. */
+function over(redis: RedisExecutor): StoreUnderTest {
   return {
     store: (namespace) => redisStore({ redis, namespace }),
     async ttls(namespace) {
@@ -33,6 +35,16 @@ function overClient(
       }
       return found;
     },
+  };
+}
+
+// The machine may be busy; what is tested here is not how fast it answers.
+const commandTimeout = '10s';
+
+function overClient(client: Client): { redis: RedisExecutor; close(): Promise<void> } {
+  const redis = ioredisExecutor(client as Redis, { commandTimeout });
+  return {
+    redis,
     async close() {
       await redis.close();
       client.disconnect();
@@ -40,23 +52,18 @@ function overClient(
   };
 }
 
+/** Runs the suite over what `start` gives. */
 function suiteOver(
   title: string,
-  start: () => Promise<{ client: Redis | Redis5 | Cluster | Cluster5; stop?: () => Promise<void> }>,
+  start: () => Promise<{ redis: RedisExecutor; close(): Promise<void> }>,
 ): void {
   describe(title, () => {
-    let over: ReturnType<typeof overClient>;
-    let stop: (() => Promise<void>) | undefined;
+    let started: Awaited<ReturnType<typeof start>>;
     beforeAll(async () => {
-      const started = await start();
-      stop = started.stop;
-      over = overClient(started.client);
+      started = await start();
     });
-    afterAll(async () => {
-      await over.close();
-      await stop?.();
-    });
-    storeSuite('a store', () => over);
+    afterAll(() => started.close());
+    storeSuite('a store', () => over(started.redis));
   });
 }
 
@@ -71,16 +78,37 @@ describe('in this process', () => {
   }));
 });
 
-suiteOver('Redis by ioredis 6', async () => ({
-  client: new Redis(inject('redisUrl'), { lazyConnect: true }),
-}));
-suiteOver('Redis by ioredis 5', async () => ({
-  client: new Redis5(inject('redisUrl'), { lazyConnect: true }),
-}));
-suiteOver('Redis by Sentinel', async () => {
-  const sentinel = await startSentinel();
-  const client = new Redis({ name: sentinel.name, sentinels: [...sentinel.sentinels], lazyConnect: true });
-  return { client, stop: () => sentinel.stop() };
+suiteOver('Redis by ioredis 6', async () => overClient(new Redis(inject('redisUrl'), { lazyConnect: true })));
+suiteOver('Redis by ioredis 5', async () =>
+  overClient(new Redis5(inject('redisUrl'), { lazyConnect: true })),
+);
+if (process.env.CACHEKIT_LONG) {
+  suiteOver('Redis by Sentinel', async () => {
+    const sentinel = await startSentinel();
+    const sentinels = [...sentinel.sentinels];
+    const { redis, close } = overClient(new Redis({ name: sentinel.name, sentinels, lazyConnect: true }));
+    return {
+      redis,
+      async close() {
+        await close();
+        await sentinel.stop();
+      },
+    };
+  });
+}
+suiteOver('Redis over the REST protocol of Upstash', async () => {
+  const client = new Redis(inject('redisUrl'), { lazyConnect: true });
+  const server = await startUpstashServer({ redis: client });
+  const rest = new Upstash({ url: server.url, token: server.token, automaticDeserialization: false });
+  const redis = upstashExecutor(rest, { commandTimeout });
+  return {
+    redis,
+    async close() {
+      await redis.close();
+      await server.close();
+      client.disconnect();
+    },
+  };
 });
 
 describe('Redis Cluster', () => {
@@ -89,19 +117,19 @@ describe('Redis Cluster', () => {
     cluster = await startRedisCluster();
   });
   afterAll(() => cluster.stop());
-  suiteOver('by ioredis 6', async () => ({ client: new Cluster([...cluster.nodes], { lazyConnect: true }) }));
+  suiteOver('by ioredis 6', async () => overClient(new Cluster([...cluster.nodes], { lazyConnect: true })));
   if (process.env.CACHEKIT_LONG) {
-    suiteOver('by ioredis 5', async () => ({
-      client: new Cluster5([...cluster.nodes], { lazyConnect: true }),
-    }));
+    suiteOver('by ioredis 5', async () =>
+      overClient(new Cluster5([...cluster.nodes], { lazyConnect: true })),
+    );
   }
 
   describe('keys in several slots (scenario 15)', () => {
-    let over: ReturnType<typeof overClient>;
+    let spread: ReturnType<typeof overClient>;
     beforeAll(() => {
-      over = overClient(new Cluster([...cluster.nodes], { lazyConnect: true }));
+      spread = overClient(new Cluster([...cluster.nodes], { lazyConnect: true }));
     });
-    afterAll(() => over.close());
+    afterAll(() => spread.close());
     const limiter = () =>
       createRateLimiter({
         policies: {
@@ -109,7 +137,7 @@ describe('Redis Cluster', () => {
           strict: slidingWindow({ limit: 5, window: '1m' }),
           commands: fixedWindow({ limit: 10, window: '60s' }),
         },
-        store: over.store(uniqueNamespace()),
+        store: over(spread.redis).store(uniqueNamespace()),
         timeout: '10s',
         onUnavailable: 'throw',
       });
