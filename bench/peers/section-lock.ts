@@ -1,17 +1,7 @@
-import { createRequire } from 'node:module';
 import type { LockProvider } from '@cachekit/core';
 import type { Redis } from 'ioredis-5';
 import { Mutex } from 'redis-semaphore';
-
-/** What is used of redlock, which does not say where its types are. */
-type RedlockLike = new (
-  clients: readonly Redis[],
-  settings: { readonly retryCount: number; readonly retryDelay: number; readonly retryJitter: number },
-) => {
-  acquire(resources: readonly string[], durationMs: number): Promise<{ release(): Promise<unknown> }>;
-};
-
-const Redlock = (createRequire(import.meta.url)('redlock') as { readonly default: RedlockLike }).default;
+import Redlock from 'redlock';
 
 /** Waits for a lock, however long, and gives the function that gives it back. */
 export type SectionLock = (key: string) => Promise<() => Promise<unknown>>;
