@@ -30,3 +30,20 @@ describe('retryMs()', () => {
     expect([1, 2, 3, 7, 8, 500].map(retryMs)).toEqual([500, 1_000, 2_000, 32_000, 60_000, 60_000]);
   });
 });
+
+describe('msUntilDue() of a rollup', () => {
+  const pace = { debounceMs: 50, maxWaitMs: 250, leading: true };
+  const mark = { oldestMs: 3, newestMs: 3 };
+
+  it('is now for the first change after a rest, and keeps a pause between runs', () => {
+    expect(msUntilDue(mark, pace, undefined)).toBe(0);
+    expect(msUntilDue(mark, pace, { tookMs: 2, endedMsAgo: 1_000 })).toBe(0);
+    expect(msUntilDue(mark, pace, { tookMs: 2, endedMsAgo: 10 })).toBe(40);
+  });
+
+  it('leaves nine tenths of the time to others, but no mark waits longer than maxWait', () => {
+    expect(msUntilDue(mark, pace, { tookMs: 20, endedMsAgo: 10 })).toBe(170);
+    expect(msUntilDue({ oldestMs: 200, newestMs: 3 }, pace, { tookMs: 2_000, endedMsAgo: 10 })).toBe(50);
+    expect(msUntilDue({ oldestMs: 400, newestMs: 3 }, pace, { tookMs: 2_000, endedMsAgo: 10 })).toBe(0);
+  });
+});
