@@ -1,7 +1,7 @@
 import { pgExecutor } from '@cachekit/core/postgres';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createEtl, type Etl, type EtlRisk } from '../../../src/etl/index.ts';
+import { copyingExecutor, createEtl, type Etl, type EtlRisk } from '../../../src/etl/index.ts';
 import { createRefresher, createViews, defineView } from '../../../src/index.ts';
 import { testDatabase } from '../database.ts';
 import { copyOf, nothingWrong, remoteSchema, sources, wrongKeys } from './copy.ts';
@@ -319,6 +319,43 @@ describe('what can be seen', () => {
       keysCheckedAt: expect.any(Number),
     });
     expect(status.runs.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['load', 'keys']));
+  });
+});
+
+describe('rights and keys', () => {
+  it('needs nothing locally but the table and the state, once it is installed', async () => {
+    await installed();
+    const role = `etl_writer_${process.pid}`;
+    await local.pool.query(`create role ${role} login password 'secret';
+      grant usage on schema cachekit to ${role};
+      grant select, insert, update, delete on talks_copy, cachekit.etl, cachekit.etl_source, cachekit.etl_run to ${role}`);
+    const url = new URL(local.url);
+    url.username = role;
+    url.password = 'secret';
+    const pool = new pg.Pool({ connectionString: url.href });
+    try {
+      const etl = copyOf(remote, local, {
+        remote: copyingExecutor(remote.pool),
+        local: copyingExecutor(pool),
+      });
+      expect(await etl.run()).toMatchObject({ inserted: 100 });
+      await remote.pool.query('delete from talks where id = 5');
+      expect(await etl.reconcile('rows')).toMatchObject({ deleted: 1 });
+      expect(await etl.status()).toMatchObject({ failures: 0 });
+    } finally {
+      await pool.end();
+      await local.pool.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
+  it('copies nothing from a view in which two rows share a key', async () => {
+    await remote.pool.query(
+      'create view vw_twice as select * from vw_talks union all select * from vw_talks where id = 50',
+    );
+    const etl = await installed({ from: 'vw_twice' });
+    await expect(etl.run()).rejects.toMatchObject({ code: '21000' });
+    expect(await local.one('select count(*)::int from talks_copy')).toBe(0);
+    await remote.pool.query('drop view vw_twice');
   });
 });
 
