@@ -1,15 +1,15 @@
-import type { Erasure } from './engine/erase-tenant.ts';
-import type { CacheHealth } from './engine/health.ts';
-import type { Inspection } from './engine/inspect.ts';
-import type { IndexedRead } from './engine/via-index.ts';
-import type { WarmOptions, WarmProgress } from './engine/warm.ts';
+import type { CacheHealth } from './cache-health.ts';
+import type { Erasure } from './erasure.ts';
 import type { CacheEventName, CacheListener } from './events.ts';
+import type { IndexedRead } from './indexed-read.ts';
+import type { Inspection } from './inspection.ts';
 import type { CacheKey, CacheTag } from './key-space.ts';
 import type { Loader, ManyLoader } from './loader.ts';
 import type { CacheMetricsSnapshot } from './metrics.ts';
 import type { CachePolicy } from './policy.ts';
 import type { TierClock } from './ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from './read-options.ts';
+import type { WarmOptions, WarmProgress } from './warm-up.ts';
 
 /** A value with what is known of it, as {@link Cache.read} gives it. */
 export interface CacheRead<T> {

@@ -9,16 +9,12 @@ export {
 } from './alerts.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache.ts';
+export type { CacheHealth } from './cache-health.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
 export { type CacheOptions, createCache, type MemoryOptions } from './create-cache.ts';
 // Errors and durations.
 export { type Duration, durationMs } from './duration.ts';
-export type { Erasure } from './engine/erase-tenant.ts';
-export type { CacheHealth } from './engine/health.ts';
-export type { InspectedEntry, Inspection } from './engine/inspect.ts';
-export type { IndexedRead } from './engine/via-index.ts';
-export type { WarmOptions, WarmProgress } from './engine/warm.ts';
 export {
   decodeRead,
   type EntryField,
@@ -37,6 +33,7 @@ export {
   tokenLength,
   withField,
 } from './entry.ts';
+export type { Erasure } from './erasure.ts';
 export {
   ArgumentError,
   assertKnownOptions,
@@ -50,8 +47,8 @@ export {
   TierError,
 } from './errors.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
-export type { LoadTimeBucket } from './load-times.ts';
-
+export type { IndexedRead } from './indexed-read.ts';
+export type { InspectedEntry, Inspection } from './inspection.ts';
 // What is cached, and for whom.
 export { defineInvalidations, type InvalidationRule, type Invalidations } from './invalidations.ts';
 export {
@@ -71,6 +68,7 @@ export {
   type TenantKeySpace,
   tenantTag,
 } from './key-space.ts';
+export type { LoadTimeBucket } from './load-times.ts';
 export type { LoadContext, Loader, LoadSettings, ManyLoaded, ManyLoader } from './loader.ts';
 export type { Countdown } from './lock/countdown.ts';
 export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
@@ -79,7 +77,6 @@ export { withLock } from './lock/with-lock.ts';
 export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-locks.ts';
 export type { Sharing } from './memory/sharing.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
-export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './ttl-advice.ts';
 // From a committed change to the cache and to those who listen.
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
 export type { ChangeContext, Stage } from './pipeline/stage.ts';
@@ -91,7 +88,6 @@ export {
   createChangePipeline,
 } from './pipeline.ts';
 export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
-
 // The ports that adapters implement.
 export type {
   ChangeBatch,
@@ -133,6 +129,8 @@ export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
 export type { GetOptions, ReadOptions } from './read-options.ts';
 export { stableHash } from './stable-hash.ts';
 export type { StandardIssueV1, StandardResultV1, StandardSchemaV1 } from './standard-schema.ts';
+export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './ttl-advice.ts';
+export type { WarmOptions, WarmProgress } from './warm-up.ts';
 export {
   assertNamespace,
   defaultNamespace,

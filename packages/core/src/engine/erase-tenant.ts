@@ -1,17 +1,7 @@
-import type { TierClock } from '../ports/remote-tier.ts';
+import type { Erasure } from '../erasure.ts';
 import { type KeyKind, tenantPrefix } from '../wire-key.ts';
 import { deletePrefix, dropPrefix } from './invalidate.ts';
 import type { EngineParts } from './parts.ts';
-
-/** What {@link Cache.eraseTenant} did. */
-export interface Erasure {
-  /** Good as a `minClock`. */
-  readonly clock: TierClock;
-  /** How many keys of each kind were deleted from the remote tier. */
-  readonly removed: Readonly<Record<KeyKind, number>>;
-  /** Kinds that this cache cannot reach; all but `c` where there is no remote tier. */
-  readonly unreached: readonly KeyKind[];
-}
 
 const kinds: readonly KeyKind[] = ['c', 'l', 'e', 's', 'p', 'k', 'n'];
 

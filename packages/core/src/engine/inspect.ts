@@ -1,43 +1,12 @@
+import type { InspectedEntry, Inspection } from '../inspection.ts';
 import type { CacheKey } from '../key-space.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { ResolvedPolicy } from '../policy.ts';
-import type { TierClock } from '../ports/remote-tier.ts';
 import type { EngineParts } from './parts.ts';
 import { assertKey } from './read-request.ts';
-import { type Freshness, freshness } from './steps/freshness.ts';
+import { freshness } from './steps/freshness.ts';
 import { type Found, lookup } from './steps/lookup.ts';
 import { epochOf, trusted } from './steps/trust.ts';
-
-/** What a tier has of a key. */
-export interface InspectedEntry {
-  /** By age alone. */
-  readonly life: Freshness;
-  /** Whether it may be served at all; if not, `why` of the inspection says what is against it. */
-  readonly trusted: boolean;
-  readonly kind: 'value' | 'negative' | 'error';
-  /** When its load began, by the clock of the tier. */
-  readonly clock: TierClock;
-  readonly ageMs: number;
-  /** Negative once it is no longer fresh. */
-  readonly freshForMs: number;
-}
-
-/** What {@link Cache.inspect} tells of a key. */
-export interface Inspection {
-  readonly key: string;
-  readonly resource: string;
-  readonly policy: ResolvedPolicy;
-  /** What a read of now would be. */
-  readonly would: 'hit' | 'stale' | 'miss';
-  /** Why, in a sentence. */
-  readonly why: string;
-  readonly memory: InspectedEntry | undefined;
-  readonly remote: InspectedEntry | undefined;
-  /** The tags of the key and of the entry, with the clock of their last invalidation where it is known. */
-  readonly tags: readonly { readonly tag: string; readonly version: TierClock | undefined }[];
-  /** Who loads the key at the moment. */
-  readonly loading: 'here' | 'elsewhere' | undefined;
-}
 
 /** Says what a read would do now and why. Changes nothing and counts nothing. */
 export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspection> {

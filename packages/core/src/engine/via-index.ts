@@ -1,22 +1,10 @@
 import { ArgumentError } from '../errors.ts';
+import type { IndexedRead } from '../indexed-read.ts';
 import type { CacheKey } from '../key-space.ts';
-import type { LoadContext, Loader } from '../loader.ts';
 import type { ReadOptions } from '../read-options.ts';
 import { read } from './get-or-load.ts';
 import { invalidate } from './invalidate.ts';
 import type { EngineParts } from './parts.ts';
-
-/** How an entry is found by something else than its key, as {@link Cache.getOrLoadVia} takes it. */
-export interface IndexedRead<Id, T> {
-  /** Gives the id that the index leads to; `null` if it leads nowhere. */
-  readonly find: Loader<Id | null>;
-  /** The key of the one entry of an id. */
-  readonly key: (id: NoInfer<Id>) => CacheKey<T>;
-  /** Loads the entry of an id; `null` if it does not exist. */
-  readonly load: (id: NoInfer<Id>, context: LoadContext<T>) => NoInfer<T> | null | Promise<NoInfer<T> | null>;
-  /** Whether the index still leads to this value; if not, it is looked up once more. */
-  readonly matches?: (value: NoInfer<T>) => boolean;
-}
 
 /** The entry that an index leads to. The index holds the id alone, so one invalidation of the entry is enough. */
 export async function viaIndex(

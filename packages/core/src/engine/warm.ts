@@ -1,30 +1,7 @@
 import { ArgumentError } from '../errors.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { ManyLoader } from '../loader.ts';
+import type { WarmOptions, WarmProgress } from '../warm-up.ts';
 import { getManyOrLoad } from './get-many-or-load.ts';
 import type { EngineParts } from './parts.ts';
-
-/** What {@link Cache.warm} takes. */
-export interface WarmOptions<Id, T> {
-  readonly ids: Iterable<Id>;
-  readonly key: (id: Id) => CacheKey<T>;
-  readonly load: ManyLoader<Id, T>;
-  /** Ids of one call of `load`. @defaultValue 100 */
-  readonly batch?: number;
-  /** Called after every batch. */
-  readonly onProgress?: (progress: WarmProgress) => void;
-  /** Ends the warm-up after the batch under way. */
-  readonly signal?: AbortSignal;
-}
-
-/** How far a warm-up has come. */
-export interface WarmProgress {
-  /** Ids that were gone through. */
-  readonly done: number;
-  readonly total: number;
-  /** Ids whose batch failed; they are left for the reads. */
-  readonly failed: number;
-}
 
 /** Loads what is not there yet, batch after batch. A batch that fails does not end the others. */
 export async function warm<Id>(parts: EngineParts, options: WarmOptions<Id, unknown>): Promise<WarmProgress> {
