@@ -8,7 +8,7 @@ import { ArgumentError, escapePart, escapeTenant, stableHash, tenantPrefix } fro
 export type KeyParts = readonly (string | number)[];
 
 /** No key is longer, in bytes. */
-export const maxKeyBytes = 200;
+const maxKeyBytes = 200;
 
 const maxTail = 96;
 const maxTenant = 64;
