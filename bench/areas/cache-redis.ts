@@ -1,5 +1,5 @@
 import { createCache, defineKeys, resource } from '@cachekit/core';
-import { ioredisExecutor, redisTier } from '@cachekit/redis';
+import { ioredisExecutor, type RedisTier, redisTier } from '@cachekit/redis';
 import { startRedis } from '@cachekit/services';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
@@ -28,7 +28,8 @@ export async function cacheOverRedis(): Promise<Figure[]> {
   await node.connect();
   const redis = ioredisExecutor(raw, { commandTimeout: '10s' });
   const policy = { timeout: { hard: '10s' } } as const;
-  const cached = createCache({ memory: false, remote: redisTier({ redis, coherence: 'ttl' }), policy });
+  const tier = redisTier({ redis, coherence: 'ttl' });
+  const cached = createCache({ memory: false, remote: tier, policy });
   try {
     const figures: Figure[] = [];
     for (const [size, length] of [
@@ -67,6 +68,7 @@ export async function cacheOverRedis(): Promise<Figure[]> {
         if (size === '200 B' && atOnce === 64) figures.push(wall(`${title}, to ioredis, us`, samples, 0.4));
       }
     }
+    figures.push(...(await tierReads(tier, raw)));
     figures.push(...(await misses(cached, raw)));
     figures.push(await many(cached, raw));
     return figures;
@@ -86,6 +88,24 @@ const hitTargets: Readonly<Record<string, Readonly<Record<number, number>>>> = {
 };
 
 type Cache = ReturnType<typeof createCache>;
+
+/** Without the engine: what reading in batches costs by itself. */
+async function tierReads(tier: RedisTier, raw: Redis): Promise<Figure[]> {
+  const wires = ids.map((id) => keyOf('200 B', id).wire);
+  const figures: Figure[] = [];
+  for (const atOnce of [1, 64, 512]) {
+    const samples = await measure({
+      contenders: [
+        { name: 'ours', run: concurrently(atOnce, (i) => tier.getMany([wires[i % count] as string])) },
+        { name: 'ioredis', run: concurrently(atOnce, (i) => raw.get(wires[i % count] as string)) },
+      ],
+    });
+    const atMost = hitTargets['200 B']?.[atOnce] as number;
+    const title = `read of the tier of 200 B, ${atOnce} at once, to GET of ioredis`;
+    figures.push(cpu(`${title}, us of CPU`, samples, 'ioredis', atMost));
+  }
+  return figures;
+}
 
 /** A load that is fenced and shared by all processes, to a GET and a SET that are neither. */
 async function misses(cached: Cache, raw: Redis): Promise<Figure[]> {
