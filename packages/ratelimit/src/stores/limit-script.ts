@@ -70,7 +70,8 @@ if tonumber(ARGV[1]) > 0 and now > tonumber(ARGV[1]) then return reply end
 local function write(key, px, value)
   local done
   if px > 0 then
-    done = redis.pcall('SET', key, value, 'PX', px)
+    -- Text as it stands, because writing a number costs more than the rest of this.
+    done = redis.pcall('SET', key, value == 0 and '0' or value, 'PX', px)
   else
     done = redis.pcall('SET', key, value, 'KEEPTTL')
   end
