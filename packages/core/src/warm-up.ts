@@ -4,6 +4,7 @@ import type { ManyLoader } from './loader.ts';
 /** What `cache.warm()` takes. */
 export interface WarmOptions<Id, T> {
   readonly ids: Iterable<Id>;
+  /** The key of an id. */
   readonly key: (id: Id) => CacheKey<T>;
   readonly load: ManyLoader<Id, T>;
   /** Ids of one call of `load`. @defaultValue 100 */

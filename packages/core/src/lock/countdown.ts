@@ -24,6 +24,7 @@ export class Countdown {
     if (this.#over) end();
   }
 
+  /** Ends the countdown; the signal aborts no more. */
   stop(): void {
     this.#end = undefined;
     this.#clock.clearTimeout(this.#timer);

@@ -86,10 +86,6 @@ export class HeldLease implements Lease {
     return this.#released;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
-  }
-
   async #giveBack(): Promise<ReleaseOutcome> {
     this.#stop();
     try {

@@ -55,8 +55,6 @@ export interface Lease {
   extend(): Promise<boolean>;
   /** Lets the next one in. It never rejects, so that it cannot take the place of what was done under the lock. */
   release(): Promise<ReleaseOutcome>;
-  /** Releases, so that `await using` ends the lock with the block. */
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What became of work that was to be done under a lock. */

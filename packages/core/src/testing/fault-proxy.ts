@@ -66,6 +66,7 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
+  /** Begins to accept connections. */
   listen(): Promise<this> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
@@ -106,6 +107,7 @@ export class FaultProxy {
     this.#flush();
   }
 
+  /** Ends every connection and stops to accept. */
   async close(): Promise<void> {
     this.cut();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

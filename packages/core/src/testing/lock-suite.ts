@@ -217,14 +217,6 @@ export function lockSuite(name: string, fixture: () => Promise<LockFixture>): vo
       expect(done).toEqual({ acquired: true, value: 'the result', outcome: 'lost' });
     });
 
-    test('a lease ends with its block', async () => {
-      {
-        await using lease = await held(here, 'import');
-        expect(lease.signal.aborted).toBe(false);
-      }
-      expect(await (await held(there, 'import')).release()).toBe('released');
-    });
-
     test('keys are kept apart, whatever they hold', async () => {
       const keys = ['a', 'a:b', '{a}', 'a}', '*', 'a b', 'ü', '\n', 'a%3Ab'];
       const leases = await Promise.all(keys.map((key) => held(here, key)));

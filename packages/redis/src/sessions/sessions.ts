@@ -87,7 +87,7 @@ export interface Sessions<T> {
   /**
    * Ends all sessions of a user that exist when it is called, those with an id that is rotated meanwhile among them.
    *
-   * @param except - The id of one that stays.
+   * @param options - `except` is the id of one that stays.
    * @returns How many have been ended.
    */
   endAll(tenant: string, user: string, options?: { readonly except?: string }): Promise<number>;
