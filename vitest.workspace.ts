@@ -13,6 +13,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: [source, ...defaultServerConditions] } },
   test: {
     silent: 'passed-only',
+    // Tests with servers wait more than they compute, so more files at a time than the two cores of a small machine.
+    maxWorkers: 5,
     reporters: reports
       ? ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]]
       : ['default'],
