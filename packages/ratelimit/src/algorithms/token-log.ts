@@ -93,8 +93,8 @@ export function tokenLog(name: 'slidingWindow' | 'concurrency', version: string)
       const log = durationMs >= windowMs ? [] : alive(state, windowMs, now);
       return stateOf(log, windowMs, now, { until, reason });
     },
-    // Which tokens end when is not remembered, so a smaller cost may fit.
-    deniedFor: ({ cost, until }, _rule, asked, now) => (asked >= cost ? Math.max(0, until - now) : 0),
+    // Which tokens end when is not remembered: a smaller cost may fit, and how long a greater one waits is not known.
+    deniedFor: ({ cost, until }, _rule, asked, now) => (asked === cost ? Math.max(0, until - now) : 0),
     pushArgs(args, { limit, windowMs }): void {
       args.push(limit, windowMs);
     },
