@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 const source = '@cachekit/source';
 const services = './tooling/services/vitest-setup.ts';
+const properties = './tooling/properties/vitest-setup.ts';
 
 /** Set by `.ci/run` and `verify`, which count the tests of every run. */
 const reports = process.env.CACHEKIT_REPORTS;
@@ -28,6 +29,7 @@ export default defineConfig({
             'docs/test/*.test.ts',
             'bench/test/*.test.ts',
           ],
+          setupFiles: properties,
           // A ceiling for a busy machine, not an expectation.
           testTimeout: 60_000,
         },
@@ -37,6 +39,7 @@ export default defineConfig({
           name: 'integration',
           include: ['packages/*/test/integration/**/*.test.ts', 'tooling/*/test/integration/*.test.ts'],
           globalSetup: services,
+          setupFiles: properties,
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

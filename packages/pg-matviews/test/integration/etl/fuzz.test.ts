@@ -6,8 +6,9 @@ import type { Etl, EtlOptions } from '../../../src/etl/index.ts';
 import { testDatabase } from '../database.ts';
 import { copyOf, remoteSchema, sources } from './copy.ts';
 
-const durationMs = process.env.CACHEKIT_LONG === '1' ? 120_000 : 6_000;
-const seed = Number(process.env.CACHEKIT_SEED ?? Date.now() % 1_000_000);
+const long = process.env.CACHEKIT_LONG === '1';
+const durationMs = long ? 120_000 : 6_000;
+const seed = Number(process.env.CACHEKIT_SEED ?? (long ? Date.now() % 1_000_000 : 1));
 
 const remote = testDatabase(remoteSchema);
 const local = testDatabase();
