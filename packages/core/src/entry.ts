@@ -69,6 +69,9 @@ export const entryHeaderLength = 76;
 /** The letter of each kind in the header. */
 export const entryKinds = { value: 'V', negative: 'N', error: 'E', lease: 'L' } as const;
 
+/** No lease lasts longer, in milliseconds. What says that it does is damage, and guards nothing. */
+export const longestLeaseMs = 300_000;
+
 /** Stands in `refreshToken` while nobody refreshes. */
 export const noToken: string = '.'.repeat(tokenLength);
 
@@ -169,7 +172,7 @@ export function decodeRead(text: string | null | undefined): RemoteRead {
   const letter = text[entryFields.kind.start];
   const version = fieldText(text, entryFields.version);
   if (!token.test(version)) return damaged;
-  if (letter === entryKinds.lease) return leased;
+  if (letter === entryKinds.lease) return readLease(text);
   const kind = kindOf(letter);
   const clock = fieldNumber(text, entryFields.clock);
   const freshUntil = fieldNumber(text, entryFields.freshUntil);
@@ -208,8 +211,16 @@ export function withField(text: string, field: EntryField, value: number | strin
 
 const absent: RemoteRead = { state: 'absent' };
 const damaged: RemoteRead = { state: 'absent', damaged: true };
-const leased: RemoteRead = { state: 'leased' };
 const noTags: readonly string[] = [];
+
+/** A lease is a header and nothing else, and only its token and its times differ. */
+function readLease(text: string): RemoteRead {
+  const clock = fieldNumber(text, entryFields.clock);
+  const until = fieldNumber(text, entryFields.freshUntil);
+  if (!(clock + until >= 0)) return damaged;
+  const token = fieldText(text, entryFields.version);
+  return text === encodeLease({ token, clock, until }) ? { state: 'leased', until } : damaged;
+}
 
 function kindOf(letter: string | undefined): EntryKind | undefined {
   if (letter === entryKinds.value) return 'value';

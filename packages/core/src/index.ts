@@ -27,6 +27,7 @@ export {
   entryMagic,
   fieldNumber,
   fieldText,
+  longestLeaseMs,
   newToken,
   noToken,
   tagSeparator,

@@ -79,9 +79,25 @@ describe('wire format of an entry', () => {
   test('takes a lease for a lease', () => {
     const lease = encodeLease({ token: 'abcdefghij', clock: 5, until: 7 });
     expect(lease).toHaveLength(entryHeaderLength);
-    expect(decodeRead(lease)).toEqual({ state: 'leased' });
+    expect(decodeRead(lease)).toEqual({ state: 'leased', until: 7 });
     expect(fieldText(lease, entryFields.version)).toBe('abcdefghij');
     expect(fieldNumber(lease, entryFields.freshUntil)).toBe(7);
+  });
+
+  test('takes for damaged what begins as a lease and is none', () => {
+    const lease = encodeLease({ token: 'abcdefghij', clock: 5, until: 7 });
+    for (const text of [
+      'C1L'.padEnd(entryHeaderLength, '0'),
+      'C1L'.padEnd(200, '0'),
+      `${lease}x`,
+      withField(lease, entryFields.codec, 'J'),
+      withField(lease, entryFields.clock, 'x'.repeat(16)),
+      withField(lease, entryFields.freshUntil, '-000000000001'),
+      withField(lease, entryFields.refreshToken, 'abcdefghij'),
+      withField(lease, entryFields.tagBytes, 1),
+    ]) {
+      expect(decodeRead(text)).toEqual({ state: 'absent', damaged: true });
+    }
   });
 
   test('reads nothing as absent and anything else as damaged, never throwing', () => {

@@ -29,8 +29,8 @@ export interface RemoteEntry {
 /** What a read of one key found. */
 export type RemoteRead =
   | { readonly state: 'entry'; readonly entry: RemoteEntry }
-  /** Somebody loads it now. */
-  | { readonly state: 'leased' }
+  /** Somebody loads it now. `until`: when the lease runs out if it is not renewed, milliseconds of the tier's clock. */
+  | { readonly state: 'leased'; readonly until: number }
   /** Nothing, or something that is no entry of a known format (`damaged`). */
   | { readonly state: 'absent'; readonly damaged?: true };
 
@@ -39,7 +39,7 @@ export interface AcquireRequest {
   readonly key: string;
   /** Differs for every attempt. */
   readonly token: string;
-  /** How long the lease lasts. */
+  /** How long the lease lasts: five minutes at most, or it is taken for damage. */
   readonly leaseMs: number;
   /** Version of the entry that is to be replaced; it stays readable meanwhile. */
   readonly replaces?: string;
@@ -96,7 +96,8 @@ export interface RemoteTier {
 
   /**
    * Asks to load `key`. Succeeds if the key is absent or damaged, if it holds an entry whose version is `replaces`
-   * (a refresh: the old entry stays readable), or if the lease there has run out.
+   * (a refresh: the old entry stays readable), or if the lease there has run out, would outlast every lease, or is one of
+   * a key that does not expire, which no tier writes.
    *
    * Of `tags`, which the entry will carry, those that the tier does not know get the clock of this load. Otherwise the
    * first commit would make them known, and refuse every load that began before that one.

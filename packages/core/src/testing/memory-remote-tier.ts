@@ -6,6 +6,7 @@ import {
   entryKinds,
   fieldNumber,
   fieldText,
+  longestLeaseMs,
   noToken,
   withField,
 } from '../entry.ts';
@@ -65,6 +66,11 @@ export class MemoryRemote {
     return undefined;
   }
 
+  /** Whether the key goes away by itself. */
+  expires(key: string): boolean {
+    return (this.#values.get(key)?.until ?? 0) < Number.POSITIVE_INFINITY;
+  }
+
   /** Writes any text, as a foreign client might. */
   put(key: string, text: string, ttlMs: number = Number.POSITIVE_INFINITY): void {
     this.#values.set(key, { text, until: this.now() + ttlMs });
@@ -76,8 +82,7 @@ export class MemoryRemote {
     if (stored !== undefined) stored.text = text;
   }
 
-  /** Removes a key, as a `DEL` from outside would. */
-  /** Removes an entry or a tag. */
+  /** Removes an entry or a tag, as a `DEL` from outside would. */
   remove(key: string): void {
     this.#values.delete(key);
     this.#tags.delete(key);
@@ -234,7 +239,8 @@ export class MemoryRemoteTier implements RemoteTier {
       const read = decodeRead(text);
       const clock = this.remote.tick();
       const until = this.remote.now() + leaseMs;
-      if (text === undefined || read.state === 'absent') {
+      const free = read.state === 'leased' && !(this.#lasts(read.until) && this.remote.expires(key));
+      if (text === undefined || read.state === 'absent' || free) {
         this.remote.put(key, encodeLease({ token, clock, until }), leaseMs);
         this.#know(tags, clock);
         return { state: 'acquired', clock };
@@ -242,7 +248,7 @@ export class MemoryRemoteTier implements RemoteTier {
       if (read.state === 'leased') return { state: 'leased' };
       if (read.entry.version !== replaces) return { state: 'entry', entry: read.entry };
       const held = fieldText(text, entryFields.refreshToken) !== noToken;
-      if (held && this.remote.now() < fieldNumber(text, entryFields.refreshUntil)) return { state: 'leased' };
+      if (held && this.#lasts(fieldNumber(text, entryFields.refreshUntil))) return { state: 'leased' };
       const marked = withField(text, entryFields.refreshToken, token);
       this.remote.patch(key, withField(marked, entryFields.refreshUntil, until));
       this.#know(tags, clock);
@@ -345,6 +351,12 @@ export class MemoryRemoteTier implements RemoteTier {
 
   async close(): Promise<void> {
     this.#unlisten?.();
+  }
+
+  /** Whether a lease until then is held: neither over nor longer than any. */
+  #lasts(until: number): boolean {
+    const leftMs = until - this.remote.now();
+    return leftMs > 0 && leftMs <= longestLeaseMs;
   }
 
   #holds(key: string, token: string): boolean {

@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Cache } from '../cache.ts';
 import { type CacheOptions, createCache } from '../create-cache.ts';
+import { encodeLease } from '../entry.ts';
 import { defineKeys, resource } from '../key-space.ts';
 import { defaultPolicy } from '../policy.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
@@ -470,9 +471,30 @@ export function raceSuite(
 
     race('R17 garbage at a key goes to the loader, and is replaced', async () => {
       const { cache } = await start();
-      for (const text of ['', 'garbage', '{"value":1}', 'C1V', 'C1V'.padEnd(200, '0')]) {
+      const now = Date.now();
+      const lease = (until: number) => encodeLease({ token: 'aForeigner', clock: now * 1_000, until });
+      for (const text of [
+        '',
+        'garbage',
+        '{"value":1}',
+        'C1V',
+        'C1V'.padEnd(200, '0'),
+        'C1L',
+        'C1L'.padEnd(200, '0'),
+        // What would be leases if they went away by themselves.
+        lease(now - 60_000),
+        lease(now + 3_600_000),
+      ]) {
         await store.write?.(item('a').wire, text);
-        expect(await (await start()).cache.getOrLoad(item('a'), async () => 'loaded')).toBe('loaded');
+        const reader = (await start()).cache;
+        const damaged = vi.fn();
+        reader.on('damaged', damaged);
+        const startedAt = performance.now();
+        expect(await reader.getOrLoad(item('a'), async () => 'loaded')).toBe('loaded');
+        // Nobody waits for a lease that nobody holds.
+        expect(performance.now() - startedAt).toBeLessThan(coldReadMs);
+        expect(damaged).toHaveBeenCalledTimes(store.write === undefined ? 0 : 1);
+        expect(await (await start()).cache.getOrLoad(item('a'), async () => 'no')).toBe('loaded');
         await cache.invalidate(item('a'));
       }
     });

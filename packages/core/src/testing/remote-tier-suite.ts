@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { encodeEntry } from '../entry.ts';
+import { encodeEntry, encodeLease, entryFields, withField } from '../entry.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { CoherenceSink } from '../ports/coherence.ts';
 import type { RemoteEntry, RemoteTier, TierClock } from '../ports/remote-tier.ts';
@@ -107,7 +107,7 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
         { state: 'entry', entry: elsewhere },
         { state: 'absent' },
         { state: 'entry', entry: there },
-        { state: 'leased' },
+        { state: 'leased', until: expect.any(Number) },
         { state: 'entry', entry: there },
       ]);
       expect(await other.getMany([])).toEqual([]);
@@ -139,6 +139,32 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       }
     });
 
+    test('acquire() takes what looks like a lease and is none that anybody holds', async () => {
+      const now = Math.floor((await tier.time()) / 1_000);
+      const forged = (until: number) => encodeLease({ token: nextToken(), clock: now * 1_000, until });
+      for (const text of ['C1L'.padEnd(76, '0'), forged(now - 1), forged(now + 60_000), forged(now + 1e9)]) {
+        await server.write(key, text);
+        const token = nextToken();
+        const clock = await acquired(tier, key, token);
+        const entry = entryOf({ clock, version: token });
+        expect(await tier.commit({ key, token, entry, ttlMs: 60_000 })).toBe(true);
+        expect(await readOne(key)).toEqual({ state: 'entry', entry });
+        // Neither does a refresh that would never end guard an entry.
+        await server.write(key, refreshing(encodeEntry(entry), now + 1e9));
+        const refresh = { key, token: nextToken(), leaseMs: 60_000, replaces: entry.version };
+        expect(await tier.acquire(refresh)).toMatchObject({ state: 'acquired' });
+        await tier.delete([key]);
+      }
+    });
+
+    test('a lease says when it runs out', async () => {
+      const before = await tier.time();
+      await acquired(tier, key, nextToken(), 60_000);
+      const leftMs = ((await readOne(key)) as { until: number }).until - before / 1_000;
+      expect(leftMs).toBeGreaterThan(59_000);
+      expect(leftMs).toBeLessThan(90_000);
+    });
+
     test('acquire() gives the lease of an absent key to one caller of many', async () => {
       const all = await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
@@ -147,7 +173,7 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       );
       expect(all.filter(({ state }) => state === 'acquired')).toHaveLength(1);
       expect(all.filter(({ state }) => state === 'leased')).toHaveLength(19);
-      expect(await readOne(key)).toEqual({ state: 'leased' });
+      expect(await readOne(key)).toMatchObject({ state: 'leased' });
     });
 
     test('acquire() gives an entry that appeared meanwhile', async () => {
@@ -184,7 +210,7 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
         .toBe('acquired');
       const entry = entryOf({ clock, version: late });
       expect(await tier.commit({ key, token: late, entry, ttlMs: 60_000 })).toBe(false);
-      expect(await readOne(key)).toEqual({ state: 'leased' });
+      expect(await readOne(key)).toMatchObject({ state: 'leased' });
     });
 
     test('the lease of a refresh that has run out is given to the next, and the late one is refused', async () => {
@@ -209,7 +235,7 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       expect(await tier.renew(key, token, 60_000)).toBe(true);
       expect(await tier.renew(key, nextToken(), 60_000)).toBe(false);
       await later(400);
-      expect(await readOne(key)).toEqual({ state: 'leased' });
+      expect(await readOne(key)).toMatchObject({ state: 'leased' });
       await tier.delete([key]);
       expect(await tier.renew(key, token, 60_000)).toBe(false);
       expect(await readOne(key)).toEqual({ state: 'absent' });
@@ -230,7 +256,7 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       const token = nextToken();
       await acquired(tier, key, token);
       await tier.release(key, nextToken());
-      expect(await readOne(key)).toEqual({ state: 'leased' });
+      expect(await readOne(key)).toMatchObject({ state: 'leased' });
       await tier.release(key, token);
       expect(await readOne(key)).toEqual({ state: 'absent' });
 
@@ -452,6 +478,11 @@ function entryOf(over: Partial<RemoteEntry>): RemoteEntry {
     payload: '{"id":1}',
     ...over,
   };
+}
+
+/** The text of an entry, with a refresh on it that ends then. */
+function refreshing(text: string, until: number): string {
+  return withField(withField(text, entryFields.refreshToken, nextToken()), entryFields.refreshUntil, until);
 }
 
 /** Differs from every other of this run, and from those of a run before by its length in time. */

@@ -1,5 +1,22 @@
-import { entryFields, entryKinds, entryMagic, noToken, type RedisScript } from '@cachekit/core';
-import { luaClock, luaDigits, luaEach, luaField, luaHeader, luaOutlive, luaTags } from './fragments.ts';
+import {
+  entryFields,
+  entryKinds,
+  entryMagic,
+  longestLeaseMs,
+  noToken,
+  type RedisScript,
+} from '@cachekit/core';
+import {
+  luaClock,
+  luaDigits,
+  luaEach,
+  luaField,
+  luaHeader,
+  luaOutlive,
+  luaTags,
+  noRefresh,
+  noRest,
+} from './fragments.ts';
 
 /**
  * Asks to load keys, each for itself.
@@ -20,19 +37,22 @@ import { luaClock, luaDigits, luaEach, luaField, luaHeader, luaOutlive, luaTags 
 export const acquireScript: RedisScript = {
   name: 'acquire',
   lua: `${luaClock}${luaDigits}${luaHeader}${luaOutlive}${luaTags}${luaEach}
+local function lasts(till)
+  return tonumber(till) > now and tonumber(till) <= now + ${longestLeaseMs}
+end
 local function acquire(at, tags, arg)
   local key, token, lease, replaces = KEYS[at], ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2]
   local till = digits(now + lease, ${entryFields.freshUntil.length})
   local header, kind = headerOf(key)
-  if kind == '${entryKinds.lease}' and tonumber(${luaField('freshUntil')}) > now then return {1} end
+  if kind == '${entryKinds.lease}' and lasts(${luaField('freshUntil')}) and redis.call('PTTL', key) >= 0 then return {1} end
   if kind and kind ~= '${entryKinds.lease}' then
     if ${luaField('version')} ~= replaces then return {2, redis.call('GET', key)} end
-    if ${luaField('refreshToken')} ~= '${noToken}' and tonumber(${luaField('refreshUntil')}) > now then return {1} end
+    if ${luaField('refreshToken')} ~= '${noToken}' and lasts(${luaField('refreshUntil')}) then return {1} end
     redis.call('SETRANGE', key, ${entryFields.refreshToken.start}, token .. till)
     outlive(key, lease)
   else
     redis.call('SET', key, '${entryMagic}${entryKinds.lease}-' .. digits(clock, ${entryFields.clock.length}) .. till .. token
-      .. '${noToken}' .. '${'0'.repeat(entryFields.refreshUntil.length + entryFields.loadMs.length + entryFields.tagBytes.length)}', 'PX', lease)
+      .. '${noRefresh}${noRest}', 'PX', lease)
   end
   for i = at + 1, at + tags do keepTag(KEYS[i], clock, 0) end
   return {0, clock}

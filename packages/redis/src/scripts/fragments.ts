@@ -77,6 +77,13 @@ export function luaField(name: keyof typeof entryFields): string {
   return `string.sub(header, ${start + 1}, ${start + length})`;
 }
 
+/** Where `SETRANGE` writes to end a refresh, and what: no token and no time follow each other in the header. */
+export const refreshStart: number = entryFields.refreshToken.start;
+export const noRefresh: string = noToken + '0'.repeat(entryFields.refreshUntil.length);
+
+/** What follows in the header of a lease. */
+export const noRest: string = '0'.repeat(entryFields.loadMs.length + entryFields.tagBytes.length);
+
 /**
  * `headerOf(key)`: the header and the kind of what is stored, or nothing if it is absent, of another type or format, or
  * cut short. The payload stays where it is.
@@ -86,8 +93,13 @@ local function headerOf(key)
   local header = redis.pcall('GETRANGE', key, 0, ${entryHeaderLength - 1})
   if type(header) ~= 'string' then return nil end
   local kind, codec = string.match(header, '${headerPattern}')
-  if not kind or (codec == '-' and kind ~= '${entryKinds.lease}') then return nil end
-  if redis.call('STRLEN', key) < ${entryHeaderLength} + tonumber(${luaField('tagBytes')}) then return nil end
+  if not kind or (codec == '-') ~= (kind == '${entryKinds.lease}') then return nil end
+  local length = redis.call('STRLEN', key)
+  if kind == '${entryKinds.lease}' then
+    if length ~= ${entryHeaderLength} or string.sub(header, ${refreshStart + 1}) ~= '${noRefresh}${noRest}' then return nil end
+  elseif length < ${entryHeaderLength} + tonumber(${luaField('tagBytes')}) then
+    return nil
+  end
   return header, kind
 end
 `;
@@ -118,10 +130,6 @@ local function outlive(key, ms)
   if left >= 0 and left < ms then redis.call('PEXPIRE', key, ms) end
 end
 `;
-
-/** Where `SETRANGE` writes to end a refresh, and what: no token and no time follow each other in the header. */
-export const refreshStart: number = entryFields.refreshToken.start;
-export const noRefresh: string = noToken + '0'.repeat(entryFields.refreshUntil.length);
 
 /** How long the server keeps the version of a tag at least, so that it outlives every load that is under way. */
 const tagKeptMs = 3_600_000;

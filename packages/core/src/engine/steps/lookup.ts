@@ -1,3 +1,4 @@
+import { longestLeaseMs } from '../../entry.ts';
 import type { TagRecord, TagRecords } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { RemoteEntry, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
@@ -7,10 +8,11 @@ export interface RemoteReader {
   read<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T>;
 }
 
-/** Learns the tier's clock from an answer. */
+/** Learns the tier's clock from an answer, and tells it. */
 export interface TimeObserver {
   readonly known: boolean;
   observe(clock: TierClock, sentAt: number): void;
+  toTier(localMs: number): number;
 }
 
 /** What a look into the remote tier found. */
@@ -57,7 +59,7 @@ export async function lookup(
     known.set(record.wire, version);
     if (version !== undefined) tags.learned(record, version, epoch, asOf);
   }
-  const read = reads[0] ?? absent;
+  const read = believed(reads[0], time, clock);
   if (read.state !== 'entry') return { read, valid: undefined, others: none };
   const { entry } = read;
   const unknown = entry.tags.filter((tag) => !known.has(tag));
@@ -111,7 +113,7 @@ export async function lookupMany(
   }
   const learned = others.size === 0 ? none : await learnOthers(remote, [...others], tags, epoch, known);
   return sought.map((one, at) => {
-    const read = reads[at] ?? absent;
+    const read = believed(reads[at], time, clock);
     // Held by one of them for all.
     const held = at === 0 ? learned : none;
     if (read.state !== 'entry') return { read, valid: undefined, others: held };
@@ -146,6 +148,20 @@ async function learnOthers(
 const none: readonly TagRecord[] = [];
 
 const absent: RemoteRead = { state: 'absent' };
+const damaged: RemoteRead = { state: 'absent', damaged: true };
+
+/** By how much the tier's time may be misjudged here, in milliseconds. */
+const timeErrorMs = 1_000;
+
+/**
+ * A lease that nobody can hold is none, and nobody waits for it: one that is longer than any, or one that is there
+ * although it is over, because its key does not expire. If it turns out to be held, the tier refuses another.
+ */
+function believed(read: RemoteRead | undefined, time: TimeObserver, clock: Clock): RemoteRead {
+  if (read?.state !== 'leased') return read ?? absent;
+  const leftMs = read.until - time.toTier(clock.now());
+  return leftMs < -timeErrorMs || leftMs > longestLeaseMs + timeErrorMs ? damaged : read;
+}
 
 function holds(
   entry: RemoteEntry,
