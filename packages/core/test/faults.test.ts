@@ -14,6 +14,57 @@ function setup() {
 
 const tierFailed = expect.objectContaining({ code: 'TIER_FAILED', tier: 'memory-remote' });
 
+describe('while nothing is heard of the other processes', () => {
+  test('a read does not join a read that began before another process has set the key', async () => {
+    const { cache, tier, start } = setup();
+    await cache.getOrLoad(devices, async () => 'old');
+    tier.cutBus();
+    const answer = tier.hold('getMany');
+    const early = cache.getOrLoad(devices, async () => 'loaded');
+    await settled();
+    await start().set(devices, 'new');
+    const late = cache.getOrLoad(devices, async () => 'loaded');
+    answer();
+    expect(await early).toBe('old');
+    expect(await late).toBe('new');
+  });
+
+  test('nor a load that began before, but hears at once when that load is over', async () => {
+    const { cache, tier, start } = setup();
+    tier.cutBus();
+    const { load, began } = heldLoader();
+    const early = cache.getOrLoad(devices, load);
+    await settled();
+    const late = cache.getOrLoad(devices, load);
+    await settled();
+    await start().set(devices, 'new');
+    const later = cache.getOrLoad(devices, load);
+    await settled();
+    began[0]?.resolve('old');
+    expect(await early).toBe('old');
+    expect(await Promise.all([late, later])).toEqual(['new', 'new']);
+    expect(began).toHaveLength(1);
+  });
+
+  test('reads that one after another do not reach the tier run one loader', async () => {
+    const { cache, tier } = setup();
+    tier.cutBus();
+    const proceed = tier.hold('getMany', 'request');
+    const { load, began } = heldLoader();
+    const callers: Promise<unknown>[] = [];
+    for (let caller = 0; caller < 20; caller++) {
+      callers.push(cache.getOrLoad(devices, load));
+      await settled();
+    }
+    tier.fail();
+    proceed();
+    await settled();
+    expect(began).toHaveLength(1);
+    began[0]?.resolve('value');
+    expect(new Set(await Promise.all(callers))).toEqual(new Set(['value']));
+  });
+});
+
 describe('with the remote tier down', () => {
   test('PBX-6 RC-1 the loader answers, from the first read on', async () => {
     const { cache, tier } = setup();

@@ -104,11 +104,19 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
  * where the old value is not wanted.
  */
 function joinable(parts: EngineParts, wire: string, renews: boolean): Flight<Outcome> | undefined {
-  if (renews) {
-    const running = parts.flights.get(wire) ?? parts.flights.refreshOf(wire);
-    return running?.phase === 'loading' ? running : undefined;
-  }
-  return parts.flights.get(wire) ?? (parts.remote === undefined ? parts.flights.refreshOf(wire) : undefined);
+  const running =
+    parts.flights.get(wire) ??
+    (renews || parts.remote === undefined ? parts.flights.refreshOf(wire) : undefined);
+  if (running === undefined || (renews && running.phase !== 'loading')) return undefined;
+  return timely(parts, running) ? running : undefined;
+}
+
+/**
+ * Whether the flight has nothing older than what is acknowledged by now: it has yet to read, or whatever happened since
+ * it began would have been heard here.
+ */
+function timely({ memory }: EngineParts, { phase, epoch }: Flight<Outcome>): boolean {
+  return phase === 'starting' || phase === 'waiting' || epoch === memory.epoch;
 }
 
 /** Starts the one refresh of this process behind an entry that is served stale. */
@@ -135,6 +143,8 @@ function launch(parts: EngineParts, request: ReadRequest, behind: boolean): Flig
     parts.flights.landed(flight);
     parts.tags.release(flight.tags);
     parts.tags.release(flight.others);
+    // Those of this process who could not join it hear of its end even while nothing else is heard.
+    parts.waits.wake(wire);
   };
   const tail = () => (flight.tail === undefined ? land() : flight.tail.then(land, land));
   // A turn later, so that the flight can be joined before the loader runs.
@@ -163,10 +173,28 @@ async function fly(parts: EngineParts, flight: Flight<Outcome>, request: ReadReq
   const old = oldInMemory(parts, request);
   const spared = sparedLoad(parts, request, old);
   if (spared !== undefined) return spared;
+  const other = remote === undefined ? undefined : degradedLoad(parts, flight, request);
+  if (other !== undefined) {
+    return await other.join(flight.controller.signal, (reason) => abandon(parts, other, reason));
+  }
   begin(parts, flight, 'loading');
+  flight.degraded = remote !== undefined;
   const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
   const licence = { clock, token: undefined, degraded: remote !== undefined };
   return await load(parts, flight, request, licence, old);
+}
+
+/** The load of another flight that did not reach the remote tier either, so that one loader runs for all of them. */
+function degradedLoad(
+  { flights }: EngineParts,
+  flight: Flight<Outcome>,
+  { minClock }: ReadRequest,
+): Flight<Outcome> | undefined {
+  for (const other of flights.liveOf(flight.wire)) {
+    const usable = other.degraded && !other.overtaken && !other.controller.signal.aborted;
+    if (usable && other.clock >= minClock) return other;
+  }
+  return undefined;
 }
 
 /** What is answered without a load because the last one failed a moment ago. @throws The error of that load. */
@@ -289,7 +317,7 @@ async function throughRemote(
       }
       const limitMs =
         instead === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
-      flight.phase = 'waiting';
+      if (instead === undefined) flight.phase = 'waiting';
       await wait.until(Math.min(pollMs, limitMs - waitedMs), signal);
       signal.throwIfAborted();
     } finally {

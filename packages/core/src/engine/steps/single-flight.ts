@@ -1,8 +1,8 @@
 import type { TagRecord } from '../../memory/tag-records.ts';
 import type { TierClock } from '../../ports/remote-tier.ts';
 
-/** What a flight does at the moment. */
-export type FlightPhase = 'reading' | 'waiting' | 'loading' | 'landed';
+/** What a flight does at the moment. While it waits it has nothing to answer with: what it reads next is the answer. */
+export type FlightPhase = 'starting' | 'reading' | 'waiting' | 'loading' | 'landed';
 
 /** The one attempt of this process to get the value of a key, shared by all who ask meanwhile. */
 export class Flight<Outcome> {
@@ -16,7 +16,9 @@ export class Flight<Outcome> {
   /** The epoch of trust, and how many changes of tags had been heard, when the present read or load began. */
   epoch = 0;
   asOf = 0;
-  phase: FlightPhase = 'reading';
+  phase: FlightPhase = 'starting';
+  /** It loads without the remote tier, which did not answer. */
+  degraded = false;
   /** Somebody changed the key or a tag since the present read or load began: memory must not be filled with it. */
   touched = false;
   /** An invalidation of this process overtook it: its value must not be stored anywhere. */
