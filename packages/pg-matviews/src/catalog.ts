@@ -12,6 +12,7 @@ import { assertIdentifier } from './identifier.ts';
 import { applyLockSql, applyViews, type LockPatience } from './migrate/apply.ts';
 import type { ViewDrift } from './migrate/drift.ts';
 import { installationSql } from './migrate/install.ts';
+import { packageVersion, readInstalled } from './migrate/installed.ts';
 import { type Migration, type PlanEntry, planMigration } from './migrate/plan.ts';
 import { sessionSql } from './migrate/session.ts';
 import { assertLayers, inOrder, namedUses } from './order.ts';
@@ -101,6 +102,7 @@ export function createViews(options: ViewsOptions): Views {
   const migration = (choices: ApplyOptions | undefined): Promise<Migration> =>
     sql.transaction(async (transaction) => {
       await transaction.query(sessionSql(schema, patience.timeoutMs));
+      await readInstalled(transaction);
       return planMigration(transaction, schema, definitions, choicesOf(choices));
     });
   return {
@@ -115,7 +117,7 @@ export function createViews(options: ViewsOptions): Views {
       const all = [
         sessionSql(schema, patience.timeoutMs),
         applyLockSql,
-        ...(await installationSql()),
+        ...((await readInstalled(sql)).version > packageVersion.version ? [] : await installationSql()),
         ...statements,
       ];
       return `BEGIN;\n${all.map((statement) => `${statement};\n`).join('')}COMMIT;\n`;

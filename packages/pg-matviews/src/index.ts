@@ -1,4 +1,8 @@
 export { type ApplyOptions, createViews, type Views, type ViewsOptions } from './catalog.ts';
+export { createDoctor, type Doctor, type DoctorOptions } from './doctor/doctor.ts';
+export type { RefreshPlan, ViewExplanation } from './doctor/explain.ts';
+export { type Defect, defects, type Finding, type FindingLevel } from './doctor/finding.ts';
+export type { IndexAdvice } from './doctor/index-advice.ts';
 export {
   LayerViolationError,
   MissingUniqueIndexError,
@@ -8,15 +12,15 @@ export {
 export type { PlanAction } from './migrate/decide.ts';
 export type { ViewDrift } from './migrate/drift.ts';
 export type { PlanEntry } from './migrate/plan.ts';
+export { createRefresher } from './refresh/create-refresher.ts';
 export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';
-export {
-  createRefresher,
-  type Freshness,
-  type Reconciliation,
-  type Refresher,
-  type RefresherOptions,
-  type RefreshOptions,
-  type WaitOptions,
+export type {
+  Freshness,
+  Reconciliation,
+  Refresher,
+  RefresherOptions,
+  RefreshOptions,
+  WaitOptions,
 } from './refresh/refresher.ts';
 export type { ViewScheduleOptions } from './refresh/schedule.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';

@@ -55,6 +55,16 @@ export async function readExisting(
   );
 }
 
+/** Every view and materialized view of users, those of extensions apart. */
+export async function readAllViews(sql: SqlExecutor): Promise<ExistingView[]> {
+  return jsonRows<ExistingView>(
+    sql,
+    `${describeSql} WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('information_schema', 'cachekit') AND n.nspname NOT LIKE 'pg\\_%'
+       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+     ORDER BY 2, 3`,
+  );
+}
+
 /** Every view and materialized view that reads one of `oids`, directly or through others, without those themselves. */
 export async function readDependants(sql: SqlExecutor, oids: readonly string[]): Promise<ExistingView[]> {
   return jsonRows<ExistingView>(

@@ -23,7 +23,7 @@ VALUES (${quoteLiteral(view.name)}, ${quoteLiteral(schema)}, ${quoteLiteral(view
 ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind, tenant = excluded.tenant,
   refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version,
   indexes = excluded.indexes, fresh_as_of = coalesce(excluded.fresh_as_of, v.fresh_as_of), failures = 0,
-  last_error = NULL, failed_at = NULL`;
+  last_error = NULL, failed_at = NULL, paused = nullif(v.paused, 'failures')`;
 }
 
 /** Statements that make `wanted` the sources of a view. */

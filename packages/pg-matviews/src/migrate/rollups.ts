@@ -152,7 +152,8 @@ VALUES (${name}, ${quoteLiteral(schema)}, 'rollup', ${view.tenant === undefined 
   transaction_timestamp())
 ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind, tenant = excluded.tenant,
   refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, indexes = '{}',
-  rollup = excluded.rollup, fresh_as_of = excluded.fresh_as_of, expired_on = NULL, failures = 0, last_error = NULL, failed_at = NULL`,
+  rollup = excluded.rollup, fresh_as_of = excluded.fresh_as_of, expired_on = NULL, failures = 0, last_error = NULL,
+  failed_at = NULL, paused = nullif(v.paused, 'failures')`,
   ];
 }
 

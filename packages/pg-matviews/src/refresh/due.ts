@@ -18,6 +18,8 @@ const restPerRun = 9;
 export interface WaitingMarks {
   readonly oldestMs: number;
   readonly newestMs: number;
+  /** What is left of the pause after a failure, in any process. */
+  readonly backOffMs?: number;
 }
 
 /** What is known of the last refresh of a view in this process. */

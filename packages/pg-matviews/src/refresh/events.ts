@@ -25,6 +25,8 @@ export interface RefresherEvents {
   refreshed: (event: RefreshedEvent) => void;
   /** A refresh failed; the view stays dirty. A view in `retryInMs` is tried again by itself if the refresher runs. */
   failed: (event: { view: string; error: unknown; failures: number; retryInMs: number }) => void;
+  /** So many refreshes failed in a row that nobody tries again by itself; the view stays dirty. After `failed`. */
+  paused: (event: { view: string; error: unknown; failures: number }) => void;
   /** The refresher cannot read which views are dirty; it tries again by itself. */
   error: (event: { error: unknown }) => void;
 }

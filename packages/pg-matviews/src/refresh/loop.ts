@@ -43,7 +43,8 @@ interface Memory {
  * |          | rollup: `debounceMs` have passed since the last run                       |
  * | run      | the transaction of the refresh ends                                       |
  * | cooldown | as long as the run took, unless `maxWaitMs` asks for more                 |
- * | back-off | half a second to a minute after a failure; the marks stay                 |
+ * | back-off | half a second to a minute after a failure in any process; the marks stay   |
+ * | paused   | `resume`, or a call of `refresh` that succeeds                             |
  */
 export class RefreshLoop {
   readonly #host: LoopHost;
@@ -128,7 +129,11 @@ export class RefreshLoop {
       const now = clock.now();
       const memory = this.#memory.get(view);
       const last: LastRun | undefined = memory && { tookMs: memory.tookMs, endedMsAgo: now - memory.endedAt };
-      const wait = Math.max(msUntilDue(marks, this.#host.paceOf(view), last), (memory?.notBefore ?? 0) - now);
+      const wait = Math.max(
+        msUntilDue(marks, this.#host.paceOf(view), last),
+        marks.backOffMs ?? 0,
+        (memory?.notBefore ?? 0) - now,
+      );
       if (wait <= 0) {
         await this.#refresh(view);
         return 0;

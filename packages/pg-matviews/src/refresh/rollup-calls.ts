@@ -52,12 +52,15 @@ export async function reconcileRollup(
   view: string,
   limits: RunLimits,
 ): Promise<{ view: string; groups: number; healed: number }> {
-  const { program } = await applied(sql, view);
   return sql.transaction(async (transaction) => {
     await transaction.query(settingsSql(limits));
-    await transaction.query(`SELECT set_config('search_path', $1, true)`, [program.searchPath]);
-    const { rows } = await transaction.query<{ groups: string; wrong: string }>(program.reconcile);
-    return { view, groups: Number(rows[0]?.groups ?? 0), healed: Number(rows[0]?.wrong ?? 0) };
+    const { rows } = await transaction.query<{ found: string | null }>(
+      'SELECT cachekit.reconcile_rollup($1)::text AS found',
+      [view],
+    );
+    const found = JSON.parse(rows[0]?.found ?? 'null') as { groups: number; healed: number } | null;
+    if (found === null) throw new RefreshFailedError(view, 'it was never applied');
+    return { view, ...found };
   });
 }
 

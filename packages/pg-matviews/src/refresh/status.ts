@@ -10,7 +10,7 @@ export interface ViewStatus {
   readonly dirtySince?: number;
   /** Marks that wait. */
   readonly marks: number;
-  /** Of a rollup: groups that are to be computed again, about. */
+  /** Of a rollup, for a role that may read its table: groups that are to be computed again, about. */
   readonly dirtyGroups?: number;
   /** Some process refreshes it at the moment. */
   readonly running: boolean;
@@ -19,6 +19,8 @@ export interface ViewStatus {
   /** Failures in a row. */
   readonly failures: number;
   readonly lastError?: string;
+  /** Nobody refreshes it by itself: because it failed too often, or because `pause` was called. */
+  readonly paused?: 'failures' | 'call';
 }
 
 /** Status of `views` in the order given; those that were never applied are left out. */
@@ -35,10 +37,11 @@ export async function readStatus(sql: SqlExecutor, views: readonly string[]): Pr
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND l.relation = coalesce(to_regclass(to_jsonb(v)#>>'{rollup,program,table}'), to_regclass(format('%I.%I', v.schema, v.name)))),
        'marks', (SELECT count(*) FROM cachekit.mark m WHERE m.view = v.name),
-       'load', to_jsonb(v)#>>'{rollup,program,load}',
+       'load', CASE WHEN has_table_privilege(to_regclass(v.rollup#>>'{program,table}'), 'SELECT') THEN v.rollup#>>'{program,load}' END,
        'lastRunMs', v.last_run_ms,
        'failures', v.failures,
-       'lastError', v.last_error)) AS status
+       'lastError', v.last_error,
+       'paused', v.paused)) AS status
      FROM cachekit.view v WHERE v.kind <> 'view' AND v.name = ANY ($1::text[])
      ORDER BY array_position($1::text[], v.name)`,
     [views],

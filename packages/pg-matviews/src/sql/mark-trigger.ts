@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteLiteral, wakeSql } from '@cachekit/core/postgres';
+import { quoteIdentifier, quoteLiteral, wakeChannel, wakeSql } from '@cachekit/core/postgres';
 import { fittingIdentifier } from '../identifier.ts';
 
 /** What writers tell the refresher they wake. */
@@ -46,6 +46,10 @@ export function markFunctionName(table: string): string {
  * search path, and probes whether the columns it reads are still there. The probe is the only thing inside an
  * exception block, and as it writes nothing, it takes no subtransaction id; if it fails, everything is marked.
  * An update marks the rows that differ in a column that counts, before and after.
+ *
+ * The probe is never executed, only analysed, and rides on the one look at what else must be known: whether somebody
+ * is to be woken, and whether the statement was about more than one row. The flag may be read before the marks are
+ * written, because whoever changed a row has a transaction id.
  */
 export function markFunctionBody(
   table: string,
@@ -58,7 +62,13 @@ export function markFunctionBody(
   );
   const logs = rollups.map(({ rollup }) => `${rollup.log}, `).join('');
   const reads = [...groups.flatMap((group) => [...group.reads]), ...rollups.flatMap(readsOf)];
-  const probe = `SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM`;
+  const tables = `${logs}${groups.length === 0 ? '' : 'ONLY cachekit.mark, '}cachekit.wake`;
+  const look = (
+    rows: string,
+    many: string,
+  ): string => `SELECT EXISTS (SELECT FROM cachekit.wake w WHERE w.subject = ${quoteLiteral(wakeSubject)} AND w.armed), ${many}
+      INTO armed, many FROM (VALUES (1)) o
+      WHERE true OR EXISTS (SELECT FROM ${tables}, (SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM ${rows} t) t);`;
   const per = (event: MarkedEvent): string =>
     [
       ...(groups.length === 0
@@ -84,24 +94,29 @@ export function markFunctionBody(
   ].join('\n    ');
   return `
 DECLARE
-  known boolean := TG_OP <> 'TRUNCATE';
+  armed boolean;
+  many boolean;
 BEGIN
   BEGIN
-    IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' THEN
-      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake, (${probe} new_rows t) t WHERE false;
+    IF TG_OP = 'INSERT' THEN
+      ${look('new_rows', 'EXISTS (SELECT FROM new_rows OFFSET 1)')}
+    ELSIF TG_OP = 'UPDATE' THEN
+      ${look('new_rows', 'EXISTS (SELECT FROM old_rows OFFSET 1) OR NOT EXISTS (SELECT FROM new_rows)')}
     ELSIF TG_OP = 'DELETE' THEN
-      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake, (${probe} old_rows t) t WHERE false;
+      ${look('old_rows', 'EXISTS (SELECT FROM old_rows OFFSET 1)')}
     ELSE
-      PERFORM FROM ${logs}ONLY cachekit.mark, cachekit.wake WHERE false;
+      PERFORM FROM ${tables} WHERE false;
     END IF;
   EXCEPTION
     WHEN undefined_table OR invalid_schema_name THEN
       RETURN NULL;
     WHEN undefined_column THEN
-      known := false;
+      many := NULL;
   END;
-  IF NOT known THEN
+  IF many IS NULL THEN
     ${everything}
+    ${wakeSql(wakeSubject)};
+    RETURN NULL;
   ELSIF TG_OP = 'INSERT' THEN
     ${per('insert')}
   ELSIF TG_OP = 'UPDATE' THEN
@@ -109,7 +124,9 @@ BEGIN
   ELSE
     ${per('delete')}
   END IF;
-  ${wakeSql(wakeSubject)};
+  IF armed THEN
+    PERFORM pg_catalog.pg_notify(${quoteLiteral(wakeChannel(wakeSubject))}, '');
+  END IF;
   RETURN NULL;
 END`;
 }
@@ -189,7 +206,11 @@ function readsOf({ columns, key }: MarkRule): string[] {
   return [...columns, ...Object.values(key)];
 }
 
-/** The marks of a rollup: the keys of the rows that count, once each. A row with NULL in its key is in no group. */
+/**
+ * The marks of a rollup: the keys of the rows that count, once each. A row with NULL in its key is in no group. For one
+ * row, which is what most statements are about, there is nothing to sort out; its keys before and after are compared
+ * as text, because a type may have its operators where the function does not look.
+ */
 function logSql(
   table: string,
   rule: RollupRule,
@@ -201,23 +222,41 @@ function logSql(
   const wild = keys.reduce<number>((bits, sql, at) => (sql === undefined ? bits + 2 ** at : bits), 0);
   const columns = known.map(({ at }) => `k${at}`);
   const named = known.map(({ sql, at }) => `${sql} AS k${at}`);
-  const rows = (of: string): string => `SELECT ${[...named, ...compared].join(', ')} FROM ${of} t`;
-  const compared =
+  const counted =
     event === 'update'
-      ? [...new Set(readsOf(rule))].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`)
+      ? [...new Set(readsOf(rule))].map((column) => comparable(column, types.get(column)))
       : [];
+  const rows = (of: string): string =>
+    `SELECT ${[...named, ...counted.map((sql, at) => `${sql} AS c${at}`)].join(', ')} FROM ${of} t`;
   const changed =
     event === 'update'
       ? `(${rows('old_rows')} EXCEPT ALL ${rows('new_rows')}) UNION ALL (${rows('new_rows')} EXCEPT ALL ${rows('old_rows')})`
-      : known.length === 0
-        ? `SELECT FROM ${event === 'insert' ? 'new_rows' : 'old_rows'}`
-        : rows(event === 'insert' ? 'new_rows' : 'old_rows');
+      : rows(event === 'insert' ? 'new_rows' : 'old_rows');
   const target = `INSERT INTO ${log} (${['view', 'source', ...columns, 'wild'].join(', ')})`;
   const start = `${quoteLiteral(rule.view)}, ${quoteLiteral(table)}`;
   if (known.length === 0) return `${target} SELECT ${start}, ${wild} WHERE EXISTS (${changed});`;
-  return `${target} SELECT ${start}, ${columns.map((column) => `d.${column}`).join(', ')}, ${wild}
-    FROM (SELECT DISTINCT ${columns.map((column) => `c.${column}`).join(', ')} FROM (${changed}) c) d
+  const marks = (
+    of: string,
+  ): string => `${target} SELECT ${start}, ${columns.map((column) => `d.${column}`).join(', ')}, ${wild}
+    FROM (${of}) d
     WHERE ${columns.map((column) => `d.${column} IS NOT NULL`).join(' AND ')};`;
+  const keysOf = columns.join(', ');
+  const one =
+    event === 'update'
+      ? `SELECT v.* FROM (${rows('old_rows')}) o CROSS JOIN (${rows('new_rows')}) n
+      CROSS JOIN LATERAL (VALUES (true, ${ofRow('o', columns)}), (false, ${ofRow('n', columns)})) v (before, ${keysOf})
+      WHERE (${counted.map((_, at) => `o.c${at} IS DISTINCT FROM n.c${at}`).join(' OR ')})
+        AND (v.before OR ${columns.map((column) => `o.${column}::text COLLATE "C" IS DISTINCT FROM n.${column}::text COLLATE "C"`).join(' OR ')})`
+      : changed;
+  return `IF many THEN
+      ${marks(`SELECT DISTINCT ${keysOf} FROM (${changed}) c`)}
+    ELSE
+      ${marks(one)}
+    END IF;`;
+}
+
+function ofRow(row: string, columns: readonly string[]): string {
+  return columns.map((column) => `${row}.${column}`).join(', ');
 }
 
 /** The rows of a statement that count, each with its columns of tenant and key as `n0`, `n1`, ... */

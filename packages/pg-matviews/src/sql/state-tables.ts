@@ -7,6 +7,7 @@
  * - `mark`: one row per changed tenant or key, view and statement. Each rollup has a child of it with typed keys.
  *   Writers only append, so it has no key and no index,
  *   and no writer ever waits for another because of it. The early vacuum keeps it short.
+ * - `installed`: which version of what stands here is installed, and the oldest version whose workers go on with it.
  */
 export const stateTablesSql: readonly string[] = [
   `CREATE TABLE IF NOT EXISTS cachekit.view (
@@ -25,13 +26,14 @@ export const stateTablesSql: readonly string[] = [
   failed_at timestamptz,
   rollup jsonb,
   expired_on date,
-  scheduled_for timestamptz
+  scheduled_for timestamptz,
+  paused text
 )`,
   `DO $do$ BEGIN
   IF (SELECT count(*) FROM pg_attribute WHERE attrelid = 'cachekit.view'::regclass
-      AND attname IN ('rollup', 'expired_on', 'scheduled_for') AND NOT attisdropped) < 3 THEN
+      AND attname IN ('rollup', 'expired_on', 'scheduled_for', 'paused') AND NOT attisdropped) < 4 THEN
     ALTER TABLE cachekit.view ADD COLUMN IF NOT EXISTS rollup jsonb, ADD COLUMN IF NOT EXISTS expired_on date,
-      ADD COLUMN IF NOT EXISTS scheduled_for timestamptz;
+      ADD COLUMN IF NOT EXISTS scheduled_for timestamptz, ADD COLUMN IF NOT EXISTS paused text;
   END IF;
 END $do$`,
   `CREATE TABLE IF NOT EXISTS cachekit.view_edge (
@@ -56,4 +58,10 @@ END $do$`,
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)`,
+  `CREATE TABLE IF NOT EXISTS cachekit.installed (
+  part text PRIMARY KEY,
+  version integer NOT NULL,
+  oldest integer NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp()
+)`,
 ];
