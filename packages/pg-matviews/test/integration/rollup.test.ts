@@ -415,7 +415,9 @@ describe('a rollup', () => {
     await createViews({ sql: database.sql, views: all }).apply({ prune: true });
   });
 
-  it('is complete after apply() if nobody wrote meanwhile, and after its triggers were gone', async () => {
+  it('is complete after apply() if nobody wrote meanwhile, and after its triggers were gone', {
+    timeout: 90_000,
+  }, async () => {
     const again = defineRollup({
       name: 'again',
       from: 'calls',
@@ -433,7 +435,7 @@ describe('a rollup', () => {
           expect(await difference('select * from again_live', truth)).toEqual([]);
           return database.one('select count(*)::int from cachekit.again__m1');
         },
-        { timeout: 20_000 },
+        { timeout: 60_000 },
       )
       .toBe(0);
     await database.pool.query('drop trigger cachekit_mark_insert on calls');
