@@ -350,7 +350,7 @@ describe('start()', () => {
       interval: 20,
     });
 
-  it('refreshes what changes, by itself', async () => {
+  it('refreshes what changes, by itself (RT-3)', async () => {
     const keeper = refresher({ listener: listener() });
     await keeper.start();
     await insert(31);

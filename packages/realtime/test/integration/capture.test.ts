@@ -254,7 +254,7 @@ describe("the user's writes go on", () => {
     await pool.query('truncate calls; drop owned by writer_only; drop role writer_only');
   });
 
-  test('with rows of 100 kB and of any script, and ids beyond what a double holds', async () => {
+  test('RT-3 with rows of 100 kB and of any script, and ids beyond what a double holds', async () => {
     const note = '🟢 naïve \\ "quoted" 電話 '.repeat(4_000);
     expect(Buffer.byteLength(note)).toBeGreaterThan(100_000);
     const seen: ChangeEvent[] = [];
