@@ -52,6 +52,24 @@ describe('several processes', () => {
     expect(began).toHaveLength(1);
   });
 
+  test('do not load again what the tier says in two answers, the tags before the load and the entry after', async () => {
+    for (const read of ['one', 'many'] as const) {
+      const { a, b } = two();
+      const load = vi.fn(async () => 'loaded again');
+      // As on a cluster, where the two are in different slots.
+      const letGo = b.tier.hold('getMany', 'request');
+      const late =
+        read === 'one'
+          ? b.cache.getOrLoad(devices, load)
+          : b.cache.getMany([devices]).then(([value]) => value);
+      await settled();
+      await a.cache.getOrLoad(devices, async () => 'loaded');
+      letGo();
+      expect(await late).toBe('loaded');
+      expect(load).not.toHaveBeenCalled();
+    }
+  });
+
   test('take over from a process that died during its load, once its lease is over', async () => {
     const { a, b, clock } = two();
     const dead = a.cache.getOrLoad(devices, () => new Promise(() => {}));

@@ -20,7 +20,7 @@ export interface Found {
   readonly read: RemoteRead;
   /** The entry, if all of its tags say that it still holds. */
   readonly valid: RemoteEntry | undefined;
-  /** Tags of the entry of which its key does not know; whoever looked releases them. */
+  /** Tags of the entry of which its key, or the tier at first, did not know; whoever looked releases them. */
   readonly others: readonly TagRecord[];
 }
 
@@ -62,7 +62,7 @@ export async function lookup(
   const read = believed(reads[0], time, clock);
   if (read.state !== 'entry') return { read, valid: undefined, others: none };
   const { entry } = read;
-  const unknown = entry.tags.filter((tag) => !known.has(tag));
+  const unknown = entry.tags.filter((tag) => known.get(tag) === undefined);
   const others = unknown.length === 0 ? none : await learnOthers(remote, unknown, tags, epoch, known);
   return { read, valid: holds(entry, records, known) ? entry : undefined, others };
 }
@@ -109,7 +109,7 @@ export async function lookupMany(
   const others = new Set<string>();
   for (const read of reads) {
     if (read.state !== 'entry') continue;
-    for (const tag of read.entry.tags) if (!known.has(tag)) others.add(tag);
+    for (const tag of read.entry.tags) if (known.get(tag) === undefined) others.add(tag);
   }
   const learned = others.size === 0 ? none : await learnOthers(remote, [...others], tags, epoch, known);
   return sought.map((one, at) => {
@@ -121,7 +121,11 @@ export async function lookupMany(
   });
 }
 
-/** Asks for tags that entries turned out to carry, and holds their records, or what was learned would be lost. */
+/**
+ * Asks for tags that entries turned out to carry, and holds their records, or what was learned would be lost. Also for
+ * tags that the tier did not know: where they are in another slot than the entry, they were read at another moment, and
+ * the load that made them known may have ended in between.
+ */
 async function learnOthers(
   remote: RemoteReader,
   wires: readonly string[],
