@@ -1,7 +1,7 @@
 import { MemoryRemote, memoryRemoteTier, type RaceProcess, raceSuite } from '../src/testing/index.ts';
 
 raceSuite('memory alone', async () => ({ namespace: 'ck', close: async () => {} }), {
-  processes: false,
+  alone: true,
   repetitions: process.env.CACHEKIT_LONG === '1' ? 100 : 5,
   failingLoads: 20_000,
 });
@@ -35,18 +35,19 @@ raceSuite(
     };
     return {
       namespace: 'ck',
-      open,
-      write: async (key, text) => remote.put(key, text),
-      remove: async (key) => {
-        remote.remove(key);
-        remote.publish([key]);
+      shared: {
+        open,
+        write: async (key, text) => remote.put(key, text),
+        remove: async (key) => {
+          remote.remove(key);
+          remote.publish([key]);
+        },
+        spoil: async (key) => remote.put(key, '\u0000'),
       },
-      spoil: async (key) => remote.put(key, '\u0000'),
       close: async () => {},
     };
   },
   {
-    hearsForeign: true,
     repetitions: process.env.CACHEKIT_LONG === '1' ? 100 : 3,
     failingLoads: 20_000,
   },

@@ -13,11 +13,6 @@ export {
   type MemoryRemoteTierOptions,
   memoryRemoteTier,
 } from './memory-remote-tier.ts';
-export {
-  type RaceFixture,
-  type RaceLink,
-  type RaceProcess,
-  type RaceSuiteOptions,
-  raceSuite,
-} from './race-suite.ts';
+export { type RaceSuiteOptions, raceSuite } from './race-suite.ts';
+export type { RaceFixture, RaceLink, RaceProcess, SharedStore } from './races/store.ts';
 export { type RemoteTierFixture, remoteTierSuite } from './remote-tier-suite.ts';

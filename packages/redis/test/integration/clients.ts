@@ -9,23 +9,33 @@ interface Clients {
   readonly name: string;
   /** A client that is never connected itself. */
   standalone(url: string): IoRedisLike;
-  cluster(nodes: readonly { host: string; port: number }[]): IoRedisLike;
-  sentinel(name: string, sentinels: readonly { host: string; port: number }[]): IoRedisLike;
+  cluster(nodes: readonly Address[], natMap?: NatMap): IoRedisLike;
+  sentinel(name: string, sentinels: readonly Address[], natMap?: NatMap): IoRedisLike;
 }
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where to go instead of the address, `host:port`, that a server names. */
+type NatMap = Record<string, Address>;
 
 /** Both supported majors of ioredis. */
 export const ioredis: readonly Clients[] = [
   {
     name: 'ioredis 6',
     standalone: (url) => new Redis6(url, { lazyConnect: true }),
-    cluster: (nodes) => new Cluster6([...nodes], { lazyConnect: true }),
-    sentinel: (name, sentinels) => new Redis6({ name, sentinels: [...sentinels], lazyConnect: true }),
+    cluster: (nodes, natMap) => new Cluster6([...nodes], { lazyConnect: true, ...(natMap && { natMap }) }),
+    sentinel: (name, sentinels, natMap) =>
+      new Redis6({ name, sentinels: [...sentinels], lazyConnect: true, ...(natMap && { natMap }) }),
   },
   {
     name: 'ioredis 5',
     standalone: (url) => new Redis5(url, { lazyConnect: true }),
-    cluster: (nodes) => new Cluster5([...nodes], { lazyConnect: true }),
-    sentinel: (name, sentinels) => new Redis5({ name, sentinels: [...sentinels], lazyConnect: true }),
+    cluster: (nodes, natMap) => new Cluster5([...nodes], { lazyConnect: true, ...(natMap && { natMap }) }),
+    sentinel: (name, sentinels, natMap) =>
+      new Redis5({ name, sentinels: [...sentinels], lazyConnect: true, ...(natMap && { natMap }) }),
   },
 ];
 

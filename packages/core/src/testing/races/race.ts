@@ -1,0 +1,22 @@
+import type { Ground } from './ground.ts';
+
+/**
+ * What a race needs of its store.
+ *
+ * - `memory`: nothing else
+ * - `processes`: that several processes share it
+ * - `foreign`: also that memory hears of writes that no CacheKit made
+ */
+export type RaceNeed = 'memory' | 'processes' | 'foreign';
+
+/** One race: a number that is the same on every store, a promise, and the way to break it. */
+export interface Race {
+  /** Such as `R7`. */
+  readonly id: string;
+  /** The promise. */
+  readonly title: string;
+  readonly needs: RaceNeed;
+  /** Run once however many repetitions there are, because it repeats by itself. */
+  readonly once?: boolean;
+  run(ground: Ground): Promise<void>;
+}
