@@ -72,7 +72,7 @@ export class Checks {
     for (const name of Object.keys(policies)) this.#counters.set(name, zero());
   }
 
-  async take(names: readonly string[], { policies, keys }: Target, cost: number): Promise<Decision> {
+  take(names: readonly string[], { policies, keys }: Target, cost: number): Decision | Promise<Decision> {
     const now = this.#clock.now();
     const denials = this.#denials;
     if (denials !== undefined && !denials.empty) {
@@ -80,14 +80,15 @@ export class Checks {
       if (known !== undefined) return known;
     }
     const request: LimitRequest = { mode: 'take', policies, keys, cost, now };
-    let answer: StoreAnswer;
+    const failed = (error: unknown): Decision => this.#withoutStore(names, request, error).decision;
+    let answer: StoreAnswer | Promise<StoreAnswer>;
     try {
-      const asked = this.#session.check(request);
-      answer = asked instanceof Promise ? await asked : asked;
+      answer = this.#session.check(request);
     } catch (error) {
-      return this.#withoutStore(names, request, error).decision;
+      return failed(error);
     }
-    return this.#decided(names, request, answer);
+    if (!(answer instanceof Promise)) return this.#decided(names, request, answer);
+    return answer.then((settled) => this.#decided(names, request, settled), failed);
   }
 
   /** As {@link take}, for what is given back or corrected later; a known denial is as good as a new one. */

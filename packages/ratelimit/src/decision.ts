@@ -81,6 +81,9 @@ export interface Decision<Name extends string = string> {
   readonly unavailable?: RateLimitStoreError;
 }
 
+// Shared, because most decisions have none.
+const nobody: readonly never[] = Object.freeze([]);
+
 // What a caller is told to wait for when nobody could count.
 const closedRetryMs = 1_000;
 
@@ -95,8 +98,8 @@ export function decide<Name extends string>(
   unavailable?: RateLimitStoreError,
 ): Decision<Name> {
   const limits = {} as Record<Name, LimitStatus>;
-  const violated: Name[] = [];
-  const shadowed: Name[] = [];
+  let violated: readonly Name[] = nobody;
+  let shadowed: readonly Name[] = nobody;
   let retryAfterMs = 0;
   let reason: DenialReason = 'limit';
   for (let i = 0; i < names.length; i++) {
@@ -106,10 +109,10 @@ export function decide<Name extends string>(
     limits[name] = statusOf(policy, step);
     if (step.fits) continue;
     if (policy.shadow) {
-      shadowed.push(name);
+      shadowed = [...shadowed, name];
       continue;
     }
-    violated.push(name);
+    violated = [...violated, name];
     retryAfterMs = Math.max(retryAfterMs, step.retryAfterMs);
     if (cost > policy.limit) reason = 'cost-exceeds-limit';
     else if (step.blocked !== undefined && reason === 'limit') reason = 'blocked';

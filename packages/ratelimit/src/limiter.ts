@@ -221,7 +221,7 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     return undefined;
   }
 
-  async function consume(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Decision> {
+  function decided(ids: LimitIds<string>, call: ConsumeOptions): Decision | Promise<Decision> {
     assertCallOptions('consume', call, consumeOptions);
     const names = Object.keys(ids ?? {});
     const cost = checkedCost('consume', call.cost);
@@ -231,6 +231,16 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
       if (decision !== undefined) return decision;
     }
     return checks.take(names, target, cost);
+  }
+
+  // Not async: a function that is one would make two promises more per check.
+  function consume(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Decision> {
+    try {
+      const decision = decided(ids, call);
+      return decision instanceof Promise ? decision : Promise.resolve(decision);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async function peek(ids: LimitIds<string>, call: ConsumeOptions = {}): Promise<Decision> {

@@ -32,18 +32,27 @@ export interface Target {
   readonly keys: readonly string[];
 }
 
+/** What is known of a policy before any call. */
+interface PolicyHead {
+  /** The policy alone, for calls that ask no other. */
+  readonly policies: readonly [Policy];
+  readonly head: string;
+  /** With what the keys that belong to no tenant begin with. */
+  readonly globalHead: string;
+}
+
 /** Turns what a call is given into keys, and refuses what no call can work with before any store is asked. */
 export class Targets {
-  readonly #heads = new Map<string, { readonly policy: Policy; readonly head: string }>();
+  readonly #heads = new Map<string, PolicyHead>();
   readonly #namespace: string;
-  readonly #global: string;
 
   constructor(policies: Readonly<Record<string, Policy>>, namespace: string) {
-    for (const [name, policy] of Object.entries(policies)) {
-      this.#heads.set(name, { policy, head: `${name}:${policy.algorithm.version}` });
-    }
     this.#namespace = namespace;
-    this.#global = globalPrefix(namespace, 'l');
+    const global = globalPrefix(namespace, 'l');
+    for (const [name, policy] of Object.entries(policies)) {
+      const head = `${name}:${policy.algorithm.version}`;
+      this.#heads.set(name, { policies: [policy], head, globalHead: global + head });
+    }
   }
 
   /** @param call - Named in errors. */
@@ -54,8 +63,8 @@ export class Targets {
     { tenant, limits }: Pick<ConsumeOptions, 'tenant' | 'limits'>,
   ): Target {
     if (names.length === 0) throw new ArgumentError(`${call}: give at least one policy`);
-    const prefix = tenant === undefined ? this.#global : limitPrefix(this.#namespace, tenant);
-    const policies: Policy[] = [];
+    const prefix = tenant === undefined ? undefined : limitPrefix(this.#namespace, tenant);
+    let policies: readonly Policy[] = [];
     const keys: string[] = [];
     for (const name of names) {
       const entry = this.#heads.get(name);
@@ -68,8 +77,9 @@ export class Targets {
       if (!Array.isArray(parts) || (parts.length === 0 && tenant === undefined)) {
         throw new ArgumentError(`${call}: ${name}: give the parts of an id, such as [userId]`);
       }
-      policies.push(entry.policy);
-      keys.push(prefix + entry.head + keyTail(name, parts, prefix.length + entry.head.length));
+      const head = prefix === undefined ? entry.globalHead : prefix + entry.head;
+      keys.push(head + keyTail(name, parts, head.length));
+      policies = names.length === 1 ? entry.policies : [...policies, entry.policies[0]];
     }
     return { policies: limits === undefined ? policies : this.#limited(call, names, policies, limits), keys };
   }

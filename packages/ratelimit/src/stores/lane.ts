@@ -4,10 +4,21 @@ import { RateLimitStoreError } from '../errors.ts';
 /** One check on its way to Redis. */
 export interface Passenger {
   readonly keys: readonly string[];
-  pushArgs(args: RedisArgument[], serverNow: number): void;
-  /** @param at - Where in the reply the check's status stands. Returns how many values were its own. */
-  arrived(reply: readonly unknown[], at: number): number;
+  /** How many values of the reply are its own. */
+  readonly width: number;
+  triedBefore: boolean;
+  /**
+   * @param at - Where in the reply its own values begin; they may be changed.
+   * @returns False if it has to be sent again: the edges of its windows were not those of the server's time.
+   */
+  arrived(reply: unknown[], at: number): boolean;
   failed(error: unknown): void;
+}
+
+/** What checks that travel together tell Redis. */
+export interface Cargo<Kind extends Passenger> {
+  scriptOf(passengers: readonly Kind[]): RedisScript;
+  pushArgs(args: RedisArgument[], passengers: readonly Kind[], serverNow: number): void;
 }
 
 /** What lanes of one session share. */
@@ -20,8 +31,6 @@ export interface Road {
   answered(slot: number): void;
   /** How many checks there was no answer to, one of them for `key`. */
   unanswered(slot: number, key: string, checks: number): void;
-  /** The lane of that name has nothing to do. */
-  idle(lane: string): void;
 }
 
 /** Most checks in one script call: more would hold up others in Redis, for less than is gained. */
@@ -40,30 +49,26 @@ const turns = 12;
  * A call that is not answered within the timeout fails all of its checks, and tells the script by when it must have
  * begun: what Redis reads later than that, it does not count.
  */
-export class Lane {
-  readonly #name: string;
+export class Lane<Kind extends Passenger> {
   readonly #slot: number;
   readonly #road: Road;
-  readonly #scriptOf: (passengers: readonly Passenger[]) => RedisScript;
-  #waiting: Passenger[] = [];
+  readonly #cargo: Cargo<Kind>;
+  readonly #idle: () => void;
+  #waiting: Kind[] = [];
   #since = 0;
   #underWay = 0;
   #leaving = false;
   #linger: ReturnType<Clock['setTimeout']> | undefined;
 
-  constructor(
-    name: string,
-    slot: number,
-    road: Road,
-    scriptOf: (passengers: readonly Passenger[]) => RedisScript,
-  ) {
-    this.#name = name;
+  /** @param idle - Called when there is nothing to do. */
+  constructor(slot: number, road: Road, cargo: Cargo<Kind>, idle: () => void) {
     this.#slot = slot;
     this.#road = road;
-    this.#scriptOf = scriptOf;
+    this.#cargo = cargo;
+    this.#idle = idle;
   }
 
-  add(passenger: Passenger): void {
+  add(passenger: Kind): void {
     const waiting = this.#waiting;
     if (waiting.length === 0) this.#since = this.#road.clock.now();
     waiting.push(passenger);
@@ -87,26 +92,14 @@ export class Lane {
     this.#travel(passengers, this.#since, true);
   };
 
-  #travel(passengers: readonly Passenger[], since: number, again: boolean): void {
+  #travel(passengers: readonly Kind[], since: number, again: boolean): void {
     const { redis, clock, timeoutMs, serverClock } = this.#road;
     const now = clock.now();
     const leftMs = Math.max(0, Math.min(timeoutMs, since + timeoutMs - now));
     const deadline = Math.floor(serverClock.toServer(now + leftMs));
     const args: RedisArgument[] = [deadline];
-    const serverNow = deadline === 0 ? now : serverClock.toServer(now);
-    let keys: readonly string[] | string[];
-    if (passengers.length === 1) {
-      const passenger = passengers[0] as Passenger;
-      keys = passenger.keys;
-      passenger.pushArgs(args, serverNow);
-    } else {
-      const all: string[] = [];
-      for (const passenger of passengers) {
-        for (const key of passenger.keys) all.push(key);
-        passenger.pushArgs(args, serverNow);
-      }
-      keys = all;
-    }
+    this.#cargo.pushArgs(args, passengers, deadline === 0 ? now : serverClock.toServer(now));
+    const keys = keysOf(passengers);
     let over = false;
     this.#underWay++;
     // When the time is over, one more turn of the event loop is allowed: after a loop that was blocked for longer than
@@ -122,7 +115,7 @@ export class Lane {
         for (const passenger of passengers) passenger.failed(error);
       }, 1);
     }, leftMs);
-    redis.script(this.#scriptOf(passengers), keys, args).then(
+    redis.script(this.#cargo.scriptOf(passengers), keys, args).then(
       (reply) => {
         if (Array.isArray(reply) && Number.isSafeInteger(reply[0])) serverClock.learned(reply[0]);
         if (over) return;
@@ -140,20 +133,31 @@ export class Lane {
     );
   }
 
-  #deliver(passengers: readonly Passenger[], reply: unknown, since: number, again: boolean): void {
+  #deliver(passengers: readonly Kind[], reply: unknown, since: number, again: boolean): void {
     if (!Array.isArray(reply) || reply.length === 0) {
       this.#failAll(passengers, new TypeError(`The limit script answered ${JSON.stringify(reply)}`));
     } else if (reply.length === 1) {
       // Our idea of the server's clock was wrong; now it is right.
       if (again) this.#travel(passengers, since, false);
-      else this.#failAll(passengers, new RateLimitStoreError('redis', 'The clock of redis moves too fast'));
+      else this.#failAll(passengers, clockMoves());
     } else {
       let at = 1;
-      for (const passenger of passengers) at += passenger.arrived(reply, at);
+      for (const passenger of passengers) {
+        if (!passenger.arrived(reply, at)) this.#again(passenger);
+        at += passenger.width;
+      }
     }
   }
 
-  #fail(passengers: readonly Passenger[], error: unknown, since: number): void {
+  #again(passenger: Kind): void {
+    if (passenger.triedBefore) passenger.failed(clockMoves());
+    else {
+      passenger.triedBefore = true;
+      this.add(passenger);
+    }
+  }
+
+  #fail(passengers: readonly Kind[], error: unknown, since: number): void {
     if (!isReply(error)) {
       this.#road.unanswered(this.#slot, passengers[0]?.keys[0] as string, passengers.length);
     } else {
@@ -167,7 +171,7 @@ export class Lane {
     this.#failAll(passengers, error);
   }
 
-  #failAll(passengers: readonly Passenger[], error: unknown): void {
+  #failAll(passengers: readonly Kind[], error: unknown): void {
     for (const passenger of passengers) passenger.failed(error);
   }
 
@@ -175,7 +179,7 @@ export class Lane {
     this.#underWay--;
     if (this.#underWay > 0) return;
     if (this.#waiting.length > 0) this.#leaveAfter(turns);
-    else this.#road.idle(this.#name);
+    else this.#idle();
   }
 
   #leaveAfter(turn: number): void {
@@ -183,6 +187,17 @@ export class Lane {
       if (this.#underWay === 0) this.#leave();
     } else queueMicrotask(() => this.#leaveAfter(turn - 1));
   }
+}
+
+function clockMoves(): Error {
+  return new RateLimitStoreError('redis', 'The clock of redis moves too fast');
+}
+
+function keysOf(passengers: readonly Passenger[]): readonly string[] {
+  if (passengers.length === 1) return (passengers[0] as Passenger).keys;
+  const all: string[] = [];
+  for (const { keys } of passengers) for (let i = 0; i < keys.length; i++) all.push(keys[i] as string);
+  return all;
 }
 
 /** Whether Redis answered, though with a no. Replies that are errors pass every executor unchanged. */

@@ -2,45 +2,30 @@ import type { RedisScript } from '@cachekit/core';
 import type { Algorithm } from '../algorithms/algorithm.ts';
 import { sharedLua } from '../algorithms/shared-lua.ts';
 
-const single = new Map<string, RedisScript>();
+const takes = new Map<string, RedisScript>();
 const combined = new Map<string, RedisScript>();
 
+/** Most policies of a check that `takeScript()` takes from: each has local variables of its own, and Lua has 200. */
+export const mostTaken = 8;
+
 /**
- * The script that takes from one key per check, for checks of one algorithm.
+ * The script that takes from the keys of checks whose policies have these algorithms, from all keys of a check or from none.
  *
- * KEYS: one per check. ARGV: the deadline by the clock of the server (0: none), then the cost and the numbers of the
- * rule of each check. Returns: the time of the server, then for each check 1 or 0 (taken or not), 3 (its edges are not
- * those of now), or the text of an error, and what was found.
+ * KEYS: one per policy of each check. ARGV: the deadline by the clock of the server (0: none), then the cost and the
+ * numbers of the rules, once if they are the same for all checks, else for each check. Returns: the time of the server,
+ * then what was found for each key. The first value of a check, which is never negative, says how it ended: as it is, it
+ * was taken; as -1 minus it, it does not fit; the text of an error; nothing, if its edges are not those of now.
  *
  * After the deadline it counts nothing and returns the time alone: nobody waits for the answer any more.
  *
- * O(number of checks). Counting and expiring are one write.
+ * O(number of keys). Counting and expiring are one write.
  */
-export function takeScript(algorithm: Algorithm): RedisScript {
-  const { version, parameters, width } = algorithm;
-  let script = single.get(version);
+export function takeScript(algorithms: readonly Algorithm[]): RedisScript {
+  const name = versionsOf(algorithms);
+  let script = takes.get(name);
   if (script === undefined) {
-    const found = width === 2 ? 'x, y' : 'x, y, z';
-    const numbers = parameters.map((_, i) => `tonumber(ARGV[a + ${i + 1}])`).join(', ');
-    const slots = Array.from({ length: width }, (_, i) => `reply[r + ${i + 2}]`).join(', ');
-    script = {
-      name: `ratelimit-take-${version}`,
-      lua: `${prologue}${declarations([algorithm], ['take'])}
-local r, a = 1, 2
-for i = 1, #KEYS do
-  local key = KEYS[i]
-  local ${found}, px, value = ${version}_take(key, tonumber(ARGV[a]), false, now, ${numbers})
-  reply[r + 1], ${slots} = 0, ${found}
-  if not x then
-    reply[r + 1], ${slots} = 3${', 0'.repeat(width)}
-  elseif px then
-    reply[r + 1] = write(key, px, value) or 1
-  end
-  r, a = r + ${width + 1}, a + ${parameters.length + 1}
-end
-return reply`,
-    };
-    single.set(version, script);
+    script = { name: `ratelimit-take-${name}`, lua: taking(algorithms) };
+    takes.set(name, script);
   }
   return script;
 }
@@ -53,7 +38,7 @@ return reply`,
  * there for every key of a check, and 0 where nothing is asked.
  */
 export function limitScript(algorithms: readonly Algorithm[]): RedisScript {
-  const name = algorithms.map(({ version }) => version).join('-');
+  const name = versionsOf(algorithms);
   let script = combined.get(name);
   if (script === undefined) {
     script = { name: `ratelimit-${name}`, lua: general(algorithms) };
@@ -97,6 +82,52 @@ function declarations(algorithms: readonly Algorithm[], verbs: readonly Verb[]):
     ),
   );
   return `${shared.join('')}\n${rules.join('')}`;
+}
+
+function versionsOf(algorithms: readonly Algorithm[]): string {
+  return algorithms.map(({ version }) => version).join('-');
+}
+
+/** Everything is written out per policy, because this runs for nearly every request. */
+function taking(algorithms: readonly Algorithm[]): string {
+  const policies = algorithms.map(({ version, parameters, width }, i) => ({
+    key: `KEYS[k + ${i + 1}]`,
+    take: `${version}_take`,
+    numbers: parameters.map((_, j) => `n${i}_${j}`),
+    found: ['x', 'y', 'z'].slice(0, width).map((letter) => letter + i),
+    px: `px${i}`,
+    value: `value${i}`,
+    failure: `failure${i}`,
+  }));
+  const numbers = ['cost', ...policies.flatMap((policy) => policy.numbers)];
+  const found = policies.flatMap((policy) => policy.found);
+  const all = (each: (policy: (typeof policies)[number]) => string, between: string): string =>
+    policies.map(each).join(between);
+  const [first, ...others] = found.map((_, i) => `reply[r + ${i + 1}]`);
+  const rest = others.length === 0 ? '' : `${others.join(', ')} = ${found.slice(1).join(', ')}`;
+  return `${prologue}${declarations([...new Set(algorithms)], ['take'])}
+local ${numbers.join(', ')}
+local each = #ARGV > ${numbers.length + 1} and ${numbers.length} or 0
+local r, a = 1, 2
+for k = 0, #KEYS - 1, ${policies.length} do
+  if k == 0 or each > 0 then
+    ${numbers.join(', ')} = ${numbers.map((_, i) => `tonumber(ARGV[a + ${i}])`).join(', ')}
+    a = a + each
+  end
+  ${all(({ found: own, px, value, take, key, numbers: rule }) => `local ${own.join(', ')}, ${px}, ${value} = ${take}(${key}, cost, false, now, ${rule.join(', ')})`, '\n  ')}
+  if not (${all(({ found: own }) => own[0] as string, ' and ')}) then
+    ${[first, ...others].join(', ')} = false${', 0'.repeat(others.length)}
+  elseif ${all(({ px }) => px, ' and ')} then
+    ${all(({ failure, key, px, value }) => `local ${failure} = write(${key}, ${px}, ${value})`, '\n    ')}
+    ${first} = ${all(({ failure }) => failure, ' or ')} or x0
+    ${rest}
+  else
+    ${first} = -1 - x0
+    ${rest}
+  end
+  r = r + ${found.length}
+end
+return reply`;
 }
 
 function general(algorithms: readonly Algorithm[]): string {

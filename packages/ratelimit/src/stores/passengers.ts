@@ -4,134 +4,162 @@ import type { Policy } from '../policy.ts';
 import type { Passenger } from './lane.ts';
 import type { LimitRequest, StoreAnswer } from './store.ts';
 
-/** Where the answer of a check goes. */
-interface Destination {
-  resolve(answer: StoreAnswer): void;
-  reject(error: unknown): void;
-  /** Sends the check again: the edges of its windows were not those of the server's time. */
-  again(): void;
-}
-
 const outOfEdges = 3;
 const none: StoreAnswer = { steps: [], atomic: true };
 
-/** A check of one policy, the most frequent: what `takeScript()` reads and replies. */
-export class SingleTake implements Passenger {
-  readonly keys: readonly string[];
-  readonly policy: Policy;
-  readonly #cost: number;
-  readonly #destination: Destination;
+/** What a passenger carries: a check, or a block, whose cost is its length and whose `at` are its reasons. */
+export type Errand = Pick<LimitRequest, 'keys' | 'policies' | 'cost'> & {
+  readonly mode: LimitRequest['mode'] | 'block';
+  readonly at?: readonly (string | number | undefined)[] | undefined;
+};
 
-  constructor(request: LimitRequest, destination: Destination) {
-    this.keys = request.keys;
-    this.policy = request.policies[0] as Policy;
-    this.#cost = request.cost;
-    this.#destination = destination;
+abstract class Traveller implements Passenger {
+  readonly errand: Errand;
+  triedBefore = false;
+  protected readonly resolve: (answer: StoreAnswer) => void;
+  protected readonly reject: (error: unknown) => void;
+
+  constructor(errand: Errand, resolve: (answer: StoreAnswer) => void, reject: (error: unknown) => void) {
+    this.errand = errand;
+    this.resolve = resolve;
+    this.reject = reject;
   }
 
-  pushArgs(args: RedisArgument[], serverNow: number): void {
-    args.push(this.#cost);
-    this.policy.algorithm.pushArgs(args, this.policy, serverNow);
+  get keys(): readonly string[] {
+    return this.errand.keys;
   }
 
-  arrived(reply: readonly unknown[], at: number): number {
-    const { algorithm } = this.policy;
-    const status = reply[at];
-    if (status === 1 || status === 0) {
-      const step = algorithm.read(reply, at + 1, this.policy, this.#cost, false);
-      if (step.fits === (status === 1)) this.#destination.resolve({ steps: [step], atomic: true });
-      else this.#destination.reject(unexpected(reply));
-    } else if (status === outOfEdges) this.#destination.again();
-    else this.#destination.reject(refused(status));
-    return 1 + algorithm.width;
-  }
+  abstract readonly width: number;
+
+  abstract pushArgs(args: RedisArgument[], serverNow: number): void;
+
+  abstract arrived(reply: unknown[], at: number): boolean;
 
   failed(error: unknown): void {
-    this.#destination.reject(error);
+    this.reject(error);
   }
 }
 
-/** Any other check: what `limitScript()` reads and replies. */
-export class AnyRequest implements Passenger {
-  readonly keys: readonly string[];
-  readonly policies: readonly Policy[];
-  readonly #mode: LimitRequest['mode'] | 'block';
-  /** In a block, how long. */
-  readonly #cost: number;
-  /** In a block, why. */
-  readonly #at: readonly (string | number | undefined)[] | undefined;
-  readonly #destination: Destination;
+/** A check that takes, the most frequent: what `takeScript()` reads and replies. */
+export class Take extends Traveller {
+  get width(): number {
+    return widthOf(this.errand.policies);
+  }
 
-  constructor(
-    request: Pick<LimitRequest, 'keys' | 'policies' | 'cost'> & {
-      readonly mode: LimitRequest['mode'] | 'block';
-      readonly at?: readonly (string | number | undefined)[] | undefined;
-    },
-    destination: Destination,
-  ) {
-    this.keys = request.keys;
-    this.policies = request.policies;
-    this.#mode = request.mode;
-    this.#cost = request.cost;
-    this.#at = request.at;
-    this.#destination = destination;
+  /** Whether both give the script the same numbers. */
+  isLike({ errand: { policies, cost } }: Take): boolean {
+    const own = this.errand;
+    if (cost !== own.cost) return false;
+    for (let i = 0; i < policies.length; i++) if (policies[i] !== own.policies[i]) return false;
+    return true;
   }
 
   pushArgs(args: RedisArgument[], serverNow: number): void {
-    args.push(this.#mode, this.#cost, this.keys.length);
-    for (let i = 0; i < this.policies.length; i++) {
-      const policy = this.policies[i] as Policy;
-      args.push(policy.algorithm.version, policy.shadow ? 1 : 0, this.#at?.[i] ?? '');
+    const { policies, cost } = this.errand;
+    args.push(cost);
+    for (const policy of policies) policy.algorithm.pushArgs(args, policy, serverNow);
+  }
+
+  arrived(reply: unknown[], at: number): boolean {
+    const first = reply[at];
+    if (first === null) return false;
+    if (typeof first !== 'number') this.reject(refused(first));
+    else {
+      if (first < 0) reply[at] = -1 - first;
+      const { policies, cost } = this.errand;
+      const steps = stepsOf(policies, reply, at, cost, false);
+      if (isDenied(policies, steps) === first >= 0) this.reject(unexpected(reply));
+      else {
+        if (first < 0 && steps.length > 1) lookInstead(steps, policies, reply, at);
+        this.resolve({ steps, atomic: true });
+      }
+    }
+    return true;
+  }
+}
+
+/** Any other errand: what `limitScript()` reads and replies. */
+export class Other extends Traveller {
+  get width(): number {
+    return this.#asks ? 1 + widthOf(this.errand.policies) : 1;
+  }
+
+  get #asks(): boolean {
+    return this.errand.mode !== 'give' && this.errand.mode !== 'block';
+  }
+
+  pushArgs(args: RedisArgument[], serverNow: number): void {
+    const { mode, cost, keys, policies, at } = this.errand;
+    args.push(mode, cost, keys.length);
+    for (let i = 0; i < policies.length; i++) {
+      const policy = policies[i] as Policy;
+      args.push(policy.algorithm.version, policy.shadow ? 1 : 0, at?.[i] ?? '');
       policy.algorithm.pushArgs(args, policy, serverNow);
     }
   }
 
-  arrived(reply: readonly unknown[], at: number): number {
+  arrived(reply: unknown[], at: number): boolean {
     const status = reply[at];
-    const asks = this.#mode !== 'give' && this.#mode !== 'block';
-    let length = 1;
-    if (asks) for (const { algorithm } of this.policies) length += algorithm.width;
-    if (status === outOfEdges) this.#destination.again();
-    else if (status !== 0 && status !== 1) this.#destination.reject(refused(status));
-    else if (!asks) this.#destination.resolve(none);
-    else this.#answer(reply, at);
-    return length;
-  }
-
-  failed(error: unknown): void {
-    this.#destination.reject(error);
-  }
-
-  #answer(reply: readonly unknown[], at: number): void {
-    const force = this.#mode === 'force';
-    const steps: Step[] = [];
-    let denied = false;
-    let from = at + 1;
-    for (const policy of this.policies) {
-      const { algorithm } = policy;
-      const step = algorithm.read(reply, from, policy, this.#cost, force);
-      if (!step.fits && !policy.shadow) denied = true;
-      steps.push(step);
-      from += algorithm.width;
-    }
-    if (denied === (reply[at] === 1)) {
-      this.#destination.reject(unexpected(reply));
-      return;
-    }
-    if (denied || this.#mode === 'peek') this.#lookInstead(steps, reply, at + 1);
-    this.#destination.resolve({ steps, atomic: true });
-  }
-
-  /** Replaces the steps that would have taken something by those that took nothing. */
-  #lookInstead(steps: Step[], reply: readonly unknown[], from: number): void {
-    for (let i = 0; i < steps.length; i++) {
-      const policy = this.policies[i] as Policy;
-      const { fits, retryAfterMs } = steps[i] as Step;
-      if (fits) {
-        steps[i] = { ...policy.algorithm.read(reply, from, policy, 0, true), fits, retryAfterMs };
+    if (status === outOfEdges) return false;
+    if (status !== 0 && status !== 1) this.reject(refused(status));
+    else if (!this.#asks) this.resolve(none);
+    else {
+      const { policies, cost, mode } = this.errand;
+      const steps = stepsOf(policies, reply, at + 1, cost, mode === 'force');
+      const denied = isDenied(policies, steps);
+      if (denied === (status === 1)) this.reject(unexpected(reply));
+      else {
+        if (denied || mode === 'peek') lookInstead(steps, policies, reply, at + 1);
+        this.resolve({ steps, atomic: true });
       }
-      from += policy.algorithm.width;
     }
+    return true;
+  }
+}
+
+function widthOf(policies: readonly Policy[]): number {
+  let width = 0;
+  for (const { algorithm } of policies) width += algorithm.width;
+  return width;
+}
+
+function isDenied(policies: readonly Policy[], steps: readonly Step[]): boolean {
+  for (let i = 0; i < steps.length; i++) {
+    if (!(steps[i] as Step).fits && !(policies[i] as Policy).shadow) return true;
+  }
+  return false;
+}
+
+function stepsOf(
+  policies: readonly Policy[],
+  reply: readonly unknown[],
+  from: number,
+  cost: number,
+  force: boolean,
+): Step[] {
+  const steps: Step[] = [];
+  let at = from;
+  for (let i = 0; i < policies.length; i++) {
+    const policy = policies[i] as Policy;
+    steps.push(policy.algorithm.read(reply, at, policy, cost, force));
+    at += policy.algorithm.width;
+  }
+  return steps;
+}
+
+/** Replaces the steps that would have taken something by those that took nothing. */
+function lookInstead(
+  steps: Step[],
+  policies: readonly Policy[],
+  reply: readonly unknown[],
+  from: number,
+): void {
+  let at = from;
+  for (let i = 0; i < steps.length; i++) {
+    const policy = policies[i] as Policy;
+    const { fits, retryAfterMs } = steps[i] as Step;
+    if (fits) steps[i] = { ...policy.algorithm.read(reply, at, policy, 0, true), fits, retryAfterMs };
+    at += policy.algorithm.width;
   }
 }
 

@@ -1,13 +1,14 @@
-import type { RedisExecutor, RedisScript } from '@cachekit/core';
+import type { RedisExecutor } from '@cachekit/core';
 import type { Algorithm } from '../algorithms/algorithm.ts';
 import { RateLimitStoreError } from '../errors.ts';
 import type { Policy } from '../policy.ts';
 import { within } from '../within.ts';
 import { Breaker } from './breaker.ts';
 import { hashSlot } from './hash-slot.ts';
-import { Lane, type Passenger, type Road } from './lane.ts';
-import { limitScript, takeScript } from './limit-script.ts';
-import { AnyRequest, SingleTake } from './passengers.ts';
+import type { Cargo, Road } from './lane.ts';
+import { Lanes } from './lanes.ts';
+import { limitScript, mostTaken, takeScript } from './limit-script.ts';
+import { type Errand, Other, Take } from './passengers.ts';
 import { ServerClock } from './server-clock.ts';
 import { groupsOf, notAsked, restored } from './slot-groups.ts';
 import type {
@@ -26,7 +27,8 @@ const slotsPerBreaker = 256;
 export class RedisSession implements LimitSession {
   readonly #redis: RedisExecutor;
   readonly #context: StoreContext;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #takes: Lanes<Take>;
+  readonly #others: Lanes<Other>;
   readonly #breakers = new Map<number, Breaker>();
   #open = 0;
   readonly #road: Road;
@@ -41,33 +43,28 @@ export class RedisSession implements LimitSession {
       serverClock: new ServerClock(context.clock),
       answered: (slot) => this.#breakerOf(slot).succeeded(),
       unanswered: (slot, key, checks) => this.#breakerOf(slot).failed(checks, key),
-      idle: (name) => {
-        if (redis.capabilities.cluster) this.#lanes.delete(name);
-      },
     };
+    this.#takes = new Lanes(this.#road, takeCargo);
+    this.#others = new Lanes(this.#road, anyCargo);
   }
 
   check(request: LimitRequest): Promise<StoreAnswer> {
-    if (!this.#redis.capabilities.cluster || request.keys.length === 1) return this.#send(request);
+    if (!this.#redis.capabilities.cluster || request.keys.length === 1) return this.#board(request);
     const groups = groupsOf(request);
-    if (groups.length === 1) return this.#send(request);
+    if (groups.length === 1) return this.#board(request);
     return request.mode === 'take' ? this.#takeAcross(request, groups) : this.#askAcross(request, groups);
   }
 
-  async block({ policies, keys, durationMs, reason, now }: BlockRequest): Promise<void> {
-    const each = keys.map((key, i) => {
-      const request = {
-        mode: 'block' as const,
+  async block({ policies, keys, durationMs, reason }: BlockRequest): Promise<void> {
+    const each = keys.map((key, i) =>
+      this.#board({
+        mode: 'block',
         policies: [policies[i] as Policy],
         keys: [key],
         cost: durationMs,
-        now,
-      };
-      return this.#board(
-        request.keys,
-        (destination) => new AnyRequest({ ...request, at: [reason] }, destination),
-      );
-    });
+        at: [reason],
+      }),
+    );
     await Promise.all(each);
   }
 
@@ -75,38 +72,18 @@ export class RedisSession implements LimitSession {
     await Promise.all(keys.map((key) => this.#redis.command('DEL', key)));
   }
 
-  #send(request: LimitRequest): Promise<StoreAnswer> {
-    const [policy] = request.policies;
-    if (request.keys.length === 1 && request.mode === 'take' && policy?.shadow === false) {
-      return this.#board(
-        request.keys,
-        (destination) => new SingleTake(request, destination),
-        policy.algorithm,
+  #board(errand: Errand): Promise<StoreAnswer> {
+    const key = errand.keys[0] as string;
+    const slot = this.#redis.capabilities.cluster ? hashSlot(key) : 0;
+    if (!this.#breakerOf(slot).allows(key)) {
+      return Promise.reject(
+        new RateLimitStoreError('redis', 'Redis does not answer, and is not asked until it does'),
       );
     }
-    return this.#board(request.keys, (destination) => new AnyRequest(request, destination));
-  }
-
-  #board(
-    keys: readonly string[],
-    passengerFor: (destination: ConstructorParameters<typeof SingleTake>[1]) => Passenger,
-    single?: Algorithm,
-  ): Promise<StoreAnswer> {
     return new Promise((resolve, reject) => {
-      const slot = this.#redis.capabilities.cluster ? hashSlot(keys[0] as string) : 0;
-      const breaker = this.#breakerOf(slot);
-      if (!breaker.allows(keys[0] as string)) {
-        reject(new RateLimitStoreError('redis', 'Redis does not answer, and is not asked until it does'));
-        return;
-      }
-      const lane = this.#laneOf(slot, single);
-      let tries = 0;
-      const again = (): void => {
-        if (tries++ > 0) reject(new RateLimitStoreError('redis', 'The clock of redis moves too fast'));
-        else lane.add(passenger);
-      };
-      const passenger = passengerFor({ resolve, reject, again });
-      lane.add(passenger);
+      if (isTake(errand)) {
+        this.#takes.of(slot, versionsOf(errand.policies)).add(new Take(errand, resolve, reject));
+      } else this.#others.of(slot, 'any').add(new Other(errand, resolve, reject));
     });
   }
 
@@ -122,7 +99,7 @@ export class RedisSession implements LimitSession {
     try {
       for (const group of groups) {
         const part = partOf(request, group);
-        const answer = await this.#send(part);
+        const answer = await this.#board(part);
         for (const [i, index] of group.entries()) {
           const step = answer.steps[i] as PolicyAnswer;
           steps[index] = step;
@@ -149,11 +126,11 @@ export class RedisSession implements LimitSession {
   #undo(part: LimitRequest, steps: readonly PolicyAnswer[]): Promise<StoreAnswer> {
     // A shadow policy that said no took nothing.
     const took = steps.flatMap(({ fits }, i) => (fits ? [i] : []));
-    return this.#send({ ...partOf(part, took), mode: 'give', at: took.map((i) => steps[i]?.at) });
+    return this.#board({ ...partOf(part, took), mode: 'give', at: took.map((i) => steps[i]?.at) });
   }
 
   async #askAcross(request: LimitRequest, groups: readonly (readonly number[])[]): Promise<StoreAnswer> {
-    const answers = await Promise.all(groups.map((group) => this.#send(partOf(request, group))));
+    const answers = await Promise.all(groups.map((group) => this.#board(partOf(request, group))));
     const steps: PolicyAnswer[] = [];
     for (const [i, group] of groups.entries()) {
       for (const [j, index] of group.entries()) {
@@ -162,17 +139,6 @@ export class RedisSession implements LimitSession {
       }
     }
     return { steps, atomic: false };
-  }
-
-  #laneOf(slot: number, single: Algorithm | undefined): Lane {
-    const name = single === undefined ? `${slot}` : `${slot}${single.version}`;
-    let lane = this.#lanes.get(name);
-    if (lane === undefined) {
-      const scriptOf = single === undefined ? scriptOfAny : (): RedisScript => takeScript(single);
-      lane = new Lane(name, slot, this.#road, scriptOf);
-      this.#lanes.set(name, lane);
-    }
-    return lane;
   }
 
   #breakerOf(slot: number): Breaker {
@@ -206,13 +172,40 @@ export class RedisSession implements LimitSession {
 
 const probeScript = limitScript([]);
 
-function scriptOfAny(passengers: readonly Passenger[]): RedisScript {
-  const algorithms = new Map<string, Algorithm>();
-  for (const passenger of passengers) {
-    for (const { algorithm } of (passenger as AnyRequest).policies)
-      algorithms.set(algorithm.version, algorithm);
-  }
-  return limitScript([...algorithms.values()].sort((a, b) => (a.version < b.version ? -1 : 1)));
+const takeCargo: Cargo<Take> = {
+  scriptOf: (passengers) =>
+    takeScript((passengers[0] as Take).errand.policies.map(({ algorithm }) => algorithm)),
+  pushArgs(args, passengers, serverNow): void {
+    const first = passengers[0] as Take;
+    const alike = passengers.every((passenger) => first.isLike(passenger));
+    for (const passenger of alike ? [first] : passengers) passenger.pushArgs(args, serverNow);
+  },
+};
+
+const anyCargo: Cargo<Other> = {
+  scriptOf(passengers) {
+    const algorithms = new Map<string, Algorithm>();
+    for (const { errand } of passengers) {
+      for (const { algorithm } of errand.policies) algorithms.set(algorithm.version, algorithm);
+    }
+    return limitScript([...algorithms.values()].sort((a, b) => (a.version < b.version ? -1 : 1)));
+  },
+  pushArgs(args, passengers, serverNow): void {
+    for (const passenger of passengers) passenger.pushArgs(args, serverNow);
+  },
+};
+
+function isTake({ mode, policies }: Errand): boolean {
+  if (mode !== 'take' || policies.length > mostTaken) return false;
+  for (const { shadow } of policies) if (shadow) return false;
+  return true;
+}
+
+/** Checks with equal ones travel together. */
+function versionsOf(policies: readonly Policy[]): string {
+  let versions = (policies[0] as Policy).algorithm.version;
+  for (let i = 1; i < policies.length; i++) versions += (policies[i] as Policy).algorithm.version;
+  return versions;
 }
 
 function partOf(request: LimitRequest, indexes: readonly number[]): LimitRequest {
