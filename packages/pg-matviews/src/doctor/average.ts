@@ -1,0 +1,60 @@
+import type { SqlExecutor } from '@cachekit/core';
+import { quoteIdentifier } from '@cachekit/core/postgres';
+import { scanSql } from '../sql/scan.ts';
+import { understood } from './probe.ts';
+import type { ReadQuery, Rewriting } from './rewriting.ts';
+import { closing, joined, listOf, namedExpression, selectText } from './select-text.ts';
+
+/** Averages that are stored without the sum and the count they are made of. */
+export async function storedAverages(
+  sql: SqlExecutor,
+  { view, query }: ReadQuery,
+): Promise<readonly Rewriting[]> {
+  const parsed = selectText(query);
+  if (view.kind !== 'm' || parsed === undefined || !/\bavg\(/.test(parsed.select)) return [];
+  const items = listOf(parsed.select).map(namedExpression);
+  const shown = items.map((item) => squeezed(item.sql)).join('\n');
+  const names = new Set(items.map(({ name }) => name));
+  const added: string[] = [];
+  const averages: string[] = [];
+  for (const { sql: expression, name } of items) {
+    const of = averaged(expression);
+    if (of === undefined) continue;
+    const parts = (['sum', 'count'] as const).filter((part) => !shown.includes(squeezed(`${part}${of}`)));
+    if (parts.length === 0) continue;
+    averages.push(name);
+    for (const part of parts) {
+      const column = `${name}_${part}`;
+      if (!names.has(column)) added.push(`${part}${of} AS ${quoteIdentifier(column)}`);
+      names.add(column);
+    }
+  }
+  if (averages.length === 0) return [];
+  const mended = joined({ ...parsed, select: [parsed.select, ...added].join(',\n    ') });
+  if ((await understood(sql, mended)) === undefined) return [];
+  return [
+    {
+      defect: 'average-stored',
+      reason: `It stores the average ${averages.join(', ')} without its sum and count, and an average of averages is wrong: nobody can sum the view up to a month. Store sum and count beside it.`,
+      query: mended,
+    },
+  ];
+}
+
+/** `(arguments) FILTER (...)` of the first average in an expression. */
+function averaged(expression: string): string | undefined {
+  const tokens = scanSql(expression);
+  const at = tokens.findIndex(({ text }, i) => text === 'avg' && tokens[i + 1]?.text === '(');
+  if (at < 0) return undefined;
+  const end = closing(tokens, at + 1);
+  const filter = tokens[end + 2]?.text.toLowerCase() === 'filter' ? closing(tokens, end + 4) : end;
+  const text = tokens
+    .slice(at + 1, filter + 1)
+    .map((token) => token.text)
+    .join('');
+  return /^\(distinct/i.test(text) ? undefined : text;
+}
+
+function squeezed(text: string): string {
+  return text.replaceAll(/\s+/g, ' ');
+}
