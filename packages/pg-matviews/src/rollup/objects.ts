@@ -202,7 +202,11 @@ FROM ${log}`,
   };
 }
 
-/** The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. */
+/**
+ * The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. While a mark is
+ * about part of a key, which is rare and short, all are from the rows: to tell which it covers would cost every read
+ * the planning of it.
+ */
 function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const { rollup, stored } = shape;
   const table = relationSql('cachekit', tableName(place.view, place.version));
@@ -210,23 +214,18 @@ function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const names = rollup.keys.map((key) => q(key.name));
   const columns = [...names, ...stored.map(q)];
   const ks = rollup.keys.map((_, at) => `k${at}`);
-  const wild = `(SELECT count(*) FROM ${log} WHERE wild > 0)`;
-  const partial = (row: string, of?: readonly string[]): string =>
-    `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${matchSql(rollup, 'p', row, of)})`;
-  // Without a mark that names part of a key, which is the rule, nothing is looked up per group.
-  const named = (row: string, of?: readonly string[]): string =>
-    `CASE WHEN ${wild} = 0 THEN true ELSE NOT ${partial(row, of)} END`;
+  const parts = `EXISTS (SELECT FROM ${log} WHERE wild > 0)`;
   return `SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
   FROM (SELECT DISTINCT ${ks.join(', ')} FROM ${log} WHERE wild = 0) d
   CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
-  WHERE ${named('d', ks)}
+  WHERE NOT ${parts}
 UNION ALL
 SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM (${rollup.groups}) r
-  WHERE ${wild} > 0 AND ${partial('r')}
+  WHERE ${parts}
 UNION ALL
 SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM ${table} r
-  WHERE NOT EXISTS (SELECT FROM ${log} d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})
-    AND ${named('r')}`;
+  WHERE NOT ${parts}
+    AND NOT EXISTS (SELECT FROM ${log} d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})`;
 }
 
 /** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */
@@ -237,12 +236,9 @@ function groupSql({ rollup, source, sourceColumns }: RollupShape, dirty: string)
 }
 
 /** Whether the mark `mark` is about the group of a row; a key whose bit is set in `wild` may be anything. */
-function matchSql(rollup: Rollup, mark: string, row: string, columns?: readonly string[]): string {
+function matchSql(rollup: Rollup, mark: string, row: string): string {
   return rollup.keys
-    .map(
-      (key, at) =>
-        `(${mark}.wild & ${2 ** at} <> 0 OR ${mark}.k${at} = ${row}.${columns?.[at] ?? q(key.name)})`,
-    )
+    .map((key, at) => `(${mark}.wild & ${2 ** at} <> 0 OR ${mark}.k${at} = ${row}.${q(key.name)})`)
     .join(' AND ');
 }
 
