@@ -1,12 +1,14 @@
 import { ConfigurationError } from '@cachekit/core';
+import { markFunctionBody, markFunctionSql } from '../sql/mark-function.ts';
 import {
   type MarkRule,
+  type MarkUnit,
   markEvents,
-  markFunctionBody,
   markFunctionName,
-  markFunctionSql,
   markTriggerName,
   markTriggerSql,
+  rowTrigger,
+  rowTriggerSql,
 } from '../sql/mark-trigger.ts';
 import type { ViewDefinition } from '../view.ts';
 import type { SourceRecord } from './records.ts';
@@ -64,28 +66,53 @@ export function unmarkedTables(wanted: WantedView, sources: readonly SourceRecor
 /** Statements that make the triggers of a table mark by `rules`; none if they do already. */
 export function markingSql(table: SourceTable, rules: readonly MarkRule[]): string[] {
   if (rules.length === 0) {
-    return table.installed === null ? [] : [`DROP FUNCTION ${markFunctionName(table.name)}() CASCADE`];
+    return [
+      ...(table.installed === null ? [] : [dropFunctionSql(table.name, 'statement')]),
+      ...(table.installedForRows === null ? [] : [dropFunctionSql(table.name, 'row')]),
+    ];
   }
   const types = new Map(table.columns.map(({ name, type }) => [name, type]));
   const body = markFunctionBody(table.name, rules, types);
+  const bodyForRows = table.subscribed ? markFunctionBody(table.name, rules, types, 'row') : null;
+  const statements: string[] = [];
   // Writers that run the function as it was have ended when it changes: none of them marks by the old rules alone.
-  const statements =
-    table.installed === body
-      ? []
-      : [`LOCK TABLE ${table.name} IN SHARE ROW EXCLUSIVE MODE`, markFunctionSql(table.name, body)];
-  for (const { name, triggers } of table.tables) {
+  if (table.installed !== body || (bodyForRows !== null && table.installedForRows !== bodyForRows)) {
+    statements.push(`LOCK TABLE ${table.name} IN SHARE ROW EXCLUSIVE MODE`);
+  }
+  if (table.installed !== body) statements.push(markFunctionSql(table.name, body));
+  if (bodyForRows !== null && table.installedForRows !== bodyForRows)
+    statements.push(markFunctionSql(table.name, bodyForRows, 'row'));
+  if (bodyForRows === null && table.installedForRows !== null)
+    statements.push(dropFunctionSql(table.name, 'row'));
+  for (const { name, triggers, replicates, stored } of table.tables) {
     for (const event of markEvents) {
       const trigger = markTriggerName(event);
       if (triggers.includes(trigger)) continue;
       statements.push(markTriggerSql(table.name, name, event));
     }
+    if (!table.subscribed || replicates) continue;
+    if (stored) statements.push(...rowTriggerSql(table.name, name));
+    statements.push(`ALTER TABLE ${name} ENABLE ALWAYS TRIGGER ${markTriggerName('truncate')}`);
+  }
+  for (const name of table.detached) {
+    for (const trigger of [...markEvents.map(markTriggerName), rowTrigger])
+      statements.push(`DROP TRIGGER IF EXISTS ${trigger} ON ${name}`);
   }
   return statements;
 }
 
-/** Whether every trigger of the table is there and fires. */
+/** Whether every trigger of the table is there and fires, and no part has been taken away from it. */
 export function marksCompletely(table: SourceTable): boolean {
-  return table.tables.every(({ triggers }) =>
-    markEvents.every((event) => triggers.includes(markTriggerName(event))),
+  return (
+    table.detached.length === 0 &&
+    table.tables.every(
+      ({ triggers, replicates }) =>
+        (!table.subscribed || replicates) &&
+        markEvents.every((event) => triggers.includes(markTriggerName(event))),
+    )
   );
+}
+
+function dropFunctionSql(table: string, per: MarkUnit): string {
+  return `DROP FUNCTION ${markFunctionName(table, per)}() CASCADE`;
 }

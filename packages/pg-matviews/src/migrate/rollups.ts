@@ -107,9 +107,15 @@ export function programFor({ place, shape }: WantedRollup): RollupProgram {
 /** How a write to one of its tables marks a rollup: its own table by whole keys, the others by what they know of them. */
 export function logMark(program: RollupProgram, { source, key }: SourceRecord): LogMark {
   if (source === program.source)
-    return { log: program.log, keys: program.keys.map(({ sql }) => sql), mask: program.mask };
+    return {
+      log: program.log,
+      table: program.table,
+      keys: program.keys.map(({ sql }) => sql),
+      mask: program.mask,
+    };
   return {
     log: program.log,
+    table: program.table,
     keys: program.keys.map(({ name }) => {
       const column = key[name];
       return column === undefined ? undefined : `t.${quoteIdentifier(column)}`;

@@ -1,0 +1,291 @@
+import { quoteIdentifier, quoteLiteral, wakeChannel, wakeSql } from '@cachekit/core/postgres';
+import { boundedSql } from './mark-bound.ts';
+import { type LogMark, type MarkRule, type MarkUnit, markFunctionName, wakeSubject } from './mark-trigger.ts';
+
+/** Where a trigger finds the rows of its event. */
+interface RowsOf {
+  readonly inserted: string;
+  readonly deleted: string;
+}
+
+const rowsOf: Readonly<Record<MarkUnit, RowsOf>> = {
+  statement: { inserted: 'new_rows', deleted: 'old_rows' },
+  row: { inserted: '(SELECT NEW.*)', deleted: '(SELECT OLD.*)' },
+};
+
+/**
+ * Body of the trigger function of a table.
+ *
+ * It must never make the user's statement fail: it runs with the rights of its owner, finds its own names under any
+ * search path, and probes whether the columns it reads are still there. The probe is the only thing inside an
+ * exception block, and as it writes nothing, it takes no subtransaction id; if it fails, everything is marked.
+ * An update marks the rows that differ in a column that counts, before and after.
+ *
+ * The probe is never executed, only analysed, and rides on the one look at what else must be known: whether somebody
+ * is to be woken, and whether the statement was about more than one row. The flag may be read before the marks are
+ * written, because whoever changed a row has a transaction id.
+ */
+export function markFunctionBody(
+  table: string,
+  rules: readonly MarkRule[],
+  types: ReadonlyMap<string, string>,
+  per: MarkUnit = 'statement',
+): string {
+  const from = rowsOf[per];
+  const more = (sql: string): string => (per === 'row' ? 'false' : sql);
+  const groups = signatures(rules.filter(({ rollup }) => rollup === undefined));
+  const rollups = rules.flatMap((rule) =>
+    rule.rollup === undefined ? [] : [{ ...rule, rollup: rule.rollup }],
+  );
+  const logs = rollups.map(({ rollup }) => `${rollup.log}, `).join('');
+  const reads = [...groups.flatMap((group) => [...group.reads]), ...rollups.flatMap(readsOf)];
+  const tables = `${logs}${groups.length === 0 ? '' : 'ONLY cachekit.mark, '}cachekit.wake`;
+  const look = (
+    rows: string,
+    many: string,
+  ): string => `SELECT EXISTS (SELECT FROM cachekit.wake w WHERE w.subject = ${quoteLiteral(wakeSubject)} AND w.armed), ${many}
+      INTO armed, many FROM (VALUES (1)) o
+      WHERE true OR EXISTS (SELECT FROM ${tables}, (SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM ${rows} t) t);`;
+  const natives = rules.filter(({ rollup }) => rollup === undefined);
+  const marks: readonly Marks[] = [
+    ...(natives.length === 0
+      ? []
+      : [
+          {
+            log: table,
+            groups: undefined,
+            everything: `INSERT INTO cachekit.mark (view, source, everything)
+  VALUES ${natives.map((rule) => `(${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true)`).join(', ')};`,
+            of: (event: MarkedEvent): Inserts => {
+              const all = `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
+    ${groups.map((group) => marksSql(table, group, from, event, types)).join('\n    UNION ALL ')}`;
+              return { many: all, one: all, single: false };
+            },
+          },
+        ]),
+    ...rollups.map((rule) => ({
+      log: rule.rollup.log,
+      groups: rule.rollup.table,
+      everything: `INSERT INTO ${rule.rollup.log} (view, source, everything, wild) VALUES (${quoteLiteral(rule.view)}, ${quoteLiteral(table)}, true, ${rule.rollup.mask});`,
+      of: (event: MarkedEvent): Inserts => logSql(table, rule, from, event, types),
+    })),
+  ];
+  const written = (event: MarkedEvent): string =>
+    marks.map((one) => boundedSql({ ...one, ...one.of(event) })).join('\n    ');
+  return `
+DECLARE
+  armed boolean;
+  many boolean;
+  told text;
+  command bigint;
+  spent bigint;
+  most bigint;
+  written bigint;
+BEGIN
+  BEGIN
+    IF TG_OP = 'INSERT' THEN
+      ${look(from.inserted, more('EXISTS (SELECT FROM new_rows OFFSET 1)'))}
+    ELSIF TG_OP = 'UPDATE' THEN
+      ${look(from.inserted, more('EXISTS (SELECT FROM old_rows OFFSET 1) OR NOT EXISTS (SELECT FROM new_rows)'))}
+    ELSIF TG_OP = 'DELETE' THEN
+      ${look(from.deleted, more('EXISTS (SELECT FROM old_rows OFFSET 1)'))}
+    ELSE
+      PERFORM FROM ${tables} WHERE false;
+    END IF;
+  EXCEPTION
+    WHEN undefined_table OR invalid_schema_name THEN
+      RETURN NULL;
+    WHEN undefined_column THEN
+      many := NULL;
+  END;
+  IF many IS NULL THEN
+    ${marks.map(({ everything }) => everything).join('\n    ')}
+    ${wakeSql(wakeSubject)};
+    RETURN NULL;
+  ELSIF TG_OP = 'INSERT' THEN
+    ${written('insert')}
+  ELSIF TG_OP = 'UPDATE' THEN
+    ${written('update')}
+  ELSE
+    ${written('delete')}
+  END IF;
+  IF armed THEN
+    PERFORM pg_catalog.pg_notify(${quoteLiteral(wakeChannel(wakeSubject))}, '');
+  END IF;
+  RETURN NULL;
+END`;
+}
+
+/** Marks that go to one log. */
+interface Marks {
+  readonly log: string;
+  /** Table of the rollup they are about. */
+  readonly groups: string | undefined;
+  /** Marks everything. */
+  readonly everything: string;
+  of(event: MarkedEvent): Inserts;
+}
+
+/** What writes the marks of a statement, without its end. */
+interface Inserts {
+  readonly many: string;
+  /** If the statement was about one row. */
+  readonly one: string;
+  /** That writes one mark at most. */
+  readonly single: boolean;
+}
+
+/** The statement that creates or replaces the function of a table. */
+export function markFunctionSql(table: string, body: string, per: MarkUnit = 'statement'): string {
+  return `CREATE OR REPLACE FUNCTION ${markFunctionName(table, per)}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS ${quoteLiteral(body).trim()}`;
+}
+
+/** Views that are marked by the same columns share one INSERT. */
+interface Signature {
+  readonly views: string[];
+  readonly tenant: string | null;
+  readonly key: readonly (readonly [string, string])[];
+  /** Columns whose change counts, those of tenant and key among them. */
+  readonly reads: ReadonlySet<string>;
+}
+
+function signatures(rules: readonly MarkRule[]): Signature[] {
+  const groups = new Map<string, Signature>();
+  for (const { view, tenant, key, columns } of rules) {
+    const pairs = Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1));
+    const reads = new Set([
+      ...columns,
+      ...(tenant === null ? [] : [tenant]),
+      ...pairs.map(([, column]) => column),
+    ]);
+    const signature = JSON.stringify([tenant, pairs, [...reads].sort()]);
+    const group = groups.get(signature);
+    if (group) group.views.push(view);
+    else groups.set(signature, { views: [view], tenant, key: pairs, reads });
+  }
+  return [...groups.values()];
+}
+
+/** The marks of one group of views, as a SELECT. Equal rows are put together before anything is made of them. */
+function marksSql(
+  table: string,
+  group: Signature,
+  from: RowsOf,
+  event: MarkedEvent,
+  types: ReadonlyMap<string, string>,
+): string {
+  const views = `(VALUES ${group.views.map((view) => `(${quoteLiteral(view)})`).join(', ')}) v (view)`;
+  const named = [...(group.tenant === null ? [] : [group.tenant]), ...group.key.map(([, column]) => column)];
+  const changed = changedRows(group, named, from, event, types);
+  const source = quoteLiteral(table);
+  if (named.length === 0) {
+    return `SELECT v.view, ${source}, NULL, NULL::jsonb, true FROM ${views} WHERE EXISTS (${changed})`;
+  }
+  const tenant = group.tenant === null ? 'NULL' : 'd.n0::text';
+  const first = group.tenant === null ? 0 : 1;
+  const pairs = group.key.map(([view], at) => `${quoteLiteral(view)}, d.n${at + first}`);
+  const key = pairs.length === 0 ? 'NULL::jsonb' : `jsonb_build_object(${pairs.join(', ')})`;
+  const columns = named.map((_, at) => `c.n${at}`).join(', ');
+  return `SELECT v.view, ${source}, ${tenant}, ${key}, false
+    FROM (SELECT DISTINCT ${columns} FROM (${changed}) c) d, ${views}`;
+}
+
+type MarkedEvent = 'insert' | 'update' | 'delete';
+type RollupRule = MarkRule & { readonly rollup: LogMark };
+
+/** Columns of the table whose change counts for a rollup, with those of a key that another table knows. */
+function readsOf({ columns, key }: MarkRule): string[] {
+  return [...columns, ...Object.values(key)];
+}
+
+/**
+ * The marks of a rollup: the keys of the rows that count, once each. A row with NULL in its key is in no group. For one
+ * row, which is what most statements are about, there is nothing to sort out; its keys before and after are compared
+ * as text, because a type may have its operators where the function does not look.
+ */
+function logSql(
+  table: string,
+  rule: RollupRule,
+  { inserted, deleted }: RowsOf,
+  event: MarkedEvent,
+  types: ReadonlyMap<string, string>,
+): Inserts {
+  const { log, keys } = rule.rollup;
+  const known = keys.flatMap((sql, at) => (sql === undefined ? [] : [{ sql, at }]));
+  const wild = keys.reduce<number>((bits, sql, at) => (sql === undefined ? bits + 2 ** at : bits), 0);
+  const columns = known.map(({ at }) => `k${at}`);
+  const named = known.map(({ sql, at }) => `${sql} AS k${at}`);
+  const counted =
+    event === 'update'
+      ? [...new Set(readsOf(rule))].map((column) => comparable(column, types.get(column)))
+      : [];
+  const rows = (of: string): string =>
+    `SELECT ${[...named, ...counted.map((sql, at) => `${sql} AS c${at}`)].join(', ')} FROM ${of} t`;
+  const changed =
+    event === 'update'
+      ? `(${rows(deleted)} EXCEPT ALL ${rows(inserted)}) UNION ALL (${rows(inserted)} EXCEPT ALL ${rows(deleted)})`
+      : rows(event === 'insert' ? inserted : deleted);
+  const target = `INSERT INTO ${log} (${['view', 'source', ...columns, 'wild'].join(', ')})`;
+  const start = `${quoteLiteral(rule.view)}, ${quoteLiteral(table)}`;
+  if (known.length === 0) {
+    const all = `${target} SELECT ${start}, ${wild} WHERE EXISTS (${changed})`;
+    return { many: all, one: all, single: false };
+  }
+  const marks = (
+    of: string,
+  ): string => `${target} SELECT ${start}, ${columns.map((column) => `d.${column}`).join(', ')}, ${wild}
+    FROM (${of}) d
+    WHERE ${columns.map((column) => `d.${column} IS NOT NULL`).join(' AND ')}`;
+  const keysOf = columns.join(', ');
+  const one =
+    event === 'update'
+      ? `SELECT v.* FROM (${rows(deleted)}) o CROSS JOIN (${rows(inserted)}) n
+      CROSS JOIN LATERAL (VALUES (true, ${ofRow('o', columns)}), (false, ${ofRow('n', columns)})) v (before, ${keysOf})
+      WHERE (${counted.map((_, at) => `o.c${at} IS DISTINCT FROM n.c${at}`).join(' OR ')})
+        AND (v.before OR ${columns.map((column) => `o.${column}::text COLLATE "C" IS DISTINCT FROM n.${column}::text COLLATE "C"`).join(' OR ')})`
+      : changed;
+  return {
+    many: marks(`SELECT DISTINCT ${keysOf} FROM (${changed}) c`),
+    one: marks(one),
+    single: event !== 'update',
+  };
+}
+
+function ofRow(row: string, columns: readonly string[]): string {
+  return columns.map((column) => `${row}.${column}`).join(', ');
+}
+
+/** The rows of a statement that count, each with its columns of tenant and key as `n0`, `n1`, ... */
+function changedRows(
+  group: Signature,
+  named: readonly string[],
+  { inserted, deleted }: RowsOf,
+  event: MarkedEvent,
+  types: ReadonlyMap<string, string>,
+): string {
+  const names = named.map((column, at) => `${distinct(column, types.get(column))} AS n${at}`);
+  if (event === 'insert') return `SELECT ${names.join(', ')} FROM ${inserted} t`;
+  if (event === 'delete') return `SELECT ${names.join(', ')} FROM ${deleted} t`;
+  const compared = [...group.reads].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`);
+  const of = (rows: string): string => `SELECT ${[...names, ...compared].join(', ')} FROM ${rows} t`;
+  return `(${of(deleted)} EXCEPT ALL ${of(inserted)}) UNION ALL (${of(inserted)} EXCEPT ALL ${of(deleted)})`;
+}
+
+/** Types whose `=` says "no difference that a query could show". */
+const exact = ['bool', 'int2', 'int4', 'int8', 'uuid', 'date', 'timestamp', 'timestamptz', 'bytea', 'oid'];
+const textual = ['text', 'varchar', 'bpchar', 'name'];
+
+/** The column as something that has an exact `=`: json has none, numeric takes 1.0 for 1.00, text may fold case. */
+function comparable(column: string, type = ''): string {
+  const name = `t.${quoteIdentifier(column)}`;
+  return exact.includes(type) ? name : `${name}::text COLLATE "C"`;
+}
+
+/** The column as something that has an `=` and becomes the same text and JSON. */
+function distinct(column: string, type = ''): string {
+  const name = `t.${quoteIdentifier(column)}`;
+  if (exact.includes(type)) return name;
+  return textual.includes(type) ? `${name} COLLATE "C"` : `${name}::text COLLATE "C"`;
+}

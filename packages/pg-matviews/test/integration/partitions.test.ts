@@ -1,0 +1,121 @@
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { count, createRefresher, createViews, defineRollup, type ViewDefinition } from '../../src/index.ts';
+import { testDatabase } from './database.ts';
+
+const database = testDatabase(`
+  create table calls (id int not null, user_id int not null) partition by range (id);
+  create table calls_low partition of calls for values from (0) to (100);
+  create table calls_high partition of calls for values from (100) to (200) partition by range (id);
+  create table calls_high_a partition of calls_high for values from (100) to (150);
+  create table calls_high_b partition of calls_high for values from (150) to (200);
+  create table notes (id int, user_id int not null);
+  create table long_notes (body text) inherits (notes);
+`);
+const rollup = (name: string, from: string): ViewDefinition =>
+  defineRollup({ name, from, key: { user_id: 'user_id' }, measures: { total: count().as('integer') } });
+const perUser = rollup('per_user', 'calls');
+const perNote = rollup('per_note', 'notes');
+const views = (): ReturnType<typeof createViews> =>
+  createViews({ sql: database.sql, views: [perUser, perNote] });
+
+const fresh = async (): Promise<void> => {
+  const keeper = createRefresher({ sql: database.sql, views: [perUser, perNote] });
+  await keeper.waitFresh('per_user');
+  await keeper.waitFresh('per_note');
+};
+const shown = (view: string): Promise<{ user_id: number; total: number }[]> =>
+  database.rows(`select user_id, total from ${view} order by 1`);
+const raw = (table: string): Promise<{ user_id: number; total: number }[]> =>
+  database.rows(`select user_id, count(*)::int as total from ${table} group by 1 order by 1`);
+/** What was written is marked: the rollup is right after a refresh of what is marked, and the exact view before. */
+async function holds(): Promise<void> {
+  expect(await shown('per_user_live')).toEqual(await raw('calls'));
+  expect(await shown('per_note_live')).toEqual(await raw('notes'));
+  await fresh();
+  expect(await shown('per_user')).toEqual(await raw('calls'));
+  expect(await shown('per_note')).toEqual(await raw('notes'));
+}
+
+beforeAll(async () => {
+  await views().apply();
+  await fresh();
+});
+beforeEach(async () => {
+  await database.pool.query(
+    `truncate calls; truncate notes; insert into calls select g, g % 7 from generate_series(0, 199) g`,
+  );
+  await fresh();
+});
+describe('a partitioned table', () => {
+  it('marks what is written through it and to a part directly, also two levels down', async () => {
+    await database.pool.query('insert into calls values (1, 50), (120, 51)');
+    await database.pool.query('insert into calls_low values (2, 52)');
+    await database.pool.query('update calls_high set user_id = 53 where id = 160');
+    await database.pool.query('delete from calls_high_a where id = 110');
+    await holds();
+  });
+
+  it('marks rows that move from one part to another', async () => {
+    await database.pool.query('update calls set id = id + 100, user_id = 60 where id < 10');
+    await database.pool.query('update calls_high set id = 199 where id = 101');
+    await holds();
+  });
+
+  it('marks everything when one part is truncated', async () => {
+    await database.pool.query('truncate calls_low');
+    await holds();
+    await database.pool.query('truncate calls_high');
+    await holds();
+  });
+
+  it('is found wrong after a part was attached or taken away, and apply() mends it', async () => {
+    await database.pool.query(`create table calls_new (id int not null, user_id int not null);
+      insert into calls_new select g, 70 from generate_series(200, 210) g;
+      alter table calls attach partition calls_new for values from (200) to (300)`);
+    expect(await views().check()).toContainEqual({
+      view: 'per_user',
+      what: 'trigger',
+      object: 'public.calls',
+    });
+    await views().apply();
+    expect(await views().check()).toEqual([]);
+    await holds();
+    await database.pool.query('insert into calls_new values (250, 71)');
+    await holds();
+
+    await database.pool.query('alter table calls detach partition calls_new');
+    expect(await views().check()).toContainEqual({
+      view: 'per_user',
+      what: 'trigger',
+      object: 'public.calls',
+    });
+    await views().apply();
+    expect(await views().check()).toEqual([]);
+    await holds();
+    await database.pool.query('insert into calls_new values (251, 72)');
+    expect(await database.one(`select count(*)::int from cachekit.mark`)).toBe(0);
+    await database.pool.query('drop table calls_new');
+  });
+
+  it('with a foreign part is refused, because a write that reached it would fail', async () => {
+    await database.pool.query(`create extension if not exists file_fdw;
+      create server files foreign data wrapper file_fdw;
+      create table mixed (id int, user_id int) partition by list (id);
+      create foreign table mixed_far partition of mixed for values in (1) server files options (filename '/nowhere', format 'csv')`);
+    await expect(
+      createViews({ sql: database.sql, schema: 'aside', views: [rollup('mixed_per_user', 'mixed')] }).apply(),
+    ).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION', message: expect.stringContaining('foreign') });
+    await database.pool.query('drop table mixed; drop server files; drop extension file_fdw');
+  });
+});
+
+describe('a table that others inherit from', () => {
+  it('is marked by what is written to them', async () => {
+    await database.pool.query(
+      `insert into notes values (1, 1); insert into long_notes values (2, 1, 'long'), (3, 2, 'long')`,
+    );
+    await holds();
+    await database.pool.query(`update long_notes set user_id = 4; delete from only notes`);
+    await holds();
+  });
+});
