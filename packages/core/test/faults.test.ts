@@ -14,6 +14,45 @@ function setup() {
 
 const tierFailed = expect.objectContaining({ code: 'TIER_FAILED', tier: 'memory-remote' });
 
+describe('a tier of which a part fails', () => {
+  test('keeps reads away from that part alone', async () => {
+    const { clock, remote } = setup();
+    const tier = memoryRemoteTier({ remote });
+    const asked: string[] = [];
+    const getMany = tier.getMany.bind(tier);
+    Object.assign(tier, {
+      partOf: (key: string) => (key.includes('{dead}') ? 'dead' : 'alive'),
+      getMany: (wires: readonly string[]) => {
+        asked.push(...wires);
+        return wires.some((wire) => wire.includes('{dead}'))
+          ? Promise.reject(new Error('no master'))
+          : getMany(wires);
+      },
+    });
+    const cache = createCache({ clock, remote: tier, memory: false });
+    const breaker = vi.fn();
+    cache.on('breaker', breaker);
+    const dead = keys.devices({ tenant: 'dead' });
+    await cache.getOrLoad(devices, async () => 'stored');
+    const refusedAt: string[] = [];
+    for (let turn = 0; turn < 10; turn++) {
+      expect(await cache.getOrLoad(dead, async () => 'loaded')).toBe('loaded');
+      expect(await cache.getOrLoad(devices, async () => 'loaded')).toBe('stored');
+      if (cache.metrics().remote?.state === 'down') refusedAt.push(`${turn}`);
+    }
+    // Three failures in a row, then nobody waits for it any more.
+    expect(asked.filter((wire) => wire === dead.wire)).toHaveLength(3);
+    expect(asked.filter((wire) => wire === devices.wire)).toHaveLength(11);
+    expect(refusedAt[0]).toBe('2');
+    expect(breaker.mock.calls).toEqual([[{ state: 'open' }]]);
+    await clock.advance(1_000);
+    Object.assign(tier, { getMany });
+    await cache.getOrLoad(dead, async () => 'loaded');
+    expect(breaker).toHaveBeenLastCalledWith({ state: 'closed' });
+    expect(await cache.getOrLoad(dead, async () => 'no')).toBe('loaded');
+  });
+});
+
 describe('while nothing is heard of the other processes', () => {
   test('a read does not join a read that began before another process has set the key', async () => {
     const { cache, tier, start } = setup();

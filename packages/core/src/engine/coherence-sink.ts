@@ -71,7 +71,11 @@ async function releaseIfOvertaken(
 ): Promise<void> {
   const { token } = flight;
   if (token === undefined) return;
-  const versions = await parts.remote?.read('tagVersions', (tier) => tier.tagVersions([record.wire]));
+  const versions = await parts.remote?.read(
+    'tagVersions',
+    (tier) => tier.tagVersions([record.wire]),
+    record.wire,
+  );
   const version = versions?.[0];
   if (version === undefined || version <= flight.clock || flight.token !== token) return;
   flight.overtaken = true;

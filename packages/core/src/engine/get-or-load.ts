@@ -298,7 +298,7 @@ async function throughRemote(
         };
         begin(parts, flight, 'loading');
         const sentAt = parts.clock.now();
-        const answer = await reached(remote.read('acquire', (tier) => tier.acquire(request)));
+        const answer = await reached(remote.read('acquire', (tier) => tier.acquire(request), key.wire));
         if (answer.state === 'acquired') {
           parts.time.observe(answer.clock, sentAt);
           const licence = { clock: answer.clock, token, degraded: false };

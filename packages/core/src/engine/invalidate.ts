@@ -21,7 +21,8 @@ export async function invalidate(parts: EngineParts, keys: readonly CacheKey[]):
     () => {
       for (const wire of wires) dropKey(parts, wire);
     },
-    () => parts.remote?.write('delete', (tier) => (wires.length === 0 ? tier.time() : tier.delete(wires))),
+    () =>
+      parts.remote?.write('delete', (tier) => (wires.length === 0 ? tier.time() : tier.delete(wires)), wires),
     { keys: wires },
   );
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { keys: wires, clock });
@@ -110,7 +111,11 @@ async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierC
       for (const wire of wires) distrustTag(parts, wire, carriedOut);
     },
     () =>
-      parts.remote?.write('bumpTags', (tier) => (wires.length === 0 ? tier.time() : tier.bumpTags(wires))),
+      parts.remote?.write(
+        'bumpTags',
+        (tier) => (wires.length === 0 ? tier.time() : tier.bumpTags(wires)),
+        wires,
+      ),
     { tags: wires },
   );
   if (parts.remote === undefined) for (const wire of wires) parts.tags.bumped(wire, clock);

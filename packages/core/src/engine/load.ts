@@ -67,7 +67,9 @@ export function release(parts: EngineParts, flight: Flight<Outcome>): void {
   const { token } = flight;
   if (token === undefined || parts.remote === undefined) return;
   flight.token = undefined;
-  parts.background.run(parts.remote.attempt('release', (tier) => tier.release(flight.wire, token)));
+  parts.background.run(
+    parts.remote.attempt('release', (tier) => tier.release(flight.wire, token), flight.wire),
+  );
 }
 
 async function loadAndStore(
@@ -156,8 +158,10 @@ async function prolong(
   if (!flight.overtaken) {
     try {
       prolonged =
-        (await parts.remote?.attempt('touch', (tier) =>
-          tier.touch(wire, old.version, tierUntil, keepMs(policy)),
+        (await parts.remote?.attempt(
+          'touch',
+          (tier) => tier.touch(wire, old.version, tierUntil, keepMs(policy)),
+          wire,
         )) === true;
     } catch {
       // Told by whoever makes the call; the entry ends as it would have.
@@ -267,7 +271,9 @@ function keepLease(parts: EngineParts, flight: Flight<Outcome>, licence: Licence
   if (remote === undefined || token === undefined) return { stop: () => {} };
   const renew = () => {
     timer = parts.clock.setTimeout(renew, leaseMs / 3);
-    parts.background.run(remote.read('renew', (tier) => tier.renew(flight.wire, token, leaseMs)));
+    parts.background.run(
+      remote.read('renew', (tier) => tier.renew(flight.wire, token, leaseMs), flight.wire),
+    );
   };
   let timer = parts.clock.setTimeout(renew, leaseMs / 3);
   return { stop: () => parts.clock.clearTimeout(timer) };

@@ -3,8 +3,10 @@ import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
-import { Breaker } from './steps/breaker.ts';
+import { Breakers } from './steps/breakers.ts';
 import type { TierTime } from './tier-time.ts';
+
+const none: readonly string[] = [];
 
 /**
  * Calls the remote tier: counts and tells what failed, and spares reads the wait for a tier that does not answer.
@@ -15,7 +17,7 @@ export class RemoteCall {
   readonly tier: RemoteTier;
   /** What has to be carried out before anything is taken from the tier. */
   before: { readonly pending: number; replay(): Promise<void> } | undefined;
-  readonly #breaker: Breaker;
+  readonly #breakers: Breakers;
   readonly #clock: Clock;
   readonly #time: TierTime;
   readonly #events: Events;
@@ -27,22 +29,30 @@ export class RemoteCall {
     this.#time = time;
     this.#events = events;
     this.#metrics = metrics;
-    this.#breaker = new Breaker(clock, (state) => events.emit('breaker', { state }));
+    this.#breakers = new Breakers(clock, (state) => events.emit('breaker', { state }));
   }
 
+  /** Whether reads are kept away from the tier, or from a part of it. */
   get down(): boolean {
-    return this.#breaker.open;
+    return this.#breakers.open;
   }
 
   /**
    * For what can be done without the tier.
    *
+   * @param keys - What it is about; as here in all the others. Where a part of the tier can fail alone, that part is meant.
    * @throws TierError `TIER_FAILED`, at once while the breaker is open.
    */
-  async read<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
-    if (!this.#breaker.allows()) throw new TierError(this.tier.name, operation, 'it did not answer before');
+  async read<T>(
+    operation: string,
+    call: (tier: RemoteTier) => Promise<T>,
+    keys: string | readonly string[] = none,
+  ): Promise<T> {
+    const part = this.#partOf(keys);
+    if (!this.#breakers.allows(part))
+      throw new TierError(this.tier.name, operation, 'it did not answer before');
     if (this.before !== undefined && this.before.pending > 0) await this.before.replay();
-    return await this.attempt(operation, call);
+    return await this.#attempt(operation, call, part);
   }
 
   /**
@@ -50,9 +60,13 @@ export class RemoteCall {
    *
    * @throws TierError `TIER_FAILED`
    */
-  async write(operation: string, call: (tier: RemoteTier) => Promise<TierClock>): Promise<TierClock> {
+  async write(
+    operation: string,
+    call: (tier: RemoteTier) => Promise<TierClock>,
+    keys: string | readonly string[] = none,
+  ): Promise<TierClock> {
     const sentAt = this.#clock.now();
-    const clock = await this.attempt(operation, call);
+    const clock = await this.attempt(operation, call, keys);
     this.#time.observe(clock, sentAt);
     return clock;
   }
@@ -62,17 +76,34 @@ export class RemoteCall {
    *
    * @throws TierError `TIER_FAILED`
    */
-  async attempt<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> {
+  attempt<T>(
+    operation: string,
+    call: (tier: RemoteTier) => Promise<T>,
+    keys: string | readonly string[] = none,
+  ): Promise<T> {
+    return this.#attempt(operation, call, this.#partOf(keys));
+  }
+
+  async #attempt<T>(operation: string, call: (tier: RemoteTier) => Promise<T>, part: string): Promise<T> {
     try {
       const answer = await call(this.tier);
-      this.#breaker.succeeded();
+      this.#breakers.succeeded(part);
       return answer;
     } catch (cause) {
       const error = new TierError(this.tier.name, operation, cause);
       this.#metrics.remoteFailures++;
-      this.#breaker.failed();
+      this.#breakers.failed(part);
       this.#events.emit('tierError', { operation, error });
       throw error;
     }
+  }
+
+  /** The part of the tier that has all of the keys; empty if there is none, or no parts. */
+  #partOf(keys: string | readonly string[]): string {
+    if (this.tier.partOf === undefined) return '';
+    if (typeof keys === 'string') return this.tier.partOf(keys);
+    const part = keys[0] === undefined ? '' : this.tier.partOf(keys[0]);
+    for (const key of keys) if (this.tier.partOf(key) !== part) return '';
+    return part;
   }
 }

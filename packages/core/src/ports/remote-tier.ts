@@ -88,6 +88,12 @@ export interface RemoteTier {
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence?: Coherence;
 
+  /**
+   * Keys for which this is the same fail together, those for which it is not may fail apart, as on a cluster when one
+   * master is dead. Absent: all keys fail together.
+   */
+  partOf?(key: string): string;
+
   /** The tier's present clock; asked once, so that a process whose own clock is wrong still reads times rightly. */
   time(): Promise<TierClock>;
 

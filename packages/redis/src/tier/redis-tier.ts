@@ -150,6 +150,7 @@ class TierOverRedis implements RedisTier {
   readonly name = 'redis';
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence: Coherence;
+  readonly partOf?: (key: string) => string;
   readonly #redis: RedisExecutor;
   readonly #cluster: boolean;
   /** First argument of every script that writes. Empty: nobody is told. */
@@ -176,6 +177,8 @@ class TierOverRedis implements RedisTier {
     this.capabilities = { fenced: true, push: coherence !== 'ttl' && coherence !== 'log', cluster };
     this.#redis = redis;
     this.#cluster = cluster;
+    // A slot fails with its master, and which one that is the client alone knows.
+    if (cluster) this.partOf = hashTag;
     this.#reads = new BatchedReads(redis);
     this.#acquire = batchedScript(redis, acquireScript, {}, (replies) => this.#acquired(replies));
     this.#commit = batchedScript(redis, commitScript, { keys: this.#log, args: [this.#channel] });

@@ -23,7 +23,7 @@ export type Committed =
  * Stores what was loaded, if nothing overtook the load. Never rejects: the caller has its value whatever becomes of it.
  */
 export async function commit(
-  remote: { attempt<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T> },
+  remote: { attempt<T>(operation: string, call: (tier: RemoteTier) => Promise<T>, key: string): Promise<T> },
   codec: Codec,
   loaded: Loaded,
 ): Promise<Committed> {
@@ -40,7 +40,7 @@ export async function commit(
     return { state: 'unstorable', error };
   }
   try {
-    const stored = await remote.attempt('commit', (tier) => tier.commit(request));
+    const stored = await remote.attempt('commit', (tier) => tier.commit(request), request.key);
     return { state: stored ? 'stored' : 'refused' };
   } catch {
     // Told by whoever makes the call.

@@ -5,7 +5,11 @@ import type { RemoteEntry, RemoteRead, RemoteTier, TierClock } from '../../ports
 
 /** Calls the remote tier and rejects in time. */
 export interface RemoteReader {
-  read<T>(operation: string, call: (tier: RemoteTier) => Promise<T>): Promise<T>;
+  read<T>(
+    operation: string,
+    call: (tier: RemoteTier) => Promise<T>,
+    keys?: string | readonly string[],
+  ): Promise<T>;
 }
 
 /** Learns the tier's clock from an answer, and tells it. */
@@ -44,15 +48,19 @@ export async function lookup(
 ): Promise<Found> {
   const asOf = tags.changes;
   const wires = records.map((record) => record.wire);
-  const [reads, versions] = await remote.read('getMany', async (tier) => {
-    const sentAt = clock.now();
-    return await Promise.all([
-      tier.getMany([wire]),
-      tier.tagVersions(wires),
-      // Once per process: what "fresh until" means here is not known before.
-      time.known ? undefined : tier.time().then((now) => time.observe(now, sentAt)),
-    ]);
-  });
+  const [reads, versions] = await remote.read(
+    'getMany',
+    async (tier) => {
+      const sentAt = clock.now();
+      return await Promise.all([
+        tier.getMany([wire]),
+        tier.tagVersions(wires),
+        // Once per process: what "fresh until" means here is not known before.
+        time.known ? undefined : tier.time().then((now) => time.observe(now, sentAt)),
+      ]);
+    },
+    wire,
+  );
   const known = new Map<string, TierClock | undefined>();
   for (const [index, record] of records.entries()) {
     const version = versions[index];
@@ -92,14 +100,18 @@ export async function lookupMany(
   const records = new Map<string, TagRecord>();
   for (const one of sought) for (const record of one.records) records.set(record.wire, record);
   const known = new Map<string, TierClock | undefined>();
-  const [reads, versions] = await remote.read('getMany', async (tier) => {
-    const sentAt = clock.now();
-    return await Promise.all([
-      tier.getMany(sought.map(({ wire }) => wire)),
-      tier.tagVersions([...records.keys()]),
-      time.known ? undefined : tier.time().then((now) => time.observe(now, sentAt)),
-    ]);
-  });
+  const [reads, versions] = await remote.read(
+    'getMany',
+    async (tier) => {
+      const sentAt = clock.now();
+      return await Promise.all([
+        tier.getMany(sought.map(({ wire }) => wire)),
+        tier.tagVersions([...records.keys()]),
+        time.known ? undefined : tier.time().then((now) => time.observe(now, sentAt)),
+      ]);
+    },
+    sought.map((one) => one.wire),
+  );
   let index = 0;
   for (const record of records.values()) {
     const version = versions[index++];
@@ -136,7 +148,7 @@ async function learnOthers(
   const records = tags.retain(wires);
   const asOf = tags.changes;
   try {
-    const versions = await remote.read('tagVersions', (tier) => tier.tagVersions(wires));
+    const versions = await remote.read('tagVersions', (tier) => tier.tagVersions(wires), wires);
     for (const [index, record] of records.entries()) {
       const version = versions[index];
       known.set(record.wire, version);
