@@ -6,8 +6,42 @@
  */
 export type FindingLevel = 'failure' | 'warning';
 
+/** What can be wrong; the guide "Doctor" explains each. */
+export type Defect =
+  | 'not-applied'
+  | 'drift'
+  | 'not-populated'
+  | 'unique-index-missing'
+  | 'unique-index-unfit'
+  | 'null-key'
+  | 'index-invalid'
+  | 'index-missing'
+  | 'trigger-missing'
+  | 'trigger-disabled'
+  | 'replica-role'
+  | 'stale-marks'
+  | 'refresh-failing'
+  | 'orphaned-marks'
+  | 'dead-consumer'
+  | 'unread-outbox'
+  | 'refresh-by-trigger'
+  | 'notify-per-row'
+  | 'timeout-in-function'
+  | 'function-search-path'
+  | 'right-missing'
+  | 'row-security-partial'
+  | 'row-security-bypassed'
+  | 'long-transaction'
+  | 'bloat'
+  | 'autovacuum-off'
+  | 'session-time-zone'
+  | 'window-not-aligned'
+  | 'outer-join-undone'
+  | 'fan-out-join'
+  | 'average-stored';
+
 /** How bad each defect is. */
-const levels = {
+const levels: Readonly<Record<Defect, FindingLevel>> = {
   'not-applied': 'warning',
   drift: 'failure',
   'not-populated': 'failure',
@@ -39,10 +73,7 @@ const levels = {
   'outer-join-undone': 'failure',
   'fan-out-join': 'failure',
   'average-stored': 'warning',
-} as const satisfies Readonly<Record<string, FindingLevel>>;
-
-/** What can be wrong; the guide "Doctor" explains each. */
-export type Defect = keyof typeof levels;
+};
 
 /** Something that is wrong in a database, and what mends it. */
 export interface Finding {
