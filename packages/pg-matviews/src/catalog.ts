@@ -9,12 +9,14 @@ import {
 } from '@cachekit/core';
 import { parseQualifiedName } from '@cachekit/core/postgres';
 import { assertIdentifier } from './identifier.ts';
-import { applyLockSql, applyViews, type LockPatience } from './migrate/apply.ts';
+import { applyLockSql, applyViews, type LockPatience, withPatience } from './migrate/apply.ts';
 import type { ViewDrift } from './migrate/drift.ts';
+import { type GrantOptions, grantStatements } from './migrate/grants.ts';
 import { installationSql } from './migrate/install.ts';
 import { packageVersion, readInstalled } from './migrate/installed.ts';
 import { type Migration, type PlanEntry, planMigration } from './migrate/plan.ts';
 import { sessionSql } from './migrate/session.ts';
+import { uninstall } from './migrate/uninstall.ts';
 import { assertLayers, inOrder, namedUses } from './order.ts';
 import type { ViewDefinition } from './view.ts';
 
@@ -26,13 +28,16 @@ export interface ViewsOptions {
   /** Where the views live; created if it is not there. @defaultValue `public` */
   readonly schema?: string;
   /** How long applying waits for locks of others. */
-  readonly lock?: {
-    /** One attempt; nobody queues longer behind it. @defaultValue `200ms` */
-    readonly timeout?: Duration;
-    /** All attempts together. @defaultValue `30s` */
-    readonly wait?: Duration;
-  };
+  readonly lock?: LockOptions;
   readonly clock?: Clock;
+}
+
+/** How long a change of the database waits for locks of others. */
+export interface LockOptions {
+  /** One attempt; nobody queues longer behind it. @defaultValue `200ms` */
+  readonly timeout?: Duration;
+  /** All attempts together. @defaultValue `30s` */
+  readonly wait?: Duration;
 }
 
 /** Options of {@link Views.apply}, and of a plan or script of the same. */
@@ -67,6 +72,13 @@ export interface Views {
   apply(options?: ApplyOptions): Promise<readonly PlanEntry[]>;
   /** What somebody changed by hand since it was applied; empty also when definitions wait to be applied. */
   check(): Promise<readonly ViewDrift[]>;
+  /**
+   * What gives roles the rights they need, as a script to be run by the owner after {@link apply}. Once is enough: views that are
+   * replaced keep theirs.
+   *
+   * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option or a name that is none.
+   */
+  grants(roles: GrantOptions): string;
   /** What {@link apply} would run now, as one script for another tool. Empty if there is nothing to do. */
   script(options?: ApplyOptions): Promise<string>;
 }
@@ -91,12 +103,7 @@ export function createViews(options: ViewsOptions): Views {
   if (schema === 'cachekit' || schema.startsWith('pg_')) {
     throw new ConfigurationError(`createViews: schema "${schema}" is taken`);
   }
-  assertKnownOptions('createViews: lock', options.lock ?? {}, ['timeout', 'wait']);
-  const patience: LockPatience = {
-    timeoutMs: durationMs(options.lock?.timeout ?? '200ms', 'lock.timeout'),
-    waitMs: durationMs(options.lock?.wait ?? '30s', 'lock.wait'),
-  };
-  if (patience.timeoutMs === 0) throw new ConfigurationError('createViews: lock.timeout is more than 0');
+  const patience = patienceOf('createViews', options.lock);
   const definitions = orderedByText(schema, options.views);
 
   const migration = (choices: ApplyOptions | undefined): Promise<Migration> =>
@@ -110,6 +117,12 @@ export function createViews(options: ViewsOptions): Views {
     schema,
     plan: async (choices) => (await migration(choices)).entries,
     apply: (choices) => applyViews(sql, schema, definitions, choicesOf(choices), patience, clock),
+    grants(roles) {
+      assertKnownOptions('grants', roles, ['refresher', 'reader']);
+      return grantStatements(schema, definitions, roles)
+        .map((statement) => `${statement};\n`)
+        .join('');
+    },
     check: async () => (await migration(undefined)).drifts,
     async script(choices) {
       const { statements } = await migration(choices);
@@ -123,6 +136,46 @@ export function createViews(options: ViewsOptions): Views {
       return `BEGIN;\n${all.map((statement) => `${statement};\n`).join('')}COMMIT;\n`;
     },
   };
+}
+
+/** Options of {@link uninstallViews}. */
+export interface UninstallOptions {
+  readonly sql: SqlExecutor;
+  readonly lock?: LockOptions;
+  readonly clock?: Clock;
+}
+
+/**
+ * Takes everything that this package ever put into the database out again, all of it or nothing: the views of every catalog,
+ * rollups, triggers, state, jobs of pg_cron, and schemas it created that are empty then. Tables of yours, and what other packages
+ * of CacheKit keep, stay as they are.
+ *
+ * Stop refreshers and pipelines before.
+ *
+ * @returns The views that were dropped.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option.
+ * @throws The error of the database, unchanged, if something of somebody else depends on a view.
+ * @example
+ * await uninstallViews({ sql });
+ */
+export async function uninstallViews(options: UninstallOptions): Promise<readonly string[]> {
+  assertKnownOptions('uninstallViews', options, ['sql', 'lock', 'clock']);
+  if (typeof options.sql?.transaction !== 'function')
+    throw new ConfigurationError('uninstallViews: sql is an SqlExecutor');
+  const patience = patienceOf('uninstallViews', options.lock);
+  return withPatience(options.sql, patience, options.clock ?? systemClock, (transaction) =>
+    uninstall(transaction, patience),
+  );
+}
+
+function patienceOf(what: string, lock: LockOptions = {}): LockPatience {
+  assertKnownOptions(`${what}: lock`, lock, ['timeout', 'wait']);
+  const patience: LockPatience = {
+    timeoutMs: durationMs(lock.timeout ?? '200ms', 'lock.timeout'),
+    waitMs: durationMs(lock.wait ?? '30s', 'lock.wait'),
+  };
+  if (patience.timeoutMs === 0) throw new ConfigurationError(`${what}: lock.timeout is more than 0`);
+  return patience;
 }
 
 function choicesOf(options: ApplyOptions = {}): { replaceDrifted: boolean; prune: boolean } {

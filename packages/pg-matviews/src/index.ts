@@ -1,4 +1,12 @@
-export { type ApplyOptions, createViews, type Views, type ViewsOptions } from './catalog.ts';
+export {
+  type ApplyOptions,
+  createViews,
+  type LockOptions,
+  type UninstallOptions,
+  uninstallViews,
+  type Views,
+  type ViewsOptions,
+} from './catalog.ts';
 export { createDoctor, type Doctor, type DoctorOptions } from './doctor/doctor.ts';
 export type { RefreshPlan, ViewExplanation } from './doctor/explain.ts';
 export { type Defect, defects, type Finding, type FindingLevel } from './doctor/finding.ts';
@@ -11,6 +19,7 @@ export {
 } from './errors.ts';
 export type { PlanAction } from './migrate/decide.ts';
 export type { ViewDrift } from './migrate/drift.ts';
+export type { GrantOptions } from './migrate/grants.ts';
 export type { PlanEntry } from './migrate/plan.ts';
 export { createRefresher } from './refresh/create-refresher.ts';
 export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';

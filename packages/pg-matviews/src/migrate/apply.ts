@@ -21,6 +21,28 @@ export interface LockPatience {
 const pauseMs = 100;
 
 /**
+ * Runs a transaction, and again from the start if a lock was not to be had.
+ *
+ * @throws The error of the database when the last attempt met a lock as well.
+ */
+export async function withPatience<T>(
+  sql: SqlExecutor,
+  patience: LockPatience,
+  clock: Clock,
+  run: (transaction: SqlExecutor) => Promise<T>,
+): Promise<T> {
+  const until = clock.now() + patience.waitMs;
+  for (;;) {
+    try {
+      return await sql.transaction(run);
+    } catch (error) {
+      if (!isLockConflict(error) || clock.now() + pauseMs > until) throw error;
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+/**
  * Brings the database to the definitions in one transaction, and again from the start if a lock was not to be had.
  *
  * @throws ViewDriftError `VIEW_DRIFT`
@@ -34,15 +56,9 @@ export async function applyViews(
   patience: LockPatience,
   clock: Clock,
 ): Promise<readonly PlanEntry[]> {
-  const until = clock.now() + patience.waitMs;
-  for (;;) {
-    try {
-      return await sql.transaction((transaction) => applyOnce(transaction, schema, views, choices, patience));
-    } catch (error) {
-      if (!isLockConflict(error) || clock.now() + pauseMs > until) throw error;
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, pauseMs));
-    }
-  }
+  return withPatience(sql, patience, clock, (transaction) =>
+    applyOnce(transaction, schema, views, choices, patience),
+  );
 }
 
 async function applyOnce(

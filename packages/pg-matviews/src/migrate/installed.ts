@@ -8,6 +8,9 @@ export interface Installation {
   readonly oldest: number;
 }
 
+/** Begins the name of the part that stands for a schema which was created for views. */
+export const schemaPart = 'schema ';
+
 /** What this code installs. Its workers need at least that version; before version 2 none was written down. */
 export const packageVersion: Installation = { version: 2, oldest: 1 };
 

@@ -1,4 +1,4 @@
-import { quoteIdentifier } from '@cachekit/core/postgres';
+import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import { inOrder } from '../order.ts';
 import { createViewsSql } from '../rollup/objects.ts';
 import { liveName } from '../rollup/rollup.ts';
@@ -7,6 +7,7 @@ import type { ViewDefinition } from '../view.ts';
 import { createIndexSql } from '../view-index.ts';
 import { type Decisions, isRebuilt } from './decide.ts';
 import type { ExistingView } from './existing.ts';
+import { schemaPart } from './installed.ts';
 import { optionsSql, recreateSql, restoreSql } from './restore.ts';
 import { fillRollupSql, type WantedRollup } from './rollups.ts';
 import { get, type Situation } from './situation.ts';
@@ -73,13 +74,23 @@ export function rebuildSql(
   );
   const needsSchema = schema !== 'public' && creates.length > 0;
   return [
-    ...(needsSchema ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`] : []),
+    ...(needsSchema ? [createSchemaSql(schema)] : []),
     ...rebuilt.flatMap((view) =>
       view.kind === 'rollup' && !readsRebuilt(view) ? fillRollupSql(get(rollups, view.name)) : [],
     ),
     ...drops,
     ...creates,
   ];
+}
+
+/** A schema that is created here is remembered, so that whoever removes everything removes it too. */
+function createSchemaSql(schema: string): string {
+  return `DO $do$ BEGIN
+  IF to_regnamespace(${quoteLiteral(quoteIdentifier(schema))}) IS NULL THEN
+    CREATE SCHEMA ${quoteIdentifier(schema)};
+    INSERT INTO cachekit.installed (part, version, oldest) VALUES (${quoteLiteral(schemaPart + schema)}, 0, 0) ON CONFLICT DO NOTHING;
+  END IF;
+END $do$`;
 }
 
 /** The two views of a rollup, with what the ones before had; its table was filled before. */

@@ -17,6 +17,7 @@ import { liveName } from '../rollup/rollup.ts';
 import type { LogMark } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
+import { copyLogRightsSql } from './log-rights.ts';
 import type { SourceRecord, ViewRecord } from './records.ts';
 import { searchPath } from './session.ts';
 import type { SourceTable } from './source-table.ts';
@@ -160,6 +161,7 @@ ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind,
   refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, indexes = '{}',
   rollup = excluded.rollup, fresh_as_of = excluded.fresh_as_of, expired_on = NULL, failures = 0, last_error = NULL,
   failed_at = NULL, paused = nullif(v.paused, 'failures')`,
+    copyLogRightsSql([view.name]),
   ];
 }
 
