@@ -16,7 +16,7 @@ const clockCalls = new Set([
 const randomCalls = new Set(['Math.random', 'crypto.randomUUID', 'crypto.getRandomValues']);
 
 const nodeGlobals = new Set(['process', 'Buffer', 'require', '__dirname', 'setImmediate']);
-const serverFolders = /^packages\/[^/]+\/src\/(postgres|node|testing)\//;
+const serverFolders = /^packages\/[^/]+\/src\/(postgres|node|testing|cli)\//;
 
 /** Checks the text of one source file and counts what the meter prints; needs no type information. */
 export function checkSource(file: string, text: string): { violations: Violation[]; facts: SourceFacts } {

@@ -17,6 +17,7 @@ import { run } from '../build/run.ts';
 import { report } from '../verify/reports.mjs';
 import { type Format, forbiddenModules, loadedModules } from './loaded-modules.ts';
 import { packAll } from './pack.ts';
+import { assertLoadsConfiguration, assertRuns, programsOf } from './programs.ts';
 import { manifestFaults } from './published-manifest.ts';
 import { assertSameExports } from './same-exports.ts';
 import { typeChecks } from './typescript-hosts.ts';
@@ -85,6 +86,17 @@ for (const { name } of packages) {
     const files = new Set(readdirSync(folder, { recursive: true, encoding: 'utf8' }));
     assertNone(manifestFaults(readFileSync(join(folder, 'package.json'), 'utf8'), files));
   });
+}
+
+for (const { name } of packages) {
+  for (const program of programsOf(join(host, 'node_modules', name))) {
+    await check(`${program} --help`, async () => {
+      const help = await assertRuns(host, program, ['--help']);
+      // npm may warn before.
+      if (!help.includes(`${program}: `)) throw new Error(help);
+    });
+    await check(`${program} with a configuration`, () => assertLoadsConfiguration(host, program));
+  }
 }
 
 const specifiers: string[] = [];

@@ -4,8 +4,11 @@ export function manifestFaults(text: string, files: ReadonlySet<string>): string
   for (const word of ['@cachekit/source', 'workspace:', 'catalog:']) {
     if (text.includes(word)) faults.push(`says "${word}", which means nothing outside of this repository`);
   }
-  const { exports = {} } = JSON.parse(text) as { exports?: Record<string, unknown> };
-  for (const target of targetsOf(exports)) {
+  const { exports = {}, bin = {} } = JSON.parse(text) as {
+    exports?: Record<string, unknown>;
+    bin?: Record<string, string>;
+  };
+  for (const target of [...targetsOf(exports), ...targetsOf(bin)]) {
     if (!files.has(target.replace(/^\.\//, '')))
       faults.push(`exports ${target}, which is not in the tarball`);
   }

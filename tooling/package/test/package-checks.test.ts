@@ -39,6 +39,7 @@ describe('the manifest of a tarball', () => {
     ['a workspace range', { dependencies: { '@cachekit/core': 'workspace:^' } }],
     ['a catalog range', { dependencies: { eventemitter3: 'catalog:' } }],
     ['an export without a file', { exports: { '.': './dist/gone.js' } }],
+    ['a program without a file', { bin: { program: './dist/gone.js' } }],
   ])('fails with %s', (_, more) => {
     expect(manifestFaults(manifest(more), files)).toHaveLength(1);
   });
