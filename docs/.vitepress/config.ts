@@ -43,9 +43,17 @@ export default defineConfig({
           { text: 'From another cache', link: '/migrating-caches' },
         ],
       },
-      { text: 'How fresh, how exact', link: '/fresh-exact-price' },
-      { text: 'Views in layers', link: '/layers' },
-      { text: 'A copy in another database', link: '/etl' },
+      {
+        text: 'Views',
+        items: [
+          { text: 'Which kind of view', link: '/which-kind' },
+          { text: 'How fresh, how exact', link: '/fresh-exact-price' },
+          { text: 'Views in layers', link: '/layers' },
+          { text: 'A copy in another database', link: '/etl' },
+          { text: 'Command line', link: '/cli' },
+          { text: 'Doctor', link: '/doctor' },
+        ],
+      },
       {
         text: 'Limits',
         items: [
