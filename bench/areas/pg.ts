@@ -2,35 +2,55 @@ import { pgExecutor } from '@cachekit/core/postgres';
 import { createRefresher, createViews, defineView } from '@cachekit/pg-matviews';
 import { createDatabase, startPostgres } from '@cachekit/services';
 import pg from 'pg';
+import type { AreaOptions } from '../areas.ts';
+import { expectExact, prepareCalls } from '../pg/calls.ts';
+import { etl } from '../pg/etl.ts';
+import { freshness } from '../pg/freshness.ts';
+import { reads } from '../pg/reads.ts';
+import { refreshes } from '../pg/refreshes.ts';
+import { scaleOf } from '../pg/scale.ts';
+import { tenantSyncs } from '../pg/tenant-syncs.ts';
+import { writes } from '../pg/writes.ts';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
-import { rollups } from './pg-rollup.ts';
 
-const rows = 50_000;
+const viewRows = 50_000;
 const query = (calls: string): string =>
   `select user_id, date_trunc('day', at, 'UTC') as day, count(*)::int as total, sum(seconds)::int as seconds
    from ${calls} group by 1, 2`;
 
-/** Views and rollups against the insert and the REFRESH one would write by hand. */
-export async function postgres(): Promise<Figure[]> {
+/** Views, rollups and copies against what one would write by hand; over a million rows if nothing else is said. */
+export async function postgres({ rows = 1_000_000 }: AreaOptions = {}): Promise<Figure[]> {
+  const scale = scaleOf(rows);
   const server = await startPostgres();
-  const database = await createDatabase(server.url);
-  const large = await createDatabase(server.url);
-  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  const databases = await Promise.all(Array.from({ length: 4 }, () => createDatabase(server.url)));
+  const [small, large, remote, local] = databases.map(({ url }) => url) as [string, string, string, string];
+  const pools = [small, large].map((connectionString) => new pg.Pool({ connectionString, max: 8 }));
   // The server ends sessions that are idle when it stops.
-  pool.on('error', () => {});
+  for (const pool of pools) pool.on('error', () => {});
+  const [whole, grouped] = pools as [pg.Pool, pg.Pool];
   try {
-    return [...(await refreshes(pool)), ...(await rollups(large.url))];
+    await prepareCalls(grouped, scale);
+    const figures = [
+      ...(await refreshedView(whole)),
+      ...(await refreshes(grouped, scale)),
+      ...(await reads(grouped, scale)),
+      ...(await freshness(large, grouped, scale)),
+      ...(await tenantSyncs(large, scale)),
+      ...(await writes(large, grouped, scale)),
+      ...(await etl(remote, local, scale)),
+    ];
+    await expectExact(grouped);
+    return figures;
   } finally {
-    await pool.end();
-    await database.drop();
-    await large.drop();
+    await Promise.all(pools.map((pool) => pool.end()));
+    for (const database of databases) await database.drop();
     await server.stop();
   }
 }
 
-async function refreshes(pool: pg.Pool): Promise<Figure[]> {
+async function refreshedView(pool: pg.Pool): Promise<Figure[]> {
   for (const calls of ['calls', 'bare_calls']) {
     await pool.query(
       `create table ${calls} (id bigint generated always as identity primary key, user_id int not null,
@@ -39,7 +59,7 @@ async function refreshes(pool: pg.Pool): Promise<Figure[]> {
     await pool.query(
       `insert into ${calls} (user_id, at, seconds)
        select i % 50, timestamptz '2026-01-01 00:00Z' + i * interval '1 minute', i % 600
-       from generate_series(1, ${rows}) i`,
+       from generate_series(1, ${viewRows}) i`,
     );
   }
   await pool.query(`create materialized view mv_bare as ${query('bare_calls')}`);

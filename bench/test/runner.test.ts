@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { areaNamed, areas } from '../areas.ts';
+import { scaleOf } from '../pg/scale.ts';
 import { concurrently } from '../runner/contender.ts';
 import { figure } from '../runner/figure.ts';
 import { compare, measure } from '../runner/measure.ts';
@@ -221,6 +222,18 @@ describe('the command', () => {
       code: 1,
       stderr: expect.stringContaining('No area "nope"; there are: '),
     });
+  });
+
+  test('a size is a number, of thousands or of millions', async () => {
+    const run = fileURLToPath(new URL('../run.ts', import.meta.url));
+    const outcome = promisify(execFile)(process.execPath, [run, 'pg', '--rows=some']);
+    await expect(outcome).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--rows takes 100k, 1m, 5m; got some'),
+    });
+    expect([20, 100_000, 1_000_000, 5_000_000].map((rows) => scaleOf(rows).users)).toEqual([
+      4, 50, 500, 2_500,
+    ]);
   });
 
   test('every area that is listed can be loaded', async () => {
