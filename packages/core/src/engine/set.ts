@@ -121,9 +121,22 @@ async function put(
     if (!parts.time.known) await remote.write('time', (tier) => tier.time());
     const freshUntil = parts.time.toTier(parts.clock.now() + ttlMs);
     return await remote.write('put', (tier) => tier.put(wire, { ...entry, freshUntil }, keptMs), wire);
+  } catch (error) {
+    takeBack(parts, remote, wire, error);
+    throw error;
   } finally {
     dropKey(parts, wire);
   }
+}
+
+/**
+ * Whoever asked has been told that the write failed, and it may still arrive, over what somebody else writes meanwhile.
+ * What is sent after it arrives after it.
+ */
+function takeBack(parts: EngineParts, remote: RemoteCall, wire: string, error: unknown): void {
+  const { cause } = error as { cause?: { sent?: boolean } };
+  if (cause?.sent === false) return;
+  parts.background.run(remote.attempt('delete', (tier) => tier.delete([wire]), wire));
 }
 
 function keepable(parts: EngineParts, key: CacheKey, value: unknown): unknown {
