@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util';
 import { createProgress } from './progress.ts';
 import { type Running, run } from './run.ts';
-import { followOneRow } from './scenario.ts';
+import { playScenario } from './scenario/play.ts';
 import { createRandom } from './seed/random.ts';
 import { type DemoServices, startServices } from './services.ts';
+import { sharedParts } from './shared.ts';
 import { startSimulator } from './simulator.ts';
 import { tableLines } from './table.ts';
+import { startVisitors } from './visitors.ts';
 
 const usage = `npm run demo -- [--once] [--no-redis] [--port <number>]
 
-  --once       follow one row without a browser, print what happened, and end
+  --once       follow a row and a device without a browser, print what happened, and end
   --no-redis   everything in one process, without Redis
   --port       where the page is served; any free port if left out`;
 
@@ -48,10 +50,10 @@ try {
 
 async function playOnce({ origin }: Running): Promise<void> {
   try {
-    const links = await followOneRow(origin, '1');
+    const links = await playScenario(origin, '1');
     const rows = links.map(({ name, seen, tookMs }) => [name, seen, `${tookMs.toFixed(1)} ms`]);
     console.log(`\n${tableLines(['link', 'what was seen', 'took'], rows).join('\n')}`);
-    console.log(`\nOne committed row went the whole way; ${seconds()} in all.`);
+    console.log(`\nEverything did what it promises; ${seconds()} in all.`);
     end(0);
   } catch (error) {
     console.error(`\nA link is broken. ${messageOf(error)}`);
@@ -60,10 +62,12 @@ async function playOnce({ origin }: Running): Promise<void> {
 }
 
 async function keepRunning({ origin, switchboard }: Running, { databaseUrl }: DemoServices): Promise<void> {
-  const { sql, presence } = switchboard;
+  const { sql, shared } = switchboard;
   const onError = (error: unknown): void => tell('simulator', error);
-  started.push(await startSimulator({ sql, presence, random: createRandom(7), onError }));
+  started.push(await startSimulator({ sql, presence: shared?.presence, random: createRandom(7), onError }));
+  started.push(startVisitors({ origin, account: '1', random: createRandom(11), onError }));
   console.log(`\nReady after ${seconds()}. Open ${origin}`);
+  if (!shared) console.log(`Off without Redis: ${sharedParts}.`);
   console.log(`The rows are in ${databaseUrl}`);
   console.log('Calls are being written; Ctrl-C stops everything.\n');
 }

@@ -1,31 +1,31 @@
-import type { RedisExecutor } from '@cachekit/core';
-import { createPresence } from '@cachekit/redis';
+import type { Duration, RedisExecutor } from '@cachekit/core';
+import type { Hub } from '@cachekit/realtime';
+import { createPresence, type Presence } from '@cachekit/redis';
+import { deviceEvent } from './events.ts';
 
-/** Which devices of an account have been seen in the last five minutes. */
-export interface OnlineDevices {
-  seen(account: string, device: string): Promise<unknown>;
-  online(account: string): Promise<readonly string[]>;
+/** Which devices of an account are online: the account is the tenant, each of its devices a member. */
+export type DevicePresence = Presence<never>;
+
+/** A device that was not seen for this long has left, whether or not anybody looks. */
+const defaultTtl = '5m';
+
+export function devicePresence(redis: RedisExecutor, ttl: Duration = defaultTtl): DevicePresence {
+  return createPresence<never>({ redis, ttl });
 }
 
-const ttlMs = 300_000;
-
-/** Kept in Redis for all processes, or, without Redis, in the only one there is. */
-export function onlineDevices(redis: RedisExecutor | undefined): OnlineDevices {
-  return redis ? createPresence({ redis, ttl: ttlMs }) : inThisProcess();
-}
-
-function inThisProcess(): OnlineDevices {
-  const lastSeen = new Map<string, Map<string, number>>();
-  return {
-    async seen(account, device) {
-      const devices = lastSeen.get(account) ?? new Map<string, number>();
-      lastSeen.set(account, devices.set(device, Date.now()));
-    },
-    async online(account) {
-      const now = Date.now();
-      return [...(lastSeen.get(account) ?? [])]
-        .filter(([, at]) => now - at < ttlMs)
-        .map(([device]) => device);
-    },
-  };
+/** Tells the browsers of the account of each device that comes or goes, once, whichever process noted it. */
+export function announceDevices(
+  presence: DevicePresence,
+  hub: Hub,
+  onTrouble: (error: unknown) => void,
+): () => void {
+  return presence.onChange((change) => {
+    if (change.type === 'update') return;
+    const { tenant, member: deviceId } = change;
+    const event =
+      change.type === 'join'
+        ? deviceEvent(tenant, 'device.online', { deviceId })
+        : deviceEvent(tenant, 'device.offline', { deviceId, reason: change.reason });
+    hub.publish([event]).catch(onTrouble);
+  });
 }

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import type { Duration } from '@cachekit/core';
 import { pgExecutor } from '@cachekit/core/postgres';
 import { serve } from '@hono/node-server';
 import { serveStatic } from '@hono/node-server/serve-static';
@@ -17,6 +18,8 @@ export interface RunOptions {
   page: boolean;
   port?: number;
   size?: SeedSize;
+  /** How long a device stays online after it was last seen. */
+  deviceTtl?: Duration;
   /** Tells what is being done; called again with the same `task` as it advances. */
   onProgress: (task: string, detail: string) => void;
   /** What went wrong in the background; the application goes on. */
@@ -37,16 +40,17 @@ export async function run({
   page,
   port = 0,
   size = fullSize,
+  deviceTtl,
   onProgress,
   onTrouble,
 }: RunOptions): Promise<Running> {
   await fill(databaseUrl, size, onProgress);
   const root = page ? await buildPage() : undefined;
   if (root) onProgress('Page', 'built');
-  const switchboard = await wire({ databaseUrl, redisUrl, onTrouble });
+  const switchboard = await wire({ databaseUrl, redisUrl, deviceTtl, onTrouble });
   onProgress('Views', 'created and filled');
 
-  const app = createApp(switchboard);
+  const app = createApp(switchboard, (error) => onTrouble('server', error));
   if (root) app.use('*', serveStatic({ root }));
   const server = await listen(app.fetch, port).catch(async (error: unknown) => {
     await switchboard.close();

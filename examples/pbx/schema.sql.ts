@@ -14,7 +14,9 @@ create table if not exists devices (
   id bigint generated always as identity primary key,
   user_id bigint not null references users (id) on delete cascade,
   name text not null,
-  status text not null default 'offline' check (status in ('online', 'offline'))
+  status text not null default 'offline' check (status in ('online', 'offline')),
+  -- The pairing it came by: agreeing twice adds one device.
+  pairing_id uuid unique
 );
 create index if not exists devices_user on devices (user_id);
 

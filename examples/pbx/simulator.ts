@@ -1,11 +1,12 @@
 import type { SqlExecutor } from '@cachekit/core';
-import type { OnlineDevices } from './presence.ts';
+import type { DevicePresence } from './presence.ts';
 import { inventPhoneNumber } from './seed/invent.ts';
 import { below, logNormal, type Random } from './seed/random.ts';
 
 interface SimulatorOptions {
   sql: SqlExecutor;
-  presence: OnlineDevices;
+  /** Without one no device comes or goes. */
+  presence: DevicePresence | undefined;
   random: Random;
   /** Average time between two new calls. */
   callEveryMs?: number;
@@ -18,6 +19,8 @@ interface Device {
 }
 
 const heartbeatEveryMs = 10_000;
+const longestOnlineMs = 600_000;
+const longestAwayMs = 90_000;
 /** Share of the new calls that go to the first account, so that whoever opens the page sees it move. */
 const firstAccountShare = 0.6;
 
@@ -57,15 +60,24 @@ export async function startSimulator({
     });
   }
 
-  async function beat(): Promise<void> {
-    later(heartbeatEveryMs, beat);
-    // Four of five devices show at each beat; one that stays away for five minutes drops out by itself.
-    for (const device of devices) {
-      if (random() < 0.8 && Number(device.id) % 5 !== 0) await presence.seen(device.user_id, device.id);
+  /** A device is switched on, is seen every few seconds, and is switched off or, one time in four, falls silent. */
+  async function live(device: Device, restMs: number): Promise<void> {
+    if (!presence) return;
+    if (restMs > 0) {
+      await presence.seen(device.user_id, device.id);
+      return later(heartbeatEveryMs, () => live(device, restMs - heartbeatEveryMs));
     }
+    if (random() < 0.75) await presence.leave(device.user_id, device.id);
+    later(longestAwayMs * random(), () => live(device, longestOnlineMs * random()));
   }
 
-  later(0, beat);
+  for (const device of devices) {
+    // One of five is away when the curtain rises.
+    const away = random() < 0.2;
+    later((away ? longestAwayMs : heartbeatEveryMs) * random(), () =>
+      live(device, longestOnlineMs * random()),
+    );
+  }
   later(500, ring);
   return () => {
     for (const timer of timers) clearTimeout(timer);
@@ -91,4 +103,14 @@ async function updateCall(
   duration: number | null,
 ): Promise<void> {
   await sql.query('update calls set status = $2, duration = $3 where id = $1', [callId, status, duration]);
+}
+
+/** Hangs up: the call is completed, and lasted as long as it has been. @returns Whether it was under way. */
+export async function endCall(sql: SqlExecutor, account: string, callId: string): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `update calls set status = 'completed', duration = extract(epoch from clock_timestamp() - start_time)::int
+     where id = $1 and user_id = $2 and status in ('ringing', 'answered')`,
+    [callId, account],
+  );
+  return rowCount === 1;
 }

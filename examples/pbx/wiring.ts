@@ -2,36 +2,40 @@ import {
   type Cache,
   createCache,
   createChangePipeline,
+  createMemoryLocks,
+  type Duration,
   invalidateStage,
+  type LockProvider,
   type SqlExecutor,
 } from '@cachekit/core';
 import { createListener, pgExecutor } from '@cachekit/core/postgres';
 import { createRefresher, createViews, refreshSource } from '@cachekit/pg-matviews';
-import {
-  createRateLimiter,
-  fixedWindow,
-  gcra,
-  memoryStore,
-  type RateLimiter,
-  redisStore,
-} from '@cachekit/ratelimit';
+import { memoryStore, redisStore } from '@cachekit/ratelimit';
 import { createHub, createMemoryLog, createRedisLog, type Hub, publishStage } from '@cachekit/realtime';
 import { changeSource, installCapture } from '@cachekit/realtime/postgres';
-import { ioredisExecutor, redisTier } from '@cachekit/redis';
+import { createLocks, ioredisExecutor, redisStats, redisTier } from '@cachekit/redis';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { keepEndedCalls } from './call-history.ts';
 import { events } from './events.ts';
 import { tagsOf } from './keys.ts';
-import { type OnlineDevices, onlineDevices } from './presence.ts';
+import { limitsIn, type PbxLimiter } from './limits.ts';
+import { countCalls } from './live-counters.ts';
+import { type Operations, operate } from './operations.ts';
+import { announceDevices } from './presence.ts';
+import { type Shared, shareBy } from './shared.ts';
 import { views } from './views.ts';
 
 /** The parts of the application that the server and the simulator use. */
 export interface Switchboard {
   sql: SqlExecutor;
   cache: Cache;
-  limiter: RateLimiter<'api' | 'commands'>;
+  limiter: PbxLimiter;
+  locks: LockProvider;
   hub: Hub;
-  presence: OnlineDevices;
+  /** Absent without Redis. */
+  shared: Shared | undefined;
+  operations: Operations;
   close(): Promise<void>;
 }
 
@@ -39,12 +43,15 @@ export interface WiringOptions {
   databaseUrl: string;
   /** Without one everything runs in this process alone. */
   redisUrl?: string | undefined;
+  /** How long a device stays online after it was last seen. */
+  deviceTtl?: Duration | undefined;
   /** What went wrong in the background; the application goes on. */
   onTrouble: (part: string, error: unknown) => void;
 }
 
 /** The composition root: every part is made here and nowhere else. The tables exist already. */
-export async function wire({ databaseUrl, redisUrl, onTrouble }: WiringOptions): Promise<Switchboard> {
+export async function wire(options: WiringOptions): Promise<Switchboard> {
+  const { databaseUrl, redisUrl, deviceTtl, onTrouble } = options;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 20,
@@ -59,19 +66,17 @@ export async function wire({ databaseUrl, redisUrl, onTrouble }: WiringOptions):
   const redis = client && ioredisExecutor(client);
 
   const cache = createCache(redis ? { remote: redisTier({ redis }) } : {});
-  const limiter = createRateLimiter({
-    policies: {
-      api: gcra({ limit: 1_200, window: '1m' }),
-      commands: fixedWindow({ limit: 10, window: '60s' }),
-    },
-    store: redis ? redisStore({ redis }) : memoryStore(),
-  });
+  const limiter = limitsIn(redis ? redisStore({ redis }) : memoryStore());
+  const redisLocks = redis && createLocks({ redis });
   const log = redis ? createRedisLog({ redis }) : createMemoryLog();
   const hub = createHub({ log });
+  const shared = redis && shareBy(redis, deviceTtl);
+  const operations = operate({ cache, limiter, pool, redisStats: redis && redisStats(redis) });
 
   await createViews({ sql, views }).apply();
   await installCapture(sql, {
     tables: {
+      users: { key: ['id'], tenant: 'id' },
       calls: { key: ['id'], tenant: 'user_id' },
       devices: { key: ['id'], tenant: 'user_id' },
       number_lists: { key: ['id'], tenant: 'user_id' },
@@ -81,9 +86,19 @@ export async function wire({ databaseUrl, redisUrl, onTrouble }: WiringOptions):
   const refresher = createRefresher({ sql, listener, views });
   const pipeline = createChangePipeline({
     sources: [changeSource({ sql, listener }), refreshSource({ sql, listener })],
-    stages: [invalidateStage(cache, tagsOf), publishStage(hub, events.derive)],
+    stages: [
+      invalidateStage(cache, tagsOf),
+      ...(shared
+        ? [
+            countCalls(shared.counters, (error) => onTrouble('counters', error)),
+            keepEndedCalls(shared.history, (error) => onTrouble('history', error)),
+          ]
+        : []),
+      publishStage(hub, events.derive),
+    ],
   });
   pipeline.on('stageFailed', ({ source, error }) => onTrouble(`pipeline ${source}`, error));
+  if (shared) announceDevices(shared.presence, hub, (error) => onTrouble('presence', error));
   await pipeline.start();
   await refresher.start();
 
@@ -91,11 +106,17 @@ export async function wire({ databaseUrl, redisUrl, onTrouble }: WiringOptions):
     sql,
     cache,
     limiter,
+    locks: redisLocks ?? createMemoryLocks(),
     hub,
-    presence: onlineDevices(redis),
+    shared,
+    operations,
     async close() {
+      operations.alerts.stop();
       await refresher.stop();
       await pipeline.stop();
+      await shared?.presence.close();
+      await shared?.pairing.close();
+      await redisLocks?.close();
       await hub.close();
       await log.close();
       await cache.close();

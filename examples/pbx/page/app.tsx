@@ -5,9 +5,12 @@ import { LiveProvider } from './live.tsx';
 import { CallList } from './parts/call-list.tsx';
 import { Campaigns } from './parts/campaigns.tsx';
 import { DailyTotals } from './parts/daily-totals.tsx';
-import { DeviceCommands } from './parts/device-commands.tsx';
+import { Devices } from './parts/devices.tsx';
 import { Header } from './parts/header.tsx';
+import { History } from './parts/history.tsx';
 import { JourneyCard } from './parts/journey-card.tsx';
+import { LiveCounters } from './parts/live-counters.tsx';
+import { Operations } from './parts/operations.tsx';
 import { Tiles } from './parts/tiles.tsx';
 import { TopDevices } from './parts/top-devices.tsx';
 import { getJson } from './use-api.ts';
@@ -31,17 +34,24 @@ export function App() {
           </p>
         )}
         <Tiles />
-        <main className="grid">
-          <div className="column">
-            <DailyTotals />
-            <Campaigns />
-            <TopDevices />
+        <main>
+          <div className="grid" id="calls">
+            <div className="column">
+              <DailyTotals />
+              <LiveCounters />
+              <Campaigns />
+              <TopDevices />
+            </div>
+            <div className="column">
+              <JourneyCard />
+              <CallList />
+              <History />
+            </div>
           </div>
-          <div className="column">
-            <JourneyCard />
-            <CallList />
-            <DeviceCommands />
-          </div>
+          <h1 id="devices">Devices</h1>
+          <Devices />
+          <h1 id="operations">Operations</h1>
+          <Operations />
         </main>
       </div>
     </LiveProvider>

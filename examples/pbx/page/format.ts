@@ -23,3 +23,9 @@ export function formatDuration(seconds: number | null): string {
 export function formatPercent(share: number | null): string {
   return share === null ? '–' : `${share.toFixed(1)} %`;
 }
+
+/** A span that one would write as `15m`. */
+export function formatTtl(ms: number): string {
+  if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`;
+  return ms % 60_000 === 0 ? `${ms / 60_000} min` : `${ms / 1_000} s`;
+}

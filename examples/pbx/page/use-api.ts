@@ -10,17 +10,24 @@ export interface Answer<T> {
   receivedAt: number;
 }
 
-/**
- * Reads one resource of the account; the realtime binding decides when it is fetched again.
- *
- * @param everyMs - For what no event tells of: fetched again after this time.
- */
-export function useApi<T>(resource: string, path: string, everyMs?: number): UseQueryResult<Answer<T>> {
+interface ApiOptions {
+  /** For what no event tells of: fetched again after this time. */
+  everyMs?: number;
+  /** Whether the part is at work at all. */
+  enabled?: boolean;
+}
+
+/** Reads one resource of the account; the realtime binding decides when it is fetched again. */
+export function useApi<T>(
+  resource: string,
+  path: string,
+  { everyMs, enabled = true }: ApiOptions = {},
+): UseQueryResult<Answer<T>> {
   const { account, requestInit } = useLive();
   const queryKey = [account, resource];
   return useQuery({
     queryKey,
-    enabled: account !== '',
+    enabled: enabled && account !== '',
     refetchInterval: everyMs ?? false,
     queryFn: ({ signal }) => getJson<T>(path, account, { ...requestInit(queryKey), signal }),
   });
@@ -29,7 +36,7 @@ export function useApi<T>(resource: string, path: string, everyMs?: number): Use
 export async function getJson<T>(path: string, account: string, init: RequestInit = {}): Promise<Answer<T>> {
   const startedAt = performance.now();
   const headers = new Headers(init.headers);
-  headers.set('X-Account-Id', account);
+  if (account !== '') headers.set('X-Account-Id', account);
   const response = await fetch(path, { ...init, headers });
   if (!response.ok) throw new Error(`${path} answered ${response.status}`);
   const body = (await response.json()) as T;

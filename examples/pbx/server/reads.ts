@@ -1,12 +1,17 @@
 import type { SqlExecutor } from '@cachekit/core';
-import type { CampaignPerformance, DevicePerformance, RecentCall, StatisticsDay } from '../page/api.ts';
+import type {
+  Account,
+  CampaignPerformance,
+  Device,
+  DevicePerformance,
+  RecentCall,
+  StatisticsDay,
+} from '../page/api.ts';
 
 /** The queries behind the page. Each reads one account; the views hold what is expensive. */
 export const reads = {
   async accounts(sql: SqlExecutor) {
-    const { rows } = await sql.query<{ id: string; name: string }>(
-      'select id::text, name from users order by id',
-    );
+    const { rows } = await sql.query<Account>('select id::text, name from users order by users.id');
     return { accounts: rows };
   },
 
@@ -54,11 +59,11 @@ export const reads = {
     return { calls: rows };
   },
 
-  async deviceCount(sql: SqlExecutor, account: string) {
-    const { rows } = await sql.query<{ total: number }>(
-      'select count(*)::int as total from devices where user_id = $1',
+  async deviceList(sql: SqlExecutor, account: string) {
+    const { rows } = await sql.query<Device>(
+      'select id::text, name from devices where user_id = $1 order by devices.id',
       [account],
     );
-    return { total: rows[0]?.total ?? 0 };
+    return { devices: rows };
   },
 };

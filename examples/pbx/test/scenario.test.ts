@@ -1,15 +1,28 @@
 import { useDatabase } from '@cachekit/services/vitest';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type Running, run } from '../run.ts';
-import { followOneRow } from '../scenario.ts';
+import { playScenario } from '../scenario/play.ts';
 import type { SeedSize } from '../seed/seed.ts';
 
 const smallSize: SeedSize = { users: 5, devices: 20, campaigns: 8, calls: 5_000 };
 
+const sharedLinks = [
+  'call is counted',
+  'call ends',
+  'device shows a code',
+  'person agrees',
+  'device is told',
+  'device comes online',
+  'command is sent',
+  'limit is hit',
+  'device leaves',
+];
+const offLinks = ['live counters', 'call history', 'pairing', 'presence', 'command is sent', 'limit is hit'];
+
 describe.each([
   { name: 'with Redis', redis: true },
   { name: 'without Redis, in one process', redis: false },
-])('the way of one committed row, $name', ({ redis }) => {
+])('the scenario, $name', ({ redis }) => {
   const database = useDatabase();
   const troubles: string[] = [];
   let running: Running;
@@ -26,8 +39,8 @@ describe.each([
   });
   afterAll(() => running.close());
 
-  test('goes from the insert to the event, the view and the cache (PBX-4, PBX-9, PBX-11, PBX-13, RC-7)', async () => {
-    const links = await followOneRow(running.origin, '1');
+  test('goes from the insert to the event, the view and the cache, and a device is paired, seen and commanded (PBX-4, PBX-9, PBX-10, PBX-11, PBX-12, PBX-13, PBX-15, RC-4, RC-7)', async () => {
+    const links = await playScenario(running.origin, '1');
     expect(links.map(({ name }) => name)).toEqual([
       'stream opens',
       'statistics before',
@@ -37,12 +50,16 @@ describe.each([
       'list of calls again',
       'view is refreshed',
       'view again',
-      'limit is hit',
+      ...(redis ? sharedLinks : offLinks),
+      'operations',
+      'limits are told',
     ]);
+    const off = links.filter(({ seen }) => seen.startsWith('off')).map(({ name }) => name);
+    expect(off).toEqual(redis ? [] : ['live counters', 'call history', 'pairing', 'presence']);
     expect(troubles).toEqual([]);
   });
 
-  test('does not reach the listeners or the answers of another account', async () => {
+  test('the row does not reach the answers of another account', async () => {
     const response = await fetch(`${running.origin}/api/calls?limit=100`, {
       headers: { 'X-Account-Id': '2' },
     });
@@ -53,7 +70,7 @@ describe.each([
     expect(calls.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
   });
 
-  test('is refused without an account, and with one that is none', async () => {
+  test('a request is refused without an account, and with one that is none', async () => {
     for (const account of ['', '0', '1:2', '*', '{1}', '1\u00a0', '9'.repeat(200)]) {
       const { status } = await fetch(`${running.origin}/api/statistics`, {
         headers: { 'X-Account-Id': account },
@@ -65,7 +82,7 @@ describe.each([
 
 test('a link that is broken is named, and ends the scenario', async () => {
   // Nothing listens on port 1.
-  await expect(followOneRow('http://127.0.0.1:1', '1', 300)).rejects.toThrow(
+  await expect(playScenario('http://127.0.0.1:1', '1', 300)).rejects.toThrow(
     'stream opens: nothing within 0.3 s',
   );
 });

@@ -6,13 +6,15 @@ interface CardProps {
   title: string;
   hint: string;
   answer?: Answer<unknown> | undefined;
+  /** Whether this server runs without what the card needs. */
+  off?: boolean;
   children: ReactNode;
 }
 
 /** A panel that says from where its data came: the badge is the server's `X-Cache` and how long the answer took. */
-export function Card({ title, hint, answer, children }: CardProps) {
+export function Card({ title, hint, answer, off = false, children }: CardProps) {
   return (
-    <section className="card" aria-label={title}>
+    <section className="card" aria-label={title} data-off={off}>
       <header>
         <h2>{title}</h2>
         <p className="hide-narrow">{hint}</p>
@@ -25,8 +27,9 @@ export function Card({ title, hint, answer, children }: CardProps) {
             {answer.cache || 'live'} · {formatMs(answer.tookMs)}
           </span>
         )}
+        {off && <span className="badge">off</span>}
       </header>
-      {children}
+      {off ? <p className="empty">Needs Redis, and this server runs without it.</p> : children}
     </section>
   );
 }

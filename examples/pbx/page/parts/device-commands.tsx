@@ -1,49 +1,70 @@
 import { useState } from 'react';
-import type { CommandResult, DevicePerformance } from '../api.ts';
+import { type CommandName, commandNames, type Device, type SentCommand } from '../api.ts';
+import { formatTime } from '../format.ts';
 import { useLive } from '../live.tsx';
+import { type Sent, send } from '../send.ts';
 import { useApi } from '../use-api.ts';
+import { useShared } from '../use-parts.ts';
 import { Card } from './card.tsx';
 
+const labels: Record<CommandName, string> = { ring: 'Ring', restart: 'Restart', update: 'Update' };
+const shownCommands = 5;
+
+type LoggedCommand = SentCommand & { at: string };
+
 /** Ten commands a minute for each device: the eleventh is answered with 429 and the time to wait. */
-export function DeviceCommands() {
+export function DeviceCommands({ device }: { device: Device | undefined }) {
   const { account } = useLive();
-  const devices = useApi<{ devices: DevicePerformance[] }>('devices', '/api/devices').data?.body.devices;
-  const device = devices?.[0];
-  const [result, setResult] = useState<CommandResult>();
+  const [result, setResult] = useState<{ deviceId: string; sent: Sent<SentCommand> }>();
+  const id = device?.id ?? '';
+  const { data } = useApi<{ commands: LoggedCommand[] }>(`commands ${id}`, `/api/devices/${id}/commands`, {
+    enabled: useShared() === true && id !== '',
+  });
 
-  async function send(deviceId: string): Promise<void> {
-    const response = await fetch(`/api/devices/${deviceId}/commands`, {
-      method: 'POST',
-      headers: { 'X-Account-Id': account },
-    });
-    setResult({
-      accepted: response.ok,
-      remaining: Number(response.headers.get('X-RateLimit-Remaining') ?? 0),
-      retryAfterSeconds: Number(response.headers.get('Retry-After') ?? 0),
-    });
-  }
+  const sendTo = async (deviceId: string, command: CommandName): Promise<void> => {
+    const sent = await send<SentCommand>('POST', `/api/devices/${deviceId}/commands`, account, { command });
+    setResult({ deviceId, sent });
+  };
 
+  const shown = result?.deviceId === id ? result.sent : undefined;
   return (
-    <Card title="Device commands" hint="10 a minute for each device">
+    <Card
+      title="Commands"
+      hint={device ? `to ${device.name}, ten a minute` : 'choose a device'}
+      answer={data}
+    >
       <div className="commands">
-        <button
-          type="button"
-          className="button quiet"
-          disabled={!device}
-          onClick={() => {
-            if (device) send(device.deviceId).catch(() => setResult(undefined));
-          }}
-        >
-          Restart {device?.name ?? 'device'}
-        </button>
-        <output data-denied={result ? !result.accepted : false}>
-          {result === undefined
-            ? ''
-            : result.accepted
-              ? `Sent; ${result.remaining} left this minute`
-              : `Refused: wait ${result.retryAfterSeconds} s`}
+        {commandNames.map((command) => (
+          <button
+            key={command}
+            type="button"
+            className="button quiet"
+            disabled={!device}
+            onClick={() => {
+              void sendTo(id, command);
+            }}
+          >
+            {labels[command]}
+          </button>
+        ))}
+        <output data-denied={shown !== undefined && shown.body === undefined}>
+          {shown ? sentence(shown) : device ? `${device.name} is chosen` : 'Choose a device above.'}
         </output>
       </div>
+      <ul className="lines">
+        {(data?.body.commands ?? []).slice(0, shownCommands).map(({ command, fencingToken, at }) => (
+          <li key={fencingToken}>
+            <span className="grow">{labels[command]}</span>
+            <span className="soft hide-narrow">fencing token {fencingToken}</span>
+            <time dateTime={at}>{formatTime(at)}</time>
+          </li>
+        ))}
+      </ul>
     </Card>
   );
+}
+
+function sentence({ body, status, error, remaining, retryAfterSeconds }: Sent<SentCommand>): string {
+  if (body) return `Sent; ${remaining ?? '?'} left this minute`;
+  return status === 429 ? `Refused: wait ${retryAfterSeconds ?? '?'} s` : error;
 }

@@ -1,5 +1,7 @@
+import { useState } from 'react';
 import type { Account } from '../api.ts';
 import { useLive } from '../live.tsx';
+import { send } from '../send.ts';
 
 const words: Record<string, string> = {
   idle: 'Not connected',
@@ -42,6 +44,11 @@ export function Header({ accounts, account, onChoose }: HeaderProps) {
         <i />
         {words[connection] ?? connection}
       </span>
+      <nav className="sections" aria-label="Sections">
+        <a href="#calls">Calls</a>
+        <a href="#devices">Devices</a>
+        <a href="#operations">Operations</a>
+      </nav>
       <div className="spacer" />
       <PlaceCall account={account} />
       <select
@@ -61,18 +68,19 @@ export function Header({ accounts, account, onChoose }: HeaderProps) {
 }
 
 function PlaceCall({ account }: { account: string }) {
+  const [refusal, setRefusal] = useState('');
   return (
     <button
       type="button"
       className="button"
       disabled={account === ''}
+      title={refusal}
+      data-refused={refusal !== ''}
       onClick={() => {
-        fetch('/api/calls', { method: 'POST', headers: { 'X-Account-Id': account } }).catch(() => {
-          // The connection state in the header already says that the server cannot be reached.
-        });
+        void send('POST', '/api/calls', account).then(({ error }) => setRefusal(error));
       }}
     >
-      Place a call
+      {refusal === '' ? 'Place a call' : 'Call refused'}
     </button>
   );
 }

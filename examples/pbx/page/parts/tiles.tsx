@@ -1,14 +1,14 @@
-import type { CacheReport, OnlineDevices, StatisticsDay } from '../api.ts';
+import type { CacheReport, DevicesOnline, StatisticsDay } from '../api.ts';
 import { formatCount, formatDuration, formatMs, formatPercent } from '../format.ts';
 import { useLive } from '../live.tsx';
 import { useApi } from '../use-api.ts';
-
-/** A device that drops out does so by the passing of time alone, so nobody announces it. */
-const presenceEveryMs = 5_000;
+import { useShared } from '../use-parts.ts';
 
 export function Tiles() {
   const statistics = useApi<{ days: StatisticsDay[] }>('statistics', '/api/statistics').data?.body.days;
-  const presence = useApi<OnlineDevices>('presence', '/api/presence', presenceEveryMs).data?.body;
+  const shared = useShared();
+  const presence = useApi<DevicesOnline>('presence', '/api/presence', { enabled: shared === true }).data
+    ?.body;
   const metrics = useApi<CacheReport>('cache', '/api/v1/cache/metrics').data?.body.cache.overall;
   const { latencies } = useLive();
 
@@ -37,7 +37,10 @@ export function Tiles() {
       <Tile
         name="Devices online"
         value={presence?.online == null ? '–' : formatCount(presence.online)}
-        note={presence ? `of ${formatCount(presence.total)}` : ''}
+        note={
+          shared === false ? 'off: needs Redis' : presence ? `of ${formatCount(presence.devices.length)}` : ''
+        }
+        id="online"
       />
       <Tile
         name="Cache hit rate"

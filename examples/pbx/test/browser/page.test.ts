@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { useDatabase } from '@cachekit/services/vitest';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { type Running, run } from '../../run.ts';
 import { writeCall } from '../../simulator.ts';
 import { type CuttableProxy, cuttableProxy } from '../cuttable-proxy.ts';
-import { findChromium } from './find-chromium.ts';
+import { launchChromium } from './launch-chromium.ts';
 
 const artifacts = fileURLToPath(new URL('../../../../artifacts/', import.meta.url));
 const database = useDatabase();
@@ -28,16 +28,7 @@ beforeAll(async () => {
     onTrouble: () => {},
   });
   line = await cuttableProxy(running.origin);
-  browser = await chromium.launch({
-    executablePath: await findChromium(),
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-    ],
-  });
+  browser = await launchChromium();
   await mkdir(artifacts, { recursive: true });
 });
 
@@ -116,17 +107,6 @@ test("the browser's own HTTP cache never answers with the old list (RC-7)", asyn
   }
   expect(policies.length).toBeGreaterThanOrEqual(3);
   for (const policy of policies) expect(policy).toMatch(/^private, max-age=60\b/);
-});
-
-test('the eleventh command of a minute is refused on the page (PBX-11)', async () => {
-  const button = page.getByRole('button', { name: /^Restart/ });
-  const said = page.locator('.commands output');
-  for (let sent = 0; sent < 10; sent++) {
-    await button.click();
-    await said.getByText(`${9 - sent} left`).waitFor({ timeout: patienceMs });
-  }
-  await button.click();
-  await said.getByText(/Refused: wait \d+ s/).waitFor({ timeout: patienceMs });
 });
 
 test('it fits a desk and a phone, without a sideways scroll', async () => {

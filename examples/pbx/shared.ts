@@ -1,0 +1,29 @@
+import type { Duration, RedisExecutor } from '@cachekit/core';
+import type { Counters } from '@cachekit/redis';
+import { type CallHistory, callHistory } from './call-history.ts';
+import { type CommandLog, commandLog } from './commands.ts';
+import { liveCounters } from './live-counters.ts';
+import { type DevicePairing, devicePairing } from './pairing.ts';
+import { type DevicePresence, devicePresence } from './presence.ts';
+
+/** What all processes share by way of Redis. Without Redis these parts are off: nothing stands in for them. */
+export interface Shared {
+  presence: DevicePresence;
+  pairing: DevicePairing;
+  counters: Counters;
+  history: CallHistory;
+  commands: CommandLog;
+}
+
+/** What is off without Redis, in words. */
+export const sharedParts = 'pairing, presence, live counters, call history';
+
+export function shareBy(redis: RedisExecutor, deviceTtl?: Duration): Shared {
+  return {
+    presence: devicePresence(redis, deviceTtl),
+    pairing: devicePairing(redis),
+    counters: liveCounters(redis),
+    history: callHistory(redis),
+    commands: commandLog(redis),
+  };
+}
