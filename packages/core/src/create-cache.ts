@@ -17,8 +17,9 @@ import { Repairs } from './engine/repairs.ts';
 import { set, setMany } from './engine/set.ts';
 import { Background } from './engine/steps/background.ts';
 import { Failures } from './engine/steps/failures.ts';
+import { Looks } from './engine/steps/looks.ts';
 import { SingleFlight } from './engine/steps/single-flight.ts';
-import { Waits } from './engine/steps/waits.ts';
+import { epochOf } from './engine/steps/trust.ts';
 import { TierTime } from './engine/tier-time.ts';
 import { viaIndex } from './engine/via-index.ts';
 import { warm } from './engine/warm.ts';
@@ -276,7 +277,7 @@ class EngineCache implements Cache {
     const { flights, background, memory, remote, events, repairs } = this.#parts;
     memory.clear();
     for (const flight of flights.live()) {
-      if (!flight.wanted) flight.controller.abort(new CacheClosedError());
+      if (!flight.wanted) flight.cancellation.abort(new CacheClosedError());
     }
     await background.drain();
     memory.clear();
@@ -312,25 +313,26 @@ class EngineCache implements Cache {
     const repairs = repairsOf(options.onUnreached, remote, clock, events, namespace);
     if (remote !== undefined) remote.before = repairs;
     const states = new WeakMap<KeyResource, ResourceState>();
+    const memory = new MemoryTier(maxEntries, epoch, (entry) => tags.release(entry.tags), maxBytes);
     return {
       namespace,
       everything: namespaceTag(namespace),
       clock,
       random: options.random ?? (() => Math.random()),
       codec: options.codec ?? jsonCodec,
-      memory: new MemoryTier(maxEntries, epoch, (entry) => tags.release(entry.tags), maxBytes),
+      memory,
       sharing: share,
       coarse: new CoarseClock(clock),
       tags,
       flights: new SingleFlight(),
       background: new Background(),
       failures: new Failures(clock),
-      waits: new Waits(clock),
       time,
       events,
       metrics,
       enabled: true,
       remote,
+      looks: remote && new Looks(remote, time, clock, tags, () => epochOf(memory.epoch)),
       repairs,
       resourceState: (resource) => {
         let state = states.get(resource);

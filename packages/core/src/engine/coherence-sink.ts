@@ -14,7 +14,7 @@ export function coherenceSink(parts: EngineParts): CoherenceSink {
       parts.memory.clear();
       parts.tags.changedAll();
       for (const flight of parts.flights.live()) touch(parts, flight);
-      parts.waits.wakeAll();
+      wakeAll(parts);
     },
     lost: () => {
       parts.memory.lost();
@@ -22,12 +22,12 @@ export function coherenceSink(parts: EngineParts): CoherenceSink {
     },
     armed: () => {
       parts.memory.armed();
-      parts.waits.wakeAll();
+      wakeAll(parts);
       parts.events.emit('coherence', { state: 'armed' });
     },
     resumed: () => {
       parts.memory.resumed();
-      parts.waits.wakeAll();
+      wakeAll(parts);
       parts.events.emit('coherence', { state: 'armed' });
     },
     fellBack: (to, reason) => {
@@ -48,8 +48,12 @@ function changed(parts: EngineParts, wire: string, version: string | undefined):
   parts.memory.changed(wire, version);
   for (const flight of parts.flights.liveOf(wire)) {
     if (!wrote(flight, version)) touch(parts, flight);
+    flight.wake();
   }
-  parts.waits.wake(wire);
+}
+
+function wakeAll({ flights }: EngineParts): void {
+  for (const flight of flights.live()) flight.wake();
 }
 
 /** Whether this is the echo of the flight's own commit, which may come before the answer to it. */

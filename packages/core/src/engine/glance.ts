@@ -1,15 +1,15 @@
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import { handedOut } from '../memory/sharing.ts';
-import type { MemoryEntry } from '../memory/tier.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
-import { begin, countOutcome, handed } from './get-or-load.ts';
-import { holdFound } from './hold.ts';
+import { begin, landed } from './fly.ts';
+import { type HeldEntry, holdFound } from './hold.ts';
+import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import { type Found, lookup, lookupMany } from './steps/lookup.ts';
+import type { Found, Looks } from './steps/looks.ts';
 import { Flight } from './steps/single-flight.ts';
 import { trusted } from './steps/trust.ts';
 
@@ -97,21 +97,10 @@ export function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefi
 
 /** A look at the remote tier; one that does not answer has nothing. */
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome | undefined> {
-  const { remote } = parts;
-  if (remote === undefined || !parts.enabled) return undefined;
+  if (parts.looks === undefined || !parts.enabled) return undefined;
   const flight = watched(parts, glance);
   try {
-    const found = await lookup(
-      remote,
-      parts.time,
-      parts.clock,
-      flight.wire,
-      flight.tags,
-      parts.tags,
-      flight.epoch,
-    );
-    flight.others = found.others;
-    return taken(parts, glance, flight, found);
+    return taken(parts, glance, flight, await foundFor(parts, parts.looks, flight));
   } catch {
     // Told by whoever makes the call.
     return undefined;
@@ -120,40 +109,25 @@ async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome |
   }
 }
 
+/** All at once, so that they are one look. */
 async function manyFromRemote(
   parts: EngineParts,
   glances: readonly Glance[],
 ): Promise<(Outcome | undefined)[]> {
-  const { remote } = parts;
-  if (remote === undefined || !parts.enabled || glances.length === 0) return [];
-  const flights = glances.map((glance) => watched(parts, glance));
-  const sought = flights.map(({ wire, tags }) => ({ wire, records: tags }));
-  try {
-    const epoch = (flights[0] as Flight<Outcome>).epoch;
-    const all = await lookupMany(remote, parts.time, parts.clock, sought, parts.tags, epoch);
-    for (const [index, found] of all.entries()) (flights[index] as Flight<Outcome>).others = found.others;
-    return glances.map((glance, index) =>
-      taken(parts, glance, flights[index] as Flight<Outcome>, all[index] as Found),
-    );
-  } catch {
-    return [];
-  } finally {
-    for (const flight of flights) landed(parts, flight);
-  }
+  return await Promise.all(glances.map((glance) => fromRemote(parts, glance)));
+}
+
+export async function foundFor(parts: EngineParts, looks: Looks, flight: Flight<Outcome>): Promise<Found> {
+  const found = await looks.look(flight.wire, flight.tags, () => begin(parts, flight, 'reading'));
+  flight.others = found.others;
+  return found;
 }
 
 /** What is read may be changed meanwhile: a flight that nobody joins hears of it. */
 export function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
-  const flight = new Flight<Outcome>(key.wire, parts.tags.retain([...key.tags, parts.everything]), false);
+  const flight = new Flight<Outcome>(key.wire, parts.tags.retain(key.tags, parts.everything), false);
   parts.flights.watch(flight);
-  begin(parts, flight, 'reading');
   return flight;
-}
-
-export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
-  parts.flights.landed(flight);
-  parts.tags.release(flight.tags);
-  parts.tags.release(flight.others);
 }
 
 export function taken(
@@ -171,7 +145,7 @@ export function taken(
 function served(
   parts: EngineParts,
   glance: Glance,
-  entry: MemoryEntry,
+  entry: HeldEntry,
   from: Outcome['from'],
 ): Outcome | undefined {
   const life = freshness(entry, parts.clock.now(), glance.state.policy);

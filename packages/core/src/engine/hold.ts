@@ -7,7 +7,7 @@ import type { ResolvedPolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
-import type { Found } from './steps/lookup.ts';
+import type { Found } from './steps/looks.ts';
 import { aheadAt } from './steps/refresh-ahead.ts';
 import type { Flight } from './steps/single-flight.ts';
 import { trusted } from './steps/trust.ts';
@@ -74,13 +74,19 @@ export function bytesOf(parts: EngineParts, wire: string, value: unknown): numbe
   return parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOf(wire, value);
 }
 
+/** What is needed of an entry that was found, whether memory keeps it or not. */
+export type HeldEntry = Pick<
+  MemoryEntry,
+  'kind' | 'value' | 'clock' | 'version' | 'freshUntil' | 'quietUntil'
+>;
+
 /** The entry that was found remotely, decoded, and kept in memory if nobody changed it while it was read. */
 export function holdFound(
   parts: EngineParts,
   flight: Flight<Outcome>,
   request: Pick<ReadRequest, 'key' | 'state' | 'minClock'>,
   found: Found,
-): MemoryEntry | undefined {
+): HeldEntry | undefined {
   const { key, state } = request;
   if (found.read.state === 'absent' && found.read.damaged === true) {
     parts.events.emit('damaged', { key: key.wire, resource: key.resource.name });
@@ -106,15 +112,15 @@ export function holdFound(
     parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
     return undefined;
   }
-  const made = memoryEntry(parts, flight, state, {
-    ...entry,
-    value,
-    bytes: parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOfText(key.wire, entry.payload),
-    freshUntil,
-    degradedUntil: 0,
-  });
-  if (current) parts.memory.set(made);
-  else parts.tags.release(made.tags);
+  const { kind, clock, version, loadMs, tags } = entry;
+  if (!current || parts.memory.maxEntries === 0) {
+    const quietUntil = aheadAt({ kind, freshUntil, loadMs }, state.policy, parts.random());
+    return { kind, value, clock, version, freshUntil, quietUntil };
+  }
+  const bytes = parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOfText(key.wire, entry.payload);
+  const holding = { kind, value, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil: 0 };
+  const made = memoryEntry(parts, flight, state, holding);
+  parts.memory.set(made);
   return made;
 }
 

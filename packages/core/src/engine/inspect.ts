@@ -5,8 +5,8 @@ import type { ResolvedPolicy } from '../policy.ts';
 import type { EngineParts } from './parts.ts';
 import { assertKey } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import { type Found, lookup } from './steps/lookup.ts';
-import { epochOf, trusted } from './steps/trust.ts';
+import type { Found } from './steps/looks.ts';
+import { trusted } from './steps/trust.ts';
 
 /** Says what a read would do now and why. Changes nothing and counts nothing. */
 export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspection> {
@@ -14,7 +14,7 @@ export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspec
   assertKey(parts, key);
   const { wire, resource } = key;
   const { policy } = parts.resourceState(resource);
-  const records = parts.tags.retain([...key.tags, parts.everything]);
+  const records = parts.tags.retain(key.tags, parts.everything);
   let others: readonly TagRecord[] = [];
   try {
     const { found, unreached } = await look(parts, wire, records);
@@ -40,11 +40,8 @@ async function look(
   wire: string,
   records: readonly TagRecord[],
 ): Promise<{ found: Found | undefined; unreached: boolean }> {
-  const { remote, time, clock, tags } = parts;
-  if (remote === undefined) return { found: undefined, unreached: false };
   try {
-    const epoch = epochOf(parts.memory.epoch);
-    return { found: await lookup(remote, time, clock, wire, records, tags, epoch), unreached: false };
+    return { found: await parts.looks?.look(wire, records), unreached: false };
   } catch {
     return { found: undefined, unreached: true };
   }

@@ -47,7 +47,7 @@ export async function load(
       if (freshness(old, parts.clock.now(), request.policy) === 'absent') return;
       resolve(servedOld(old));
       if (request.policy.background) return;
-      flight.controller.abort(new LoadTimeoutError(request.key.wire, softTimeoutMs));
+      flight.cancellation.abort(new LoadTimeoutError(request.key.wire, softTimeoutMs));
     }, softTimeoutMs);
     loading.then(
       (outcome) => {
@@ -83,12 +83,12 @@ async function loadAndStore(
   const startedAt = parts.clock.now();
   state.counters.loads++;
   const keeping = keepLease(parts, flight, licence);
-  const { controller } = flight;
+  const { cancellation } = flight;
   const stale = handedOut(old?.value, parts.sharing);
-  const loading = new Loading(parts.namespace, key.wire, controller.signal, stale, policy);
+  const loading = new Loading(parts.namespace, key.wire, cancellation, stale, policy);
   let value: unknown;
   try {
-    value = await runLoader(loader, loading, key.wire, controller, policy.hardTimeoutMs, parts.clock);
+    value = await runLoader(loader, loading, key.wire, cancellation, policy.hardTimeoutMs, parts.clock);
   } catch (error) {
     release(parts, flight);
     return failed(parts, flight, request, error, old);
@@ -128,9 +128,9 @@ function failed(
     error,
     servedStale: instead !== undefined,
   });
-  const { signal } = flight.controller;
   // Who leaves says nothing of the loader.
-  const left = signal.aborted && !isCacheKitError(signal.reason, 'LOAD_TIMEOUT');
+  const { aborted, reason } = flight.cancellation;
+  const left = aborted && !isCacheKitError(reason, 'LOAD_TIMEOUT');
   if (!left && !flight.overtaken && remembered(policy)) {
     parts.failures.remember(key.wire, error, policy.errorTtlMs);
   }

@@ -13,8 +13,8 @@ import type { RemoteCall } from './remote-call.ts';
 import type { Repairs } from './repairs.ts';
 import type { Background } from './steps/background.ts';
 import type { Failures } from './steps/failures.ts';
+import type { Looks } from './steps/looks.ts';
 import type { SingleFlight } from './steps/single-flight.ts';
-import type { Waits } from './steps/waits.ts';
 import type { TierTime } from './tier-time.ts';
 
 /** What a read came to. Times are of this process. */
@@ -51,7 +51,6 @@ export interface EngineParts {
   readonly flights: SingleFlight<Outcome>;
   readonly background: Background;
   readonly failures: Failures;
-  readonly waits: Waits;
   readonly time: TierTime;
   readonly events: Events;
   readonly metrics: Metrics;
@@ -59,6 +58,8 @@ export interface EngineParts {
   enabled: boolean;
   /** Absent: memory is all there is. */
   readonly remote: RemoteCall | undefined;
+  /** Absent where the remote tier is. */
+  readonly looks: Looks | undefined;
   /** Absent: an invalidation that does not reach the remote tier is rejected. */
   readonly repairs: Repairs | undefined;
   resourceState(resource: KeyResource): ResourceState;

@@ -4,13 +4,14 @@ import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
 import type { RemoteEntry } from '../ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from '../read-options.ts';
-import { answer, countOutcome } from './get-or-load.ts';
-import { fromMemory, type Glance, glanceAt, landed, minClockOf, taken, watched } from './glance.ts';
+import { landed } from './fly.ts';
+import { answer } from './get-or-load.ts';
+import { foundFor, fromMemory, type Glance, glanceAt, minClockOf, taken, watched } from './glance.ts';
+import { countOutcome } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { readRequest } from './read-request.ts';
-import type { RemoteCall } from './remote-call.ts';
 import { freshness } from './steps/freshness.ts';
-import { type Found, lookup } from './steps/lookup.ts';
+import type { Looks } from './steps/looks.ts';
 import type { Flight } from './steps/single-flight.ts';
 
 /** A value as JSON, and where it came from. */
@@ -61,14 +62,14 @@ function storedText(parts: EngineParts, key: CacheKey): boolean {
 }
 
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
-  if (parts.remote === undefined || !parts.enabled) return undefined;
+  if (parts.looks === undefined || !parts.enabled) return undefined;
   if (storedText(parts, glance.key)) {
     const entry = await sharedEntry(parts, glance);
     return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
   }
   const flight = watched(parts, glance);
   try {
-    const found = await foundFor(parts, parts.remote, flight);
+    const found = await foundFor(parts, parts.looks, flight);
     const outcome = taken(parts, glance, flight, found);
     if (outcome === undefined) return undefined;
     const { valid } = found;
@@ -115,19 +116,12 @@ function sharedEntry(parts: EngineParts, glance: Glance): Promise<RemoteEntry | 
 
 async function entryFor(parts: EngineParts, flight: Flight<Outcome>): Promise<RemoteEntry | undefined> {
   try {
-    const { valid } = await foundFor(parts, parts.remote as RemoteCall, flight);
+    const { valid } = await foundFor(parts, parts.looks as Looks, flight);
     return flight.overtaken ? undefined : valid;
   } catch {
     // Told by whoever makes the call.
     return undefined;
   }
-}
-
-async function foundFor(parts: EngineParts, remote: RemoteCall, flight: Flight<Outcome>): Promise<Found> {
-  const { wire, tags, epoch } = flight;
-  const found = await lookup(remote, parts.time, parts.clock, wire, tags, parts.tags, epoch);
-  flight.others = found.others;
-  return found;
 }
 
 function asStored(parts: EngineParts, glance: Glance, entry: RemoteEntry): RawOutcome | undefined {

@@ -35,16 +35,12 @@ export class TagRecords {
     this.#initialEpoch = initialEpoch;
   }
 
-  retain(wires: readonly string[]): TagRecord[] {
-    return wires.map((wire) => {
-      let record = this.#records.get(wire);
-      if (record === undefined) {
-        record = { wire, version: 0, epoch: this.#initialEpoch, changedAt: 0, holders: 0 };
-        this.#records.set(wire, record);
-      }
-      record.holders++;
-      return record;
-    });
+  /** @param besides - One more. */
+  retain(wires: readonly string[], besides?: string): TagRecord[] {
+    const records: TagRecord[] = [];
+    for (let index = 0; index < wires.length; index++) records.push(this.#held(wires[index] as string));
+    if (besides !== undefined) records.push(this.#held(besides));
+    return records;
   }
 
   release(records: readonly TagRecord[]): void {
@@ -111,6 +107,16 @@ export class TagRecords {
     if (record.changedAt > asOf) return;
     record.version = version;
     record.epoch = epoch;
+  }
+
+  #held(wire: string): TagRecord {
+    let record = this.#records.get(wire);
+    if (record === undefined) {
+      record = { wire, version: 0, epoch: this.#initialEpoch, changedAt: 0, holders: 0 };
+      this.#records.set(wire, record);
+    }
+    record.holders++;
+    return record;
   }
 
   #miss(wire: string): void {

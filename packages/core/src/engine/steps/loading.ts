@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
 import { maxTagsLength } from '../../key-space.ts';
 import type { LoadContext, LoadSettings } from '../../loader.ts';
@@ -5,52 +6,80 @@ import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } f
 
 const settings = [...policyOptions.filter((name) => name !== 'timeout'), 'tags'];
 
-/** What one load is told and what it says of its value. */
+/** What one load is told and what it says of its value. What it may never be asked for is made when it is. */
 export class Loading implements LoadContext<unknown> {
-  readonly signal: AbortSignal;
   readonly stale: unknown;
   /** The policy of what is loaded. */
   policy: ResolvedPolicy;
-  /** Wire keys of the tags that were added. */
-  readonly tags: Set<string> = new Set();
   /** The loader said that the old value still holds. */
   unchanged = false;
+  readonly #namespace: string;
+  readonly #wire: string;
+  readonly #cancellation: Cancellation;
+  #tags: Set<string> | undefined;
 
-  // Not methods: loaders take the context apart.
-  readonly notModified: () => never;
-  readonly set: (given: LoadSettings) => void;
-
-  constructor(namespace: string, wire: string, signal: AbortSignal, stale: unknown, policy: ResolvedPolicy) {
-    this.signal = signal;
+  constructor(
+    namespace: string,
+    wire: string,
+    cancellation: Cancellation,
+    stale: unknown,
+    policy: ResolvedPolicy,
+  ) {
+    this.#namespace = namespace;
+    this.#wire = wire;
+    this.#cancellation = cancellation;
     this.stale = stale;
     this.policy = policy;
-    this.notModified = () => {
+  }
+
+  /** Wire keys of the tags that were added. */
+  get tags(): ReadonlySet<string> {
+    return this.#tags ?? none;
+  }
+
+  get signal(): AbortSignal {
+    return this.#cancellation.signal;
+  }
+
+  // Functions that know their load: loaders take the context apart.
+  get notModified(): () => never {
+    return () => {
       if (this.stale === undefined) {
-        throw new ArgumentError(`There is no old value of "${wire}" that could be unmodified`);
+        throw new ArgumentError(`There is no old value of "${this.#wire}" that could be unmodified`);
       }
       this.unchanged = true;
       // The type of the value is that of the key, which nobody knows here.
       return this.stale as never;
     };
-    this.set = (given) => {
-      const { tags = [], ...own } = known(given);
-      for (const tag of tags) {
-        if (!tag?.wire?.startsWith?.(`${namespace}:c:`)) {
-          throw new ArgumentError(`Not a tag of the namespace "${namespace}": ${tag?.wire ?? String(tag)}`);
-        }
-        this.tags.add(tag.wire);
-      }
-      let bytes = 0;
-      for (const tag of this.tags) bytes += tag.length;
-      if (bytes > maxTagsLength) {
+  }
+
+  get set(): (given: LoadSettings) => void {
+    return (given) => this.#set(given);
+  }
+
+  #set(given: LoadSettings): void {
+    const { tags = [], ...own } = known(given);
+    this.#tags ??= new Set();
+    for (const tag of tags) {
+      if (!tag?.wire?.startsWith?.(`${this.#namespace}:c:`)) {
         throw new ArgumentError(
-          `The tags of "${wire}" have at most ${maxTagsLength} bytes; got ${bytes} in ${this.tags.size} tags`,
+          `Not a tag of the namespace "${this.#namespace}": ${tag?.wire ?? String(tag)}`,
         );
       }
-      this.policy = resolved(own, this.policy);
-    };
+      this.#tags.add(tag.wire);
+    }
+    let bytes = 0;
+    for (const tag of this.#tags) bytes += tag.length;
+    if (bytes > maxTagsLength) {
+      throw new ArgumentError(
+        `The tags of "${this.#wire}" have at most ${maxTagsLength} bytes; got ${bytes} in ${this.#tags.size} tags`,
+      );
+    }
+    this.policy = resolved(own, this.policy);
   }
 }
+
+const none: ReadonlySet<string> = new Set();
 
 function known(given: LoadSettings): LoadSettings {
   if (typeof given !== 'object' || given === null) {

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { ArgumentError, LoadTimeoutError } from '../../errors.ts';
 import type { LoadContext, Loader } from '../../loader.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -10,33 +11,31 @@ const longestTimerMs = 0x7fff_ffff;
  *
  * A loader that goes on after it was given up is nobody's concern any more, its failure included.
  *
- * @throws LoadTimeoutError `LOAD_TIMEOUT` after `timeoutMs`; the reason of `controller` when it aborts; ArgumentError
+ * @throws LoadTimeoutError `LOAD_TIMEOUT` after `timeoutMs`; the reason of `cancellation` when it aborts; ArgumentError
  * `INVALID_ARGUMENT` for `undefined`; whatever the loader throws, unchanged.
  */
 export function runLoader(
   loader: Loader<unknown>,
   context: LoadContext<unknown>,
   wire: string,
-  controller: AbortController,
+  cancellation: Cancellation,
   timeoutMs: number,
   clock: Clock,
 ): Promise<unknown> {
-  const { signal } = controller;
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
+    if (cancellation.aborted) return reject(cancellation.reason);
     const timer =
       timeoutMs > longestTimerMs
         ? undefined
-        : clock.setTimeout(() => controller.abort(new LoadTimeoutError(wire, timeoutMs)), timeoutMs);
+        : clock.setTimeout(() => cancellation.abort(new LoadTimeoutError(wire, timeoutMs)), timeoutMs);
     const settle = () => {
       clock.clearTimeout(timer);
-      signal.removeEventListener('abort', aborted);
+      cancellation.onAbort = undefined;
     };
-    const aborted = () => {
+    cancellation.onAbort = () => {
       settle();
-      reject(signal.reason);
+      reject(cancellation.reason);
     };
-    signal.addEventListener('abort', aborted);
     callLoader(loader, context).then(
       (value) => {
         settle();

@@ -1,0 +1,321 @@
+import { newToken } from '../entry.ts';
+import { LoadTimeoutError } from '../errors.ts';
+import type { TagRecord } from '../memory/tag-records.ts';
+import { type HeldEntry, holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
+import { leaseMs, load } from './load.ts';
+import { countOutcome } from './outcome.ts';
+import type { EngineParts, Outcome } from './parts.ts';
+import type { ReadRequest } from './read-request.ts';
+import type { RemoteCall } from './remote-call.ts';
+import { freshness } from './steps/freshness.ts';
+import type { Found, Looker, Looks } from './steps/looks.ts';
+import { Flight } from './steps/single-flight.ts';
+import { epochOf } from './steps/trust.ts';
+
+/** Delay of the first poll of those who wait for another process, and of the last. */
+const firstPollMs = 20;
+const longestPollMs = 200;
+/** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
+
+/** Starts the one refresh of this process behind an entry that is served stale. */
+export function refreshBehind(parts: EngineParts, request: ReadRequest): void {
+  if (mayBegin(parts, request.key.wire)) launch(parts, { ...request, minClock: 0 }, true);
+}
+
+/** Starts the one load of this process that begins before a fresh entry ends. */
+export function renewAhead(parts: EngineParts, request: ReadRequest, entry: HeldEntry): void {
+  if (!mayBegin(parts, request.key.wire)) return;
+  launch(parts, { ...request, minClock: 0, renews: true, replaces: entry.version }, true);
+}
+
+function mayBegin({ flights, failures }: EngineParts, wire: string): boolean {
+  return flights.refreshOf(wire) === undefined && flights.get(wire) === undefined && !failures.paused(wire);
+}
+
+/** Starts a flight for the key. `behind`: an entry is served meanwhile, and nobody has to wait. */
+export function launch(parts: EngineParts, request: ReadRequest, behind: boolean): Flight<Outcome> {
+  const { wire, tags } = request.key;
+  const flight = new Flight<Outcome>(wire, parts.tags.retain(tags, parts.everything), behind);
+  parts.flights.add(flight);
+  parts.background.begin();
+  if (parts.looks !== undefined) parts.looks.add(new FirstLook(parts, flight, request));
+  // A turn later, so that the flight can be joined before the loader runs.
+  else queueMicrotask(() => finish(parts, flight, request, withoutRemote(parts, flight, request)));
+  return flight;
+}
+
+/** What a flight sees first; most have their answer then. */
+class FirstLook implements Looker {
+  readonly #parts: EngineParts;
+  readonly #flight: Flight<Outcome>;
+  readonly #request: ReadRequest;
+
+  constructor(parts: EngineParts, flight: Flight<Outcome>, request: ReadRequest) {
+    this.#parts = parts;
+    this.#flight = flight;
+    this.#request = request;
+  }
+
+  get wire(): string {
+    return this.#flight.wire;
+  }
+
+  get records(): readonly TagRecord[] {
+    return this.#flight.tags;
+  }
+
+  sent(): void {
+    begin(this.#parts, this.#flight, 'reading');
+  }
+
+  found(found: Found): void {
+    const parts = this.#parts;
+    const flight = this.#flight;
+    const request = this.#request;
+    try {
+      flight.others = found.others;
+      flight.cancellation.throwIfAborted();
+      const entry = holdFound(parts, flight, request, found);
+      if (entry !== undefined && request.renews === undefined) {
+        const now = parts.clock.now();
+        if (now < entry.quietUntil && now < entry.freshUntil) {
+          settle(parts, flight, request, {
+            value: entry.value,
+            state: 'hit',
+            from: 'remote',
+            clock: entry.clock,
+          });
+          return;
+        }
+      }
+      finish(parts, flight, request, fly(parts, flight, request, found, entry));
+    } catch (error) {
+      fail(parts, flight, request, error);
+    }
+  }
+
+  failed(): void {
+    finish(this.#parts, this.#flight, this.#request, withoutRemote(this.#parts, this.#flight, this.#request));
+  }
+}
+
+function finish(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  work: Promise<Outcome>,
+): void {
+  work.then(
+    (outcome) => settle(parts, flight, request, outcome),
+    (error) => fail(parts, flight, request, error),
+  );
+}
+
+function settle(parts: EngineParts, flight: Flight<Outcome>, { state }: ReadRequest, outcome: Outcome): void {
+  flight.resolve(outcome);
+  for (let taker = 0; taker < flight.takers; taker++) countOutcome(state.counters, outcome);
+  ended(parts, flight);
+}
+
+function fail(parts: EngineParts, flight: Flight<Outcome>, { state }: ReadRequest, error: unknown): void {
+  flight.reject(error);
+  state.counters.misses += flight.takers;
+  ended(parts, flight);
+}
+
+function ended(parts: EngineParts, flight: Flight<Outcome>): void {
+  const land = () => {
+    landed(parts, flight);
+    // Those of this process who could not join it hear of its end even while nothing else is heard.
+    parts.flights.wake(flight.wire);
+    parts.background.end();
+  };
+  if (flight.tail === undefined) land();
+  else flight.tail.then(land, land);
+}
+
+/** Nothing that happens concerns the flight any more. */
+export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
+  parts.flights.landed(flight);
+  parts.tags.release(flight.tags);
+  parts.tags.release(flight.others);
+}
+
+/** Nobody waits any more. */
+export function abandon(parts: EngineParts, flight: Flight<Outcome>, reason: unknown): void {
+  parts.flights.detach(flight);
+  flight.cancellation.abort(reason);
+}
+
+/** The way to a value that memory does not have. While the remote tier does not answer: the loader. */
+async function fly(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  found: Found,
+  entry: HeldEntry | undefined,
+): Promise<Outcome> {
+  try {
+    return await throughRemote(parts, flight, request, found, entry);
+  } catch (error) {
+    if (!(error instanceof Unreached)) throw error;
+  }
+  return await withoutRemote(parts, flight, request);
+}
+
+/** The loader, where memory is all there is, or where the remote tier does not answer. */
+async function withoutRemote(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+): Promise<Outcome> {
+  const { remote } = parts;
+  const old = oldInMemory(parts, request);
+  const spared = sparedLoad(parts, request, old);
+  if (spared !== undefined) return spared;
+  const other = remote === undefined ? undefined : degradedLoad(parts, flight, request);
+  if (other !== undefined) {
+    return await other.join(flight.cancellation.signal, (reason) => abandon(parts, other, reason));
+  }
+  begin(parts, flight, 'loading');
+  flight.degraded = remote !== undefined;
+  const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
+  const licence = { clock, token: undefined, degraded: remote !== undefined };
+  return await load(parts, flight, request, licence, old);
+}
+
+/** The load of another flight that did not reach the remote tier either, so that one loader runs for all of them. */
+function degradedLoad(
+  { flights }: EngineParts,
+  flight: Flight<Outcome>,
+  { minClock }: ReadRequest,
+): Flight<Outcome> | undefined {
+  for (const other of flights.liveOf(flight.wire)) {
+    const usable = other.degraded && !other.overtaken && !other.cancellation.aborted;
+    if (usable && other.clock >= minClock) return other;
+  }
+  return undefined;
+}
+
+/** What is answered without a load because the last one failed a moment ago. @throws The error of that load. */
+function sparedLoad(
+  parts: EngineParts,
+  request: ReadRequest,
+  old: OldValue | undefined,
+): Outcome | undefined {
+  const { key, policy, renews } = request;
+  if (renews) return undefined;
+  const life = old === undefined ? 'absent' : freshness(old, parts.clock.now(), policy);
+  if (old !== undefined && life !== 'absent') {
+    return parts.failures.paused(key.wire) ? servedOld(old) : undefined;
+  }
+  const failure = policy.errorTtlMs === 0 ? undefined : parts.failures.kept(key.wire);
+  if (failure !== undefined) throw failure.error;
+  return undefined;
+}
+
+/** The remote tier did not answer: what comes next does without it. */
+class Unreached extends Error {}
+
+/** Wait for the process that loads, or become it, after the first look, which found nothing that is answered with at once. */
+async function throughRemote(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  read: ReadRequest,
+  first: Found,
+  seen: HeldEntry | undefined,
+): Promise<Outcome> {
+  const { key, policy } = read;
+  const remote = parts.remote as RemoteCall;
+  const startedAt = parts.clock.now();
+  // What a renewal replaces; any other version is what it asks for, whoever wrote it.
+  let replaced = read.replaces;
+  let found = first;
+  let entry = seen;
+  for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
+    const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
+    if (read.renews) {
+      const version = found.read.state === 'entry' ? found.read.entry.version : '';
+      replaced ??= version;
+      if (entry !== undefined && life === 'fresh' && version !== replaced) {
+        return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+      }
+    } else if (entry !== undefined && life === 'fresh') {
+      if (parts.clock.now() >= entry.quietUntil) {
+        parts.flights.detach(flight);
+        renewAhead(parts, read, entry);
+      }
+      return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+    }
+    if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
+      parts.flights.detach(flight);
+      refreshBehind(parts, read);
+      return servedOld({ ...entry, from: 'remote' });
+    }
+    const old: OldValue | undefined =
+      entry === undefined || life === 'absent' ? undefined : { ...entry, from: 'remote' };
+    const spared = sparedLoad(parts, read, old);
+    if (spared !== undefined) return spared;
+    let again = false;
+    if (found.read.state !== 'leased') {
+      const token = newToken(parts.random);
+      const request = {
+        key: key.wire,
+        token,
+        leaseMs,
+        tags: flight.tags.map((record) => record.wire),
+        ...(found.read.state === 'entry' ? { replaces: found.read.entry.version } : {}),
+      };
+      begin(parts, flight, 'loading');
+      const sentAt = parts.clock.now();
+      const answer = await reached(remote.read('acquire', (tier) => tier.acquire(request), key.wire));
+      if (answer.state === 'acquired') {
+        parts.time.observe(answer.clock, sentAt);
+        const licence = { clock: answer.clock, token, degraded: false };
+        return await load(parts, flight, read, licence, old);
+      }
+      // Somebody stored it between the read and now: look again at once, the first time.
+      again = answer.state === 'entry' && pollMs === firstPollMs;
+    }
+    if (!again) {
+      read.elsewhere?.();
+      const waitedMs = parts.clock.now() - startedAt;
+      const instead = read.renews ? undefined : old;
+      if (instead !== undefined && waitedMs >= policy.softTimeoutMs) return servedOld(instead);
+      if (waitedMs >= policy.hardTimeoutMs) {
+        if (instead !== undefined) return servedOld(instead);
+        throw new LoadTimeoutError(key.wire, policy.hardTimeoutMs);
+      }
+      const limitMs =
+        instead === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
+      if (instead === undefined) flight.phase = 'waiting';
+      await flight.pause(parts.clock, Math.min(pollMs, limitMs - waitedMs));
+      flight.cancellation.throwIfAborted();
+    }
+    found = await reached(lookAgain(parts, flight));
+    entry = holdFound(parts, flight, read, found);
+  }
+}
+
+/** What happens from the moment it is sent on is heard by the flight, so that nothing is missed before it waits again. */
+async function lookAgain(parts: EngineParts, flight: Flight<Outcome>): Promise<Found> {
+  const sent = () => begin(parts, flight, 'reading');
+  const found = await (parts.looks as Looks).look(flight.wire, flight.tags, sent);
+  parts.tags.release(flight.others);
+  flight.others = found.others;
+  flight.cancellation.throwIfAborted();
+  return found;
+}
+
+async function reached<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new Unreached('', { cause });
+  }
+}
+
+/** Whatever happened before is no concern of the read or load that begins now. */
+export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
+  flight.begin(phase, epochOf(parts.memory.epoch), parts.tags.changes);
+}

@@ -1,0 +1,264 @@
+import { longestLeaseMs } from '../../entry.ts';
+import type { TagRecord, TagRecords } from '../../memory/tag-records.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { RemoteEntry, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
+
+/** Calls the remote tier and rejects in time. */
+export interface RemoteReader {
+  readonly tier: RemoteTier;
+  read<T>(
+    operation: string,
+    call: (tier: RemoteTier) => Promise<T>,
+    keys?: string | readonly string[],
+  ): Promise<T>;
+}
+
+/** Learns the tier's clock from an answer, and tells it. */
+export interface TimeObserver {
+  readonly known: boolean;
+  observe(clock: TierClock, sentAt: number): void;
+  toTier(localMs: number): number;
+}
+
+/** What a look into the remote tier found. */
+export interface Found {
+  readonly read: RemoteRead;
+  /** The entry, if all of its tags say that it still holds. */
+  readonly valid: RemoteEntry | undefined;
+  /** Tags of the entry of which its key, or the tier at first, did not know; whoever looked releases them. */
+  readonly others: readonly TagRecord[];
+}
+
+/** Whoever looks for a key. It is told one of the two, once. */
+export interface Looker {
+  readonly wire: string;
+  /** The tags of the key, and the one of the namespace; held until it has been told. */
+  readonly records: readonly TagRecord[];
+  /** The read is sent now: what happens from now on it may not know. */
+  sent(): void;
+  found(found: Found): void;
+  /** The tier did not answer. */
+  failed(error: unknown): void;
+}
+
+/** Looks that begin a read of their own: more would keep the first ones waiting. */
+const mostLooks = 120;
+
+/**
+ * Reads keys and their tags from the remote tier, those of one tick together, and remembers what it says of the tags.
+ *
+ * An entry holds if every tag of it is known to the tier and was not invalidated after the load began:
+ * `version <= clock`. Equal is valid: a tag that nobody ever invalidated carries the clock of the first entry that named it.
+ *
+ * Those that are one read fail together, so where a part of the tier can fail alone there is a read for each part.
+ */
+export class Looks {
+  readonly #remote: RemoteReader;
+  readonly #time: TimeObserver;
+  readonly #clock: Clock;
+  readonly #tags: TagRecords;
+  /** The epoch of trust that a read belongs to. */
+  readonly #epoch: () => number;
+  #waiting: Looker[] = [];
+  /** How many there were when the flush was put off last. */
+  #seen = 0;
+
+  constructor(remote: RemoteReader, time: TimeObserver, clock: Clock, tags: TagRecords, epoch: () => number) {
+    this.#remote = remote;
+    this.#time = time;
+    this.#clock = clock;
+    this.#tags = tags;
+    this.#epoch = epoch;
+  }
+
+  add(looker: Looker): void {
+    if (this.#waiting.push(looker) > 1) return;
+    this.#seen = 0;
+    queueMicrotask(this.#flush);
+  }
+
+  /** Rejects with TierError `TIER_FAILED`. */
+  look(wire: string, records: readonly TagRecord[], sent: () => void = nothing): Promise<Found> {
+    return new Promise((found, failed) => this.add({ wire, records, sent, found, failed }));
+  }
+
+  /** Waits as long as every microtask brings something new: callers that are a few promises apart travel together. */
+  readonly #flush = (): void => {
+    const waiting = this.#waiting;
+    if (waiting.length > this.#seen && waiting.length < mostLooks) {
+      this.#seen = waiting.length;
+      queueMicrotask(this.#flush);
+      return;
+    }
+    this.#waiting = [];
+    const { tier } = this.#remote;
+    if (tier.partOf === undefined) void this.#read(waiting);
+    else {
+      const parts = Map.groupBy(waiting, ({ wire }) => tier.partOf?.(wire));
+      for (const lookers of parts.values()) void this.#read(lookers);
+    }
+  };
+
+  async #read(lookers: readonly Looker[]): Promise<void> {
+    const epoch = this.#epoch();
+    const asOf = this.#tags.changes;
+    const wires: string[] = [];
+    const tags: string[] = [];
+    const places = new Map<TagRecord, number>();
+    for (const looker of lookers) {
+      looker.sent();
+      wires.push(looker.wire);
+      for (const record of looker.records) {
+        if (places.has(record)) continue;
+        places.set(record, tags.length);
+        tags.push(record.wire);
+      }
+    }
+    let reads: readonly RemoteRead[];
+    let versions: readonly (TierClock | undefined)[];
+    try {
+      [reads, versions] = await this.#ask(wires, tags);
+    } catch (error) {
+      for (const looker of lookers) looker.failed(error);
+      return;
+    }
+    for (const [record, place] of places) {
+      const version = versions[place];
+      if (version !== undefined) this.#tags.learned(record, version, epoch, asOf);
+    }
+    let later: Unsure[] | undefined;
+    for (let index = 0; index < lookers.length; index++) {
+      const looker = lookers[index] as Looker;
+      const read = reads[index] ?? absent;
+      if (read.state !== 'entry') {
+        looker.found({ read: this.#believed(read), valid: undefined, others: none });
+        continue;
+      }
+      const { entry } = read;
+      const verdict = judged(entry, looker.records, places, versions);
+      if (verdict === undefined) {
+        later ??= [];
+        later.push({ looker, entry });
+      } else looker.found({ read, valid: verdict ? entry : undefined, others: none });
+    }
+    if (later !== undefined) await this.#readOthers(later, places, versions);
+  }
+
+  async #ask(
+    wires: readonly string[],
+    tags: readonly string[],
+  ): Promise<[readonly RemoteRead[], readonly (TierClock | undefined)[], unknown]> {
+    const ask = (tier: RemoteTier) => {
+      const sentAt = this.#clock.now();
+      return Promise.all([
+        tier.getMany(wires),
+        tier.tagVersions(tags),
+        // Once per process: what "fresh until" means here is not known before.
+        this.#time.known ? undefined : tier.time().then((now) => this.#time.observe(now, sentAt)),
+      ]);
+    };
+    return await this.#remote.read('getMany', ask, wires);
+  }
+
+  /**
+   * Asks for tags that entries turned out to carry, and holds their records, or what was learned would be lost. Also for
+   * tags that the tier did not know: where they are in another slot than the entry, they were read at another moment, and
+   * the load that made them known may have ended in between.
+   */
+  async #readOthers(
+    unsure: readonly Unsure[],
+    places: ReadonlyMap<TagRecord, number>,
+    versions: readonly (TierClock | undefined)[],
+  ): Promise<void> {
+    const epoch = this.#epoch();
+    const asOf = this.#tags.changes;
+    const asked = new Map<TagRecord, TierClock | undefined>();
+    const held = unsure.map(({ looker, entry }) => {
+      const others = this.#tags.retain(
+        entry.tags.filter((tag) => {
+          const record = looker.records.find(({ wire }) => wire === tag);
+          return record === undefined || versions[places.get(record) as number] === undefined;
+        }),
+      );
+      for (const record of others) asked.set(record, undefined);
+      return others;
+    });
+    try {
+      const wires = [...asked.keys()].map(({ wire }) => wire);
+      const answers = await this.#remote.read('tagVersions', (tier) => tier.tagVersions(wires), wires);
+      let index = 0;
+      for (const record of asked.keys()) {
+        const version = answers[index++];
+        asked.set(record, version);
+        if (version !== undefined) this.#tags.learned(record, version, epoch, asOf);
+      }
+    } catch (error) {
+      for (const [index, { looker }] of unsure.entries()) {
+        this.#tags.release(held[index] as readonly TagRecord[]);
+        looker.failed(error);
+      }
+      return;
+    }
+    for (const [index, { looker, entry }] of unsure.entries()) {
+      const others = held[index] as readonly TagRecord[];
+      const valid =
+        looker.records.every(
+          (record) =>
+            entry.tags.includes(record.wire) &&
+            (asked.get(record) ?? versions[places.get(record) as number] ?? never) <= entry.clock,
+        ) && others.every((record) => (asked.get(record) ?? never) <= entry.clock);
+      looker.found({ read: { state: 'entry', entry }, valid: valid ? entry : undefined, others });
+    }
+  }
+
+  /**
+   * A lease that nobody can hold is none, and nobody waits for it: one that is longer than any, or one that is there
+   * although it is over, because its key does not expire. If it turns out to be held, the tier refuses another.
+   */
+  #believed(read: RemoteRead): RemoteRead {
+    if (read.state !== 'leased') return read;
+    const leftMs = read.until - this.#time.toTier(this.#clock.now());
+    return leftMs < -timeErrorMs || leftMs > longestLeaseMs + timeErrorMs ? damaged : read;
+  }
+}
+
+/** An entry that carries tags of which its key, or the tier, does not know. */
+interface Unsure {
+  readonly looker: Looker;
+  readonly entry: RemoteEntry;
+}
+
+/** The version of a tag that nobody knows: later than every load. */
+const never = Number.POSITIVE_INFINITY;
+
+/** By how much the tier's time may be misjudged here, in milliseconds. */
+const timeErrorMs = 1_000;
+
+const none: readonly TagRecord[] = [];
+const absent: RemoteRead = { state: 'absent' };
+const damaged: RemoteRead = { state: 'absent', damaged: true };
+
+function nothing(): void {}
+
+/** Whether its tags say that an entry holds; `undefined` if it carries others, or one that the tier does not know. */
+function judged(
+  { tags, clock }: RemoteEntry,
+  records: readonly TagRecord[],
+  places: ReadonlyMap<TagRecord, number>,
+  versions: readonly (TierClock | undefined)[],
+): boolean | undefined {
+  let holds = true;
+  let common = 0;
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index] as TagRecord;
+    if (tags[index] === record.wire || tags.includes(record.wire)) {
+      common++;
+      const version = versions[places.get(record) as number];
+      if (version === undefined) return undefined;
+      if (version > clock) holds = false;
+    }
+    // A key whose resource got a tag that this entry does not carry yet: what it said is not known to hold.
+    else holds = false;
+  }
+  return holds && common < tags.length ? undefined : holds;
+}
