@@ -7,7 +7,7 @@ import { slowGroups } from './missing-index.ts';
 import { neglectedOutboxes } from './outboxes.ts';
 import { missingRights } from './rights.ts';
 import { openViews, partialRefreshes } from './row-security.ts';
-import { bloatedRelations, longTransactions, uncleanedRelations } from './server.ts';
+import { bloatedRelations, inactiveSlots, longTransactions, uncleanedRelations } from './server.ts';
 import { viewsWithoutUniqueIndex } from './unique-index.ts';
 import { unpopulatedViews } from './unpopulated.ts';
 import { costlyTriggers } from './user-triggers.ts';
@@ -31,6 +31,7 @@ export const checks: readonly Check[] = [
   partialRefreshes,
   openViews,
   longTransactions,
+  inactiveSlots,
   bloatedRelations,
   uncleanedRelations,
   mistakenQueries,

@@ -18,6 +18,8 @@ export type Defect =
   | 'index-missing'
   | 'trigger-missing'
   | 'trigger-disabled'
+  | 'subscription-unmarked'
+  | 'trigger-left-over'
   | 'replica-role'
   | 'stale-marks'
   | 'refresh-failing'
@@ -32,6 +34,7 @@ export type Defect =
   | 'row-security-partial'
   | 'row-security-bypassed'
   | 'long-transaction'
+  | 'inactive-slot'
   | 'bloat'
   | 'autovacuum-off'
   | 'session-time-zone'
@@ -52,6 +55,8 @@ const levels: Readonly<Record<Defect, FindingLevel>> = {
   'index-missing': 'warning',
   'trigger-missing': 'failure',
   'trigger-disabled': 'failure',
+  'subscription-unmarked': 'failure',
+  'trigger-left-over': 'warning',
   'replica-role': 'failure',
   'stale-marks': 'warning',
   'refresh-failing': 'failure',
@@ -66,6 +71,7 @@ const levels: Readonly<Record<Defect, FindingLevel>> = {
   'row-security-partial': 'failure',
   'row-security-bypassed': 'failure',
   'long-transaction': 'warning',
+  'inactive-slot': 'warning',
   bloat: 'warning',
   'autovacuum-off': 'warning',
   'session-time-zone': 'failure',

@@ -1,14 +1,15 @@
+import type { SqlExecutor } from '@cachekit/core';
 import { quoteLiteral } from '@cachekit/core/postgres';
 import { markingSql, marksCompletely } from '../migrate/marking.ts';
 import type { Records } from '../migrate/records.ts';
 import { logMark } from '../migrate/rollups.ts';
-import { readSourceTable } from '../migrate/source-table.ts';
+import { readSourceTable, type SourcePart, type SourceTable } from '../migrate/source-table.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import { type MarkRule, markEvents, markTriggerName } from '../sql/mark-trigger.ts';
 import type { Examination } from './examination.ts';
 import { type Finding, finding, together } from './finding.ts';
 
-/** Tables and partitions whose writes should mark views and do not, because a trigger is gone or sleeps. */
+/** Tables and partitions whose writes should mark views and do not, and those whose writes mark for nothing. */
 export async function deafTables({ sql, records }: Examination): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const source of [...new Set(records.sources.map((one) => one.source))].sort()) {
@@ -17,47 +18,56 @@ export async function deafTables({ sql, records }: Examination): Promise<Finding
     const rules = rulesOf(records, source);
     const mend = [together([...markingSql(table, rules), ...markEverything(source, rules)])];
     const views = rules.map(({ view }) => view).join(', ');
-    const asleep = await jsonRows<{ table: string; trigger: string }>(
-      sql,
-      `SELECT format('%I.%I', n.nspname, c.relname) AS table, t.tgname AS trigger
-       FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE t.tgname LIKE 'cachekit\\_mark\\_%' AND t.tgenabled IN ('D', 'R')`,
-    );
-    for (const { name, triggers } of table.tables) {
-      const absent = markEvents.map(markTriggerName).filter((trigger) => !triggers.includes(trigger));
-      const disabled = absent.filter((trigger) =>
-        asleep.some((one) => one.table === name && one.trigger === trigger),
-      );
-      if (disabled.length > 0) {
-        findings.push(
-          finding(
-            'trigger-disabled',
-            name,
-            `${disabled.join(', ')} does not fire here, so what is written is not marked: ${views} keeps the old rows.`,
-            mend,
-          ),
-        );
+    const asleep = await sleepingTriggers(sql);
+    for (const part of table.tables) {
+      for (const [defect, reason] of faultsOf(part, asleep, table, views)) {
+        findings.push(finding(defect, part.name, reason, mend));
       }
-      if (absent.length > disabled.length) {
-        const part =
-          name === source
-            ? ''
-            : ` It is a partition of ${source}: writes through the parent mark, writes to it do not.`;
-        findings.push(
-          finding(
-            'trigger-missing',
-            name,
-            `It has no trigger for ${absent
-              .filter((trigger) => !disabled.includes(trigger))
-              .map((trigger) => trigger.replace('cachekit_mark_', ''))
-              .join(', ')}, so such writes are not marked: ${views} keeps the old rows.${part}`,
-            mend,
-          ),
-        );
-      }
+    }
+    for (const name of table.detached) {
+      const reason = `It was a part of ${source} and is none any more, but still has its triggers: each write to it has groups of ${views} computed again for nothing.`;
+      findings.push(finding('trigger-left-over', name, reason, mend));
     }
   }
   return findings;
+}
+
+type Fault = readonly ['trigger-disabled' | 'trigger-missing' | 'subscription-unmarked', string];
+
+function faultsOf(part: SourcePart, asleep: ReadonlySet<string>, table: SourceTable, views: string): Fault[] {
+  const absent = markEvents.map(markTriggerName).filter((trigger) => !part.triggers.includes(trigger));
+  const disabled = absent.filter((trigger) => asleep.has(`${part.name} ${trigger}`));
+  const gone = absent.filter((trigger) => !disabled.includes(trigger));
+  const faults: Fault[] = [];
+  if (disabled.length > 0) {
+    const reason = `${disabled.join(', ')} does not fire here, so what is written is not marked: ${views} keeps the old rows.`;
+    faults.push(['trigger-disabled', reason]);
+  }
+  if (gone.length > 0) {
+    const events = gone.map((trigger) => trigger.replace('cachekit_mark_', '')).join(', ');
+    const where =
+      part.name === table.name
+        ? ''
+        : ` It is a part of ${table.name}: writes through that mark, writes to it do not.`;
+    const reason = `It has no trigger for ${events}, so such writes are not marked: ${views} keeps the old rows.${where}`;
+    faults.push(['trigger-missing', reason]);
+  }
+  if (table.subscribed && !part.replicates) {
+    const reason = `A logical-replication subscription writes to ${table.name}. What it applies fires no statement trigger, only row triggers that say so, and there is none: ${views} keeps the old rows.`;
+    faults.push(['subscription-unmarked', reason]);
+  }
+  return faults;
+}
+
+/** Tables and triggers of CacheKit on them that do not fire in ordinary sessions. */
+async function sleepingTriggers(sql: SqlExecutor): Promise<ReadonlySet<string>> {
+  const asleep = await jsonRows<{ table: string; trigger: string }>(
+    sql,
+    `SELECT format('%I.%I', n.nspname, c.relname) AS table, t.tgname AS trigger
+     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE t.tgname LIKE 'cachekit\\_mark\\_%' AND t.tgenabled IN ('D', 'R')`,
+  );
+  return new Set(asleep.map(({ table, trigger }) => `${table} ${trigger}`));
 }
 
 function rulesOf({ sources, views }: Records, source: string): MarkRule[] {

@@ -1,3 +1,4 @@
+import { quoteLiteral } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 import { ageText, type Examination, schemaOfUsers } from './examination.ts';
 import { type Finding, finding } from './finding.ts';
@@ -23,6 +24,32 @@ export async function longTransactions({ sql, patienceMs }: Examination): Promis
       [`SELECT pg_terminate_backend(${pid})`],
     ),
   );
+}
+
+/** Less log is kept for any slot. */
+const slotBytes = 64 * 1024 * 1024;
+
+/** Replication slots that nobody reads: the server keeps its log, and dead rows of its catalog, until somebody does. */
+export async function inactiveSlots({ sql }: Examination): Promise<Finding[]> {
+  const slots = await jsonRows<{ name: string; bytes: number }>(
+    sql,
+    `SELECT s.slot_name AS name, CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn) END::float8 AS bytes
+     FROM pg_replication_slots s WHERE NOT s.active AND (s.database IS NULL OR s.database = current_database()) ORDER BY 1`,
+  );
+  return slots
+    .filter(({ bytes }) => bytes > slotBytes)
+    .map(({ name, bytes }) =>
+      finding(
+        'inactive-slot',
+        name,
+        `Nobody reads this replication slot, and the server keeps ${megabytes(bytes)} of its log for it, more with every write until the disk is full. If its consumer is gone for good, drop it.`,
+        [`SELECT pg_drop_replication_slot(${quoteLiteral(name)})`],
+      ),
+    );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 }
 
 /** Below this size nothing is called bloated. */
@@ -62,12 +89,11 @@ export async function bloatedRelations({ sql }: Examination): Promise<Finding[]>
     );
     const needed = ((sample?.rows ?? 0) * ((sample?.width ?? 0) + rowOverhead) * 100) / fillfactor;
     if (bytes <= bloated * Math.max(needed, smallBytes / bloated)) continue;
-    const mb = (size: number): string => `${(size / 1024 / 1024).toFixed(1)} MB`;
     findings.push(
       finding(
         'bloat',
         name,
-        `It takes ${mb(bytes)} where its rows need about ${mb(needed)}: refreshes delete and insert faster than VACUUM cleans, and every read goes through the rest. What mends it keeps readers waiting while it runs.`,
+        `It takes ${megabytes(bytes)} where its rows need about ${megabytes(needed)}: refreshes delete and insert faster than VACUUM cleans, and every read goes through the rest. What mends it keeps readers waiting while it runs.`,
         [kind === 'm' ? `REFRESH MATERIALIZED VIEW ${name}` : `VACUUM (FULL, ANALYZE) ${name}`],
       ),
     );

@@ -23,7 +23,7 @@ export interface GrantOptions {
  */
 export function grantStatements(
   schema: string,
-  views: readonly ViewDefinition[],
+  views: readonly Pick<ViewDefinition, 'name' | 'kind'>[],
   { refresher, reader }: GrantOptions,
 ): string[] {
   const statements: string[] = [];

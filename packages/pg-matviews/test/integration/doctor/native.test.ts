@@ -203,3 +203,13 @@ test('long-transaction: whoever keeps VACUUM from cleaning is named', async () =
     .toBe(1);
   await mended(database, 'long-transaction', session, { patience: 1 });
 });
+
+test('inactive-slot: the server keeps its log for a consumer that does not come', async () => {
+  const slot = `forgotten_${process.pid}`;
+  await run(`select pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+  expect(await findingsOf(database, 'inactive-slot', slot)).toEqual([]);
+  await run(
+    `select count(pg_logical_emit_message(false, 'doctor', repeat('x', 1000000))) from generate_series(1, 70)`,
+  );
+  await mended(database, 'inactive-slot', slot);
+});
