@@ -43,8 +43,10 @@ export async function compare(context: EtlContext, depth: Depth): Promise<Compar
       await snapshot(there, timeoutMs);
       const fit = await readFit(there, here, etl, state.columns);
       const buckets = await differentBuckets(there, here, context, fit, depth);
-      const theirs = await hashesOf(there, etl.from, fit, depth, buckets);
-      const ours = await hashesOf(here, etl.to, fit, depth, buckets);
+      const [theirs, ours] = await Promise.all([
+        hashesOf(there, etl.from, fit, depth, buckets),
+        hashesOf(here, etl.to, fit, depth, buckets),
+      ]);
       const missing = [...theirs.keys()].filter((key) => !ours.has(key));
       const surplus = [...ours.keys()].filter((key) => !theirs.has(key));
       const different = [...theirs].filter(([key, hash]) => ours.has(key) && ours.get(key) !== hash);
@@ -85,8 +87,10 @@ async function differentBuckets(
   fit: Fit,
   depth: Depth,
 ): Promise<string[]> {
-  const theirs = await bucketsOf(there, etl.from, fit, depth);
-  const ours = await bucketsOf(here, etl.to, fit, depth);
+  const [theirs, ours] = await Promise.all([
+    bucketsOf(there, etl.from, fit, depth),
+    bucketsOf(here, etl.to, fit, depth),
+  ]);
   const all = new Set([...theirs.keys(), ...ours.keys()]);
   return [...all].filter((bucket) => theirs.get(bucket) !== ours.get(bucket));
 }
@@ -98,8 +102,10 @@ async function bucketsOf(
   depth: Depth,
 ): Promise<Map<string, string>> {
   const { rows } = await sql.query<{ bucket: string; hash: string }>(
-    `SELECT bucket, count(*) || ':' || sum(('x' || substr(h, 1, 15))::bit(60)::bigint) AS hash
-     FROM (SELECT ${bucketSql(fit)} AS bucket, ${hashSql(fit, depth)} AS h FROM ${relation} v) q GROUP BY bucket`,
+    depth === 'keys' && isWhole(fit)
+      ? keySumsSql(relation, fit)
+      : `SELECT bucket, count(*) || ':' || sum(('x' || substr(h, 1, 15))::bit(60)::bigint) AS hash
+         FROM (SELECT ${bucketSql(fit)} AS bucket, ${hashSql(fit, depth)} AS h FROM ${relation} v) q GROUP BY bucket`,
   );
   return new Map(rows.map(({ bucket, hash }) => [bucket, hash]));
 }
@@ -120,10 +126,23 @@ async function hashesOf(
   return new Map(rows.map(({ k, h }) => [k, h]));
 }
 
-function bucketSql({ key }: Fit): string {
-  const name = `v.${quoteIdentifier(key.name)}`;
-  const whole = ['smallint', 'integer', 'bigint'].includes(key.type);
-  return whole ? `(${name}::bigint / ${bucketKeys})::text` : `substr(md5(${name}::text), 1, 3)`;
+/**
+ * Which whole numbers a bucket holds, told by how many they are, their sum, and the sum of a power of each that no few
+ * others share; that costs a third of hashes of their text.
+ */
+function keySumsSql(relation: string, { key }: Fit): string {
+  return `SELECT (k / ${bucketKeys})::text AS bucket, count(*) || ':' || sum(k) || ':' || sum(o * o * o * o * o % 2147483647) AS hash
+    FROM (SELECT k, k % ${bucketKeys} + ${bucketKeys + 1} AS o FROM (SELECT v.${quoteIdentifier(key.name)}::bigint AS k FROM ${relation} v) q) p
+    GROUP BY k / ${bucketKeys}`;
+}
+
+function isWhole({ key }: Fit): boolean {
+  return ['smallint', 'integer', 'bigint'].includes(key.type);
+}
+
+function bucketSql(fit: Fit): string {
+  const name = `v.${quoteIdentifier(fit.key.name)}`;
+  return isWhole(fit) ? `(${name}::bigint / ${bucketKeys})::text` : `substr(md5(${name}::text), 1, 3)`;
 }
 
 /** Over the text of the values, so that it is the same where a column is wider in one of the databases. */
