@@ -1,7 +1,8 @@
 /** One process of a random history: reads and writes as its parent says, and asks its parent for what it loads. */
 import { createCache, defineKeys, resource, type TierClock } from '@cachekit/core';
 import { Redis } from 'ioredis';
-import { ioredisExecutor, redisTier } from '../../src/index.ts';
+import { ioredisExecutor, redisTier } from '../../../src/index.ts';
+import { type Sabotage, sabotaged } from './sabotage.ts';
 
 /** What the parent asks for. */
 export type Order =
@@ -16,7 +17,7 @@ export type Answer =
   | { readonly load: number; readonly key: string }
   | { readonly ready: true };
 
-const [port = '', namespace = '', coherence = 'tracking'] = process.argv.slice(2);
+const [port = '', namespace = '', coherence = 'tracking', sabotage = 'none'] = process.argv.slice(2);
 const keys = defineKeys({
   namespace,
   scope: 'tenant',
@@ -29,10 +30,9 @@ const keys = defineKeys({
   },
 });
 const redis = ioredisExecutor(new Redis(`redis://127.0.0.1:${port}`, { lazyConnect: true }));
-const cache = createCache({
-  namespace,
-  remote: redisTier({ redis, namespace, coherence: coherence as 'tracking' | 'pubsub' }),
-});
+const own = redisTier({ redis, namespace, coherence: coherence as 'tracking' | 'pubsub' });
+const tier = sabotage === 'none' ? own : sabotaged(own, sabotage as Sabotage);
+const cache = createCache({ namespace, remote: tier });
 const loads = new Map<number, (value: number) => void>();
 let lastLoad = 0;
 
@@ -50,6 +50,9 @@ async function carryOut(order: Exclude<Order, { do: 'loaded' | 'close' }>): Prom
         });
       });
     case 'invalidate':
+      // Past the cache, so that its memory keeps what it has.
+      if (sabotage === 'keep in memory what they invalidate')
+        return await tier.delete([item(order.key).wire]);
       return await cache.invalidate(item(order.key));
     case 'invalidateTag':
       return await cache.invalidateTags(keys.tag('acme', `tag ${order.key}`));

@@ -1,0 +1,200 @@
+import { createCache, defineKeys, resource } from '@cachekit/core';
+import { startFaultProxy } from '@cachekit/core/testing';
+import { uniqueNamespace } from '@cachekit/services/vitest';
+import { ioredisExecutor, redisTier } from '../../../src/index.ts';
+import { ioredis } from '../clients.ts';
+import { Child } from './history-child.ts';
+import type { Sabotage } from './sabotage.ts';
+
+const [newest] = ioredis as [(typeof ioredis)[0] & object];
+const processCount = 4;
+const keyNames = Array.from({ length: 10 }, (_, index) => `k${index}`);
+/** How long a process may go on serving what another has invalidated, whatever happens to its connections. */
+const worstMs = 8_000;
+
+/** What {@link liveHistory} takes. */
+export interface HistoryOptions {
+  readonly port: number;
+  readonly coherence: 'tracking' | 'pubsub';
+  readonly seed: number;
+  readonly runMs: number;
+  /** What the processes do wrong; the history then ends with the first broken promise. */
+  readonly sabotage?: Sabotage;
+}
+
+/** How a history went. */
+export interface Told {
+  /** Every read that gave less than was promised. */
+  readonly wrong: readonly string[];
+  readonly reads: number;
+  readonly written: number;
+}
+
+/** A newest version whose invalidation has been carried out, and when. */
+interface Floor {
+  readonly version: number;
+  readonly at: number;
+  readonly by: number;
+}
+
+/**
+ * Four processes behind links that break read and write ten keys at random, and every read is checked against what is
+ * promised: by the deleting process and by reads that reach Redis never an older value, elsewhere in time.
+ */
+export async function liveHistory(options: HistoryOptions): Promise<Told> {
+  const { port, coherence, seed, runMs, sabotage = 'none' } = options;
+  const random = numbers(seed);
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+  const namespace = uniqueNamespace();
+  const database = new Map(keyNames.map((key) => [key, 0]));
+  const floors = new Map<string, Floor[]>(keyNames.map((key) => [key, []]));
+  const wrong: string[] = [];
+  const writing = new Set<string>();
+  let reads = 0;
+
+  const children = await Promise.all(
+    Array.from({ length: processCount }, async () => {
+      const proxy = await startFaultProxy({ port });
+      const delay = () => Math.floor(random() * 30);
+      return await Child.start(proxy, namespace, { coherence, sabotage }, async (key) => {
+        // The value is read in the middle of the load, as that of a query is.
+        await sleep(delay());
+        const version = database.get(key) ?? 0;
+        await sleep(delay());
+        return version;
+      });
+    }),
+  );
+  const cold = coldReader(namespace, port, database);
+
+  /** What a read that begins now must not be older than. */
+  const floorOf = (key: string, reader: number | 'redis'): number => {
+    const now = Date.now();
+    let version = 0;
+    for (const floor of floors.get(key) ?? []) {
+      if (reader === 'redis' || floor.by === reader || now - floor.at > worstMs) {
+        version = Math.max(version, floor.version);
+      }
+    }
+    return version;
+  };
+
+  const read = async (by: number): Promise<void> => {
+    const key = pick(keyNames);
+    const floor = floorOf(key, by);
+    const { value, error } = await (children[by] as Child).order({ do: 'read', key });
+    if (error !== undefined) return;
+    reads++;
+    if ((value as number) < floor) wrong.push(`process ${by} read ${key}@${value}, floor ${floor}`);
+  };
+  const readCold = async (): Promise<void> => {
+    const key = pick(keyNames);
+    const floor = floorOf(key, 'redis');
+    const value = await cold.read(key);
+    reads++;
+    if (value < floor) wrong.push(`a read of Redis gave ${key}@${value}, floor ${floor}`);
+  };
+  const write = async (by: number): Promise<void> => {
+    const key = pick(keyNames);
+    // Two writers of one key would be ordered by the database; a set() that races with them would not.
+    if (writing.has(key)) return;
+    writing.add(key);
+    const version = (database.get(key) ?? 0) + 1;
+    database.set(key, version);
+    const what = pick(['invalidate', 'invalidate', 'invalidateTag', 'set'] as const);
+    const order =
+      what === 'set' ? ({ do: what, key, value: version } as const) : ({ do: what, key } as const);
+    const { error } = await (children[by] as Child).order(order);
+    writing.delete(key);
+    if (error === undefined) floors.get(key)?.push({ version, at: Date.now(), by });
+  };
+  const breakOne = async (): Promise<void> => {
+    const { proxy } = pick(children);
+    const fault = pick(['cut', 'cut bus', 'hang', 'refuse'] as const);
+    if (fault === 'cut') proxy.cut();
+    else if (fault === 'cut bus') proxy.cut(({ sent }) => /subscribe/i.test(sent));
+    else if (fault === 'hang') proxy.hang();
+    else proxy.refuse();
+    await sleep(50 + random() * 450);
+    proxy.mend();
+  };
+
+  const found = (): boolean => sabotage !== 'none' && wrong.length > 0;
+  const until = Date.now() + runMs;
+  const lane = async (step: () => Promise<void>, pauseMs: number): Promise<void> => {
+    while (Date.now() < until && !found()) {
+      await step();
+      await sleep(random() * pauseMs);
+    }
+  };
+  try {
+    await Promise.all([
+      ...children.flatMap((_, by) => [
+        lane(() => read(by), 10),
+        lane(() => read(by), 10),
+        lane(() => write(by), 120),
+      ]),
+      lane(readCold, 10),
+      lane(breakOne, 400),
+    ]);
+    for (const { proxy } of children) proxy.mend();
+    if (found()) return { wrong, reads, written: 0 };
+    await sleep(worstMs + 200);
+    for (let round = 0; round < 20; round++) {
+      for (let by = 0; by < processCount; by++) await read(by);
+      await readCold();
+    }
+    return { wrong, reads, written: [...floors.values()].flat().length };
+  } finally {
+    await Promise.all(children.map((child) => child.close()));
+    await cold.close();
+  }
+}
+
+/** Reads that all reach Redis: a process without memory, on a link that nobody breaks. */
+function coldReader(namespace: string, port: number, database: ReadonlyMap<string, number>) {
+  const keys = defineKeys({
+    namespace,
+    scope: 'tenant',
+    resources: {
+      item: resource<number, { id: string }>({
+        ttl: '1m',
+        staleIfError: '1m',
+        tags: ({ id }) => [`tag ${id}`],
+      }),
+    },
+  });
+  const redis = ioredisExecutor(newest.standalone(`redis://127.0.0.1:${port}`), { commandTimeout: '10s' });
+  const cache = createCache({
+    namespace,
+    memory: false,
+    remote: redisTier({ redis, namespace, coherence: 'ttl' }),
+  });
+  return {
+    read: (key: string) =>
+      cache.getOrLoad(keys.item({ tenant: 'acme', id: key }), () => database.get(key) ?? 0),
+    close: async () => {
+      await cache.close();
+      await redis.close();
+    },
+  };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * Numbers in `[0, 1)` that are the same for the same seed.
+ *
+ * @see mulberry32
+ */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
