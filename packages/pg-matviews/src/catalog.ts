@@ -155,8 +155,6 @@ export interface UninstallOptions {
  * @returns The views that were dropped.
  * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option.
  * @throws The error of the database, unchanged, if something of somebody else depends on a view.
- * @example
- * await uninstallViews({ sql });
  */
 export async function uninstallViews(options: UninstallOptions): Promise<readonly string[]> {
   assertKnownOptions('uninstallViews', options, ['sql', 'lock', 'clock']);

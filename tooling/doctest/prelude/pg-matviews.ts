@@ -1,8 +1,11 @@
 /** The names an `@example` of `@cachekit/pg-matviews` may take for granted. */
 import { defineView } from '@cachekit/pg-matviews';
-import { pool } from './common.ts';
+import { Migrator } from 'kysely/migration';
+import { type Database, Kysely, PostgresDialect, pool } from './common.ts';
 
+export { Migrator };
 export const remotePool = pool;
+export const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 
 export const callsPerDay = defineView({
   name: 'mv_calls_per_day',

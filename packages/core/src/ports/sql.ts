@@ -10,6 +10,11 @@ export interface SqlResult<Row> {
  * Parameters are `$1`, `$2`, ... as in the protocol.
  */
 export interface SqlExecutor {
+  /**
+   * What this database cannot do, so that who relies on it can refuse it: end a statement after `statement_timeout`, or serve a
+   * second session while one is in a transaction. Absent: nothing of that.
+   */
+  readonly lacks?: readonly ('timeouts' | 'sessions')[];
   /** Runs one statement; errors of the driver pass unchanged. */
   query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>>;
   /**

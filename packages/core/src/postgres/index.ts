@@ -17,6 +17,12 @@ export { installOutbox, type OutboxRetention, outboxTable, pruneOutbox } from '.
 export { type OutboxSourceOptions, outboxSource } from './outbox-source.ts';
 export { type PgPoolClientLike, type PgPoolLike, type PgResultLike, pgExecutor } from './pg-executor.ts';
 export {
+  type PgliteLike,
+  type PgliteResultLike,
+  type PgliteTransactionLike,
+  pgliteExecutor,
+} from './pglite-executor.ts';
+export {
   parseQualifiedName,
   type QualifiedName,
   quoteIdentifier,

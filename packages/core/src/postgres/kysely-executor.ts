@@ -31,6 +31,8 @@ export interface KyselyTransactionLike {
 
 /** The part of a `Kysely` instance over PostgreSQL that is used. */
 export interface KyselyLike extends KyselyTransactionLike {
+  /** It is a transaction that was begun already. */
+  readonly isTransaction?: boolean;
   withoutPlugins(): KyselyLike;
   transaction(): {
     setIsolationLevel(level: 'read committed'): {
@@ -43,7 +45,7 @@ export interface KyselyLike extends KyselyTransactionLike {
  * Runs SQL through a Kysely instance over PostgreSQL that the user owns and closes.
  *
  * The user's plugins (such as camel case) do not touch these statements. A `transaction` inside a transaction is a
- * savepoint. Kysely checks connections out without listening for their `error` event, which ends the process when a
+ * savepoint, and so is each of an executor over a transaction, such as a migration is given. Kysely checks connections out without listening for their `error` event, which ends the process when a
  * connection breaks between two statements; give its pool
  * `pool.on('connect', (client) => client.on('error', () => {}))`.
  *
@@ -56,7 +58,9 @@ export function kyselyExecutor(db: KyselyLike): SqlExecutor {
   if (typeof db?.executeQuery !== 'function' || typeof db.withoutPlugins !== 'function') {
     throw new ConfigurationError('kyselyExecutor takes a Kysely instance');
   }
-  return new KyselyExecutor(db.withoutPlugins());
+  return db.isTransaction === true
+    ? new KyselyTransaction(db.withoutPlugins())
+    : new KyselyExecutor(db.withoutPlugins());
 }
 
 class KyselyExecutor implements SqlExecutor {

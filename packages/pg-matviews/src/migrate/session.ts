@@ -12,7 +12,11 @@ export function searchPath(schema: string): string {
  * view means the same whoever applies it.
  */
 export function sessionSql(schema: string, lockTimeoutMs: number): string {
-  const settings: readonly (readonly [string, string])[] = [
+  return setSql(settingsOf(schema, lockTimeoutMs));
+}
+
+function settingsOf(schema: string, lockTimeoutMs: number): readonly (readonly [string, string])[] {
+  return [
     ['search_path', searchPath(schema)],
     ['lock_timeout', `${Math.ceil(lockTimeoutMs)}ms`],
     ['TimeZone', 'UTC'],
@@ -22,7 +26,23 @@ export function sessionSql(schema: string, lockTimeoutMs: number): string {
     ['quote_all_identifiers', 'off'],
     ['client_min_messages', 'warning'],
   ];
+}
+
+function setSql(settings: readonly (readonly [string, string])[]): string {
   return `SELECT ${settings.map(([name, value]) => `set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`).join(', ')}`;
+}
+
+/** Runs `run` in a transaction that goes on after it, with the settings it had before. */
+export async function withSettingsKept<T>(sql: SqlExecutor, run: () => Promise<T>): Promise<T> {
+  const names = settingsOf('public', 0).map(([name]) => name);
+  const before: [string, string][] = [];
+  for (const name of names) {
+    const { rows } = await sql.query<{ value: string }>('SELECT current_setting($1) AS value', [name]);
+    before.push([name, rows[0]?.value ?? '']);
+  }
+  const result = await run();
+  await sql.query(setSql(before));
+  return result;
 }
 
 /** Runs `run` with another search path and puts the old one back. */

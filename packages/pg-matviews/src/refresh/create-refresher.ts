@@ -33,5 +33,8 @@ export function createRefresher(options: RefresherOptions): Refresher {
   if (typeof options.sql?.transaction !== 'function') {
     throw new ConfigurationError('createRefresher: sql is an SqlExecutor');
   }
+  if (options.timeout?.run !== undefined && options.sql.lacks?.includes('timeouts') === true) {
+    throw new ConfigurationError('createRefresher: timeout.run is nothing this database can keep to');
+  }
   return new ViewRefresher(options);
 }

@@ -1,5 +1,5 @@
 import type { ChangeSource, SqlExecutor, SqlListener } from '@cachekit/core';
-import { assertKnownOptions } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { outboxSource } from '@cachekit/core/postgres';
 import { viewOutbox } from '../migrate/install.ts';
 
@@ -17,7 +17,7 @@ export interface RefreshSourceOptions {
  * (empty: every row of the tenant). It was written in the transaction of the refresh: it is there if and only if the
  * new rows are, also when the process died right after the commit.
  *
- * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option; from `start` if no views were applied.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` for an unknown option, or a database of one session; from `start` if no views were applied.
  * @example
  * const pipeline = createChangePipeline({
  *   sources: [refreshSource({ sql, listener })],
@@ -26,5 +26,10 @@ export interface RefreshSourceOptions {
  */
 export function refreshSource(options: RefreshSourceOptions): ChangeSource {
   assertKnownOptions('refreshSource', options, ['sql', 'listener']);
+  if (options.sql?.lacks?.includes('sessions') === true) {
+    throw new ConfigurationError(
+      'refreshSource: while a batch is delivered it keeps a session, and this database has one only; listen to `refreshed` of the refresher instead',
+    );
+  }
   return outboxSource({ sql: options.sql, listener: options.listener, outbox: viewOutbox });
 }
