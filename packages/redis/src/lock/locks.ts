@@ -2,25 +2,21 @@ import {
   assertKnownOptions,
   assertNamespace,
   type Clock,
-  type Countdown,
   defaultNamespace,
-  HeldLease,
   type Lease,
   type LockOptions,
   type LockProvider,
   type LockRequest,
-  leaseCountdown,
   lockRequest,
   newToken,
   type RedisExecutor,
   systemClock,
 } from '@cachekit/core';
-import { lockAcquireScript } from '../scripts/lock-acquire.ts';
-import { lockExtendScript } from '../scripts/lock-extend.ts';
 import { polling } from '../scripts/lock-fragments.ts';
-import { lockReleaseScript } from '../scripts/lock-release.ts';
-import { assertWakeUp, Bell, Ear, type WakeUp } from '../wake-up.ts';
+import { assertWakeUp, Ear, type WakeUp } from '../wake-up.ts';
+import { HeldLock } from './held-lock.ts';
 import { lockKeys, wakeChannelPrefix } from './lock-keys.ts';
+import { Turn } from './turn.ts';
 
 /** Options of {@link createLocks}. */
 export interface LocksOptions {
@@ -54,7 +50,8 @@ const retryMs = 100;
 /**
  * Locks and semaphores in Redis, given in the order in which they were asked for.
  *
- * - **No polling.** The script that gives a lock back reserves it for the next in the queue and wakes it.
+ * - **No polling.** The script that gives a lock back gives it to the next in the queue, and the message that wakes it
+ *   carries its fencing token: it is inside without asking again.
  * - **A fencing token** that is greater than any before: the clock of the server in microseconds, and never less than
  *   the last one plus one, so it also grows after Redis lost its data.
  * - **Told in time.** `lease.signal` aborts before the lock expires, by a timer that began before Redis was asked.
@@ -87,8 +84,9 @@ class RedisLocks implements Locks {
   readonly #process: string;
   /** 1 if a channel that nobody hears belongs to a process that is gone. */
   readonly #counted: 0 | 1;
-  readonly #waiting = new Map<string, { readonly ring: () => void; readonly end: () => void }>();
+  readonly #waiting = new Map<string, Turn>();
   #hearing: Promise<unknown> | undefined;
+  #hears = false;
   #tokens = 0;
   #closed = false;
 
@@ -103,7 +101,7 @@ class RedisLocks implements Locks {
   async lock(key: string, options: LockOptions): Promise<Lease | undefined> {
     const request = lockRequest(key, options);
     request.signal?.throwIfAborted();
-    const held = new Held(
+    const held = new HeldLock(
       this.#options,
       lockKeys(this.#options.namespace, key),
       `${this.#process}:${++this.#tokens}`,
@@ -114,54 +112,49 @@ class RedisLocks implements Locks {
         counted: this.#counted,
       },
     );
+    if (request.waitMs === 0 || this.#closed) return firstTry(held, 0);
+    const turn = new Turn(this.#options.clock);
+    this.#waiting.set(held.token, turn);
     try {
-      const lease = await held.acquire(0);
-      if (lease !== undefined || request.waitMs === 0 || this.#closed) return lease;
-    } catch (error) {
-      // The script may have run all the same.
-      void held.giveUp();
-      throw error;
+      // Who can be woken has its place in the queue from the first moment.
+      const lease = await firstTry(held, this.#hears ? stayMs : 0);
+      return lease ?? (await this.#wait(held, request, turn));
+    } finally {
+      this.#waiting.delete(held.token);
     }
-    return this.#wait(held, request);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const waiting of this.#waiting.values()) waiting.end();
+    for (const turn of this.#waiting.values()) turn.end();
     await this.#ear.close();
   }
 
-  async #wait(held: Held, request: LockRequest): Promise<Lease | undefined> {
+  async #wait(held: HeldLock, request: LockRequest, turn: Turn): Promise<Lease | undefined> {
     const { clock, wakeUp } = this.#options;
     const { signal, waitMs } = request;
-    const bell = new Bell(clock);
-    const ended = Promise.withResolvers<void>();
-    let over = false;
-    const end = (): void => {
-      over = true;
-      bell.ring();
-      ended.resolve();
-    };
-    const timer = clock.setTimeout(end, waitMs);
-    signal?.addEventListener('abort', end);
-    this.#waiting.set(held.token, { ring: bell.ring, end });
+    const timer = clock.setTimeout(turn.end, waitMs);
+    signal?.addEventListener('abort', turn.end);
+    const untilLook = (): number => Math.min(lookEveryMs[wakeUp], held.firstExpiryMs + 1);
+    let pauseMs = held.queued ? untilLook() : 0;
     try {
-      if (wakeUp === 'pubsub') await Promise.race([this.#hear(), ended.promise]);
+      if (wakeUp === 'pubsub' && !this.#hears) await Promise.race([this.#hear(), turn.ended]);
       let failure: unknown;
-      while (!over) {
-        let pauseMs: number = retryMs;
+      while (!turn.over) {
+        if (pauseMs > 0) await turn.bell.pause(pauseMs);
+        if (turn.over) break;
         try {
-          const lease = await held.acquire(stayMs);
+          const lease = held.handedOver(turn.takeFence()) ?? (await held.acquire(stayMs));
           failure = undefined;
           if (lease !== undefined) {
             if (!signal?.aborted) return lease;
             await lease.release();
           }
-          pauseMs = Math.min(lookEveryMs[wakeUp], held.firstExpiryMs + 1);
+          pauseMs = untilLook();
         } catch (error) {
           failure = error;
+          pauseMs = retryMs;
         }
-        if (!over) await bell.pause(pauseMs);
       }
       await held.giveUp();
       signal?.throwIfAborted();
@@ -169,8 +162,7 @@ class RedisLocks implements Locks {
       return undefined;
     } finally {
       clock.clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      this.#waiting.delete(held.token);
+      signal?.removeEventListener('abort', turn.end);
     }
   }
 
@@ -179,12 +171,14 @@ class RedisLocks implements Locks {
     if (this.#hearing === undefined) {
       const { subscriber } = this.#ear;
       // What was said while nobody listened is gone.
-      subscriber.onState(() => {
-        for (const waiting of this.#waiting.values()) waiting.ring();
+      subscriber.onState((state) => {
+        this.#hears = state === 'ready';
+        for (const turn of this.#waiting.values()) turn.bell.ring();
       });
-      this.#hearing = subscriber.subscribe(this.#channels + this.#process, (token) =>
-        this.#waiting.get(token)?.ring(),
-      );
+      this.#hearing = subscriber.subscribe(this.#channels + this.#process, (message) => {
+        const [token, fence] = message.split(' ') as [string, string];
+        this.#waiting.get(token)?.handOver(Number(fence));
+      });
       this.#hearing.catch(() => {
         this.#hearing = undefined;
       });
@@ -193,80 +187,12 @@ class RedisLocks implements Locks {
   }
 }
 
-/** What was asked for, and how those who wait are woken. */
-interface LockCall {
-  readonly key: string;
-  readonly request: LockRequest;
-  readonly channels: string;
-  readonly counted: 0 | 1;
-}
-
-/** One call of `lock`, under a token of its own. */
-class Held {
-  readonly token: string;
-  /** When the first of the holders expires, as of the last look. */
-  firstExpiryMs = 0;
-  readonly #options: Required<LocksOptions>;
-  readonly #keys: readonly string[];
-  readonly #call: LockCall;
-
-  constructor(options: Required<LocksOptions>, keys: readonly string[], token: string, call: LockCall) {
-    this.#options = options;
-    this.#keys = keys;
-    this.token = token;
-    this.#call = call;
-  }
-
-  /** @param stay - How long the place in the queue is kept, in ms; 0 takes none. */
-  async acquire(stay: number): Promise<Lease | undefined> {
-    const { redis, clock } = this.#options;
-    const { channels, counted, request } = this.#call;
-    const { ttlMs, permits } = request;
-    const countdown = leaseCountdown(clock, ttlMs);
-    try {
-      const args = [this.token, ttlMs, permits, stay, channels, counted];
-      const [fence, firstExpiryMs] = (await redis.script(lockAcquireScript, this.#keys, args)) as [
-        number,
-        number,
-      ];
-      if (fence > 0) return this.#lease(fence, countdown);
-      this.firstExpiryMs = firstExpiryMs;
-    } catch (error) {
-      countdown.stop();
-      throw error;
-    }
-    countdown.stop();
-    return undefined;
-  }
-
-  /** Whatever this token has, nobody waits for it. What cannot be told expires by itself. */
-  async giveUp(): Promise<void> {
-    await this.#release().catch(() => {});
-  }
-
-  #lease(fencingToken: number, countdown: Countdown): Lease {
-    const { redis, clock } = this.#options;
-    const { key, request } = this.#call;
-    const { ttlMs, renew } = request;
-    return new HeldLease({
-      key,
-      fencingToken,
-      ttlMs,
-      renew,
-      clock,
-      countdown,
-      extend: async () => (await redis.script(lockExtendScript, this.#keys, [this.token, ttlMs])) === 1,
-      release: async () => (await this.#release()) === 1,
-    });
-  }
-
-  #release(): Promise<unknown> {
-    const { channels, counted, request } = this.#call;
-    return this.#options.redis.script(lockReleaseScript, this.#keys, [
-      this.token,
-      request.permits,
-      channels,
-      counted,
-    ]);
+async function firstTry(held: HeldLock, stay: number): Promise<Lease | undefined> {
+  try {
+    return await held.acquire(stay);
+  } catch (error) {
+    // The script may have run all the same.
+    void held.giveUp();
+    throw error;
   }
 }

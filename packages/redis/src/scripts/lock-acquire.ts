@@ -10,8 +10,8 @@ import { luaLock } from './lock-fragments.ts';
  *
  * - KEYS: holders, queue, meta
  * - ARGV: token, ttl in ms, permits, how long the place in the queue is kept in ms (0: no place), prefix of the
- *   channels of those who wait, 1 if the server knows whether a channel is heard
- * - returns: `{fencing token}` · `{0, ms until the first holder expires}`
+ *   channels of those who wait, 1 if the server knows whether a channel is heard, for how long it is handed over in ms
+ * - returns: `{fencing token}` · `{0, ms until the first holder expires, the last fencing token that was given}`
  * - complexity: O(log waiting + handed over)
  */
 export const lockAcquireScript: RedisScript = {
@@ -19,8 +19,7 @@ export const lockAcquireScript: RedisScript = {
   lua: `${luaClock}${luaLock}
 local token, ttl, permits, stay = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function fenced()
-  local fence = math.max(tonumber(redis.call('HGET', meta, '#') or 0) + 1, clock)
-  redis.call('HSET', meta, '#', string.format('%.0f', fence))
+  local fence = newFence()
   remember(ttl)
   redis.call('ZADD', holders, now + ttl, token)
   keep(holders, ttl)
@@ -40,10 +39,11 @@ if stay > 0 then
     local last = tonumber(redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2] or 0)
     redis.call('ZADD', queue, string.format('%.0f', math.max(last + 1, clock)), token)
   end
-  redis.call('HSET', meta, token, string.format('%.0f', now + stay))
+  redis.call('HSET', meta, token, string.format('%.0f:%s', now + stay, ARGV[7]))
   remember(stay)
   keep(queue, redis.call('PTTL', meta))
 end
-return {0, math.max(0, tonumber(redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')[2]) - now)}
+local first = tonumber(redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')[2])
+return {0, math.max(0, first - now), tonumber(redis.call('HGET', meta, '#'))}
 `,
 };

@@ -108,6 +108,106 @@ onEveryServer('createLocks()', (open, server, wakeUp) => {
   });
 });
 
+/** The executor, with the names of its scripts, and with messages that may be held back. */
+function watched(real: RedisExecutor) {
+  const scripts: string[] = [];
+  const late: (() => void)[] = [];
+  let holding = false;
+  const executor: RedisExecutor = {
+    capabilities: real.capabilities,
+    command: (name, ...args) => real.command(name, ...args),
+    script(script, keys, args) {
+      scripts.push(script.name);
+      return real.script(script, keys, args);
+    },
+    scan: (prefix) => real.scan(prefix),
+    subscriber() {
+      const subscriber = real.subscriber();
+      return {
+        subscribe: (channel, listener) =>
+          subscriber.subscribe(channel, (message) => {
+            if (holding) late.push(() => listener(message));
+            else listener(message);
+          }),
+        onState: (listener) => subscriber.onState(listener),
+        close: () => subscriber.close(),
+      };
+    },
+    close: () => real.close(),
+  };
+  return {
+    executor,
+    scripts,
+    late,
+    hold(): void {
+      holding = true;
+    },
+    release(): void {
+      holding = false;
+      for (const tell of late.splice(0)) tell();
+    },
+  };
+}
+
+describe('a lock that is handed over', () => {
+  const open = (): RedisExecutor =>
+    ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '10s' });
+
+  it('is held by the next one without asking again, and for the whole of its ttl', async () => {
+    const real = open();
+    const { executor, scripts } = watched(real);
+    const namespace = uniqueNamespace();
+    const locks = createLocks({ redis: executor, namespace });
+    const first = await locks.lock('a', { ttl: '60s', wait: '60s' });
+    const waiting = locks.lock('a', { ttl: '60s', wait: '60s', renew: false });
+    await eventually(() => queueLength(real, namespace, 'a')).toBe(1);
+    scripts.length = 0;
+    await first?.release();
+    const second = await waiting;
+    expect(second?.fencingToken).toBeGreaterThan(first?.fencingToken as number);
+    expect(scripts).toEqual(['lock-release']);
+    const [holders] = lockKeys(namespace, 'a');
+    await eventually(() => real.command('PTTL', holders as string)).toBeGreaterThan(50_000);
+    expect(scripts).toEqual(['lock-release', 'lock-extend']);
+    expect(await second?.release()).toBe('released');
+    await locks.close();
+    await real.close();
+  });
+
+  it('is not given by a message that comes so late that it is somebody else who has it', async () => {
+    const real = open();
+    const { executor, late, hold, release } = watched(real);
+    const namespace = uniqueNamespace();
+    const locks = createLocks({ redis: executor, namespace });
+    const others = createLocks({ redis: real, namespace });
+    const first = await locks.lock('a', { ttl: '60s', wait: '60s' });
+    const waiting = locks.lock('a', { ttl: 400, wait: '60s' });
+    let given = false;
+    void waiting.then(() => {
+      given = true;
+    });
+    await eventually(() => queueLength(real, namespace, 'a')).toBe(1);
+    hold();
+    await first?.release();
+    await eventually(() => late.length).toBe(1);
+    // As if this had come before the next look: what was handed over is over, and is another's.
+    const [holders, queue, meta] = lockKeys(namespace, 'a') as [string, string, string];
+    await real.command('DEL', holders);
+    const other = await others.lock('a', { ttl: '60s', wait: '60s' });
+    expect(await real.command('EXISTS', meta)).toBe(1);
+    await eventually(() => real.command('ZCARD', queue)).toBe(1);
+    release();
+    await eventually(() => late.length).toBe(0);
+    await expect.poll(() => given, { timeout: 300 }).toBe(false);
+    expect(await other?.release()).toBe('released');
+    const last = await waiting;
+    expect(last?.fencingToken).toBeGreaterThan(other?.fencingToken as number);
+    await last?.release();
+    await Promise.all([locks.close(), others.close()]);
+    await real.close();
+  });
+});
+
 describe('createLocks()', () => {
   it('refuses a client that cannot be woken, and options that are none', () => {
     const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
