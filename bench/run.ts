@@ -1,20 +1,33 @@
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { areaNamed } from './areas.ts';
-import { asJson, asTable } from './runner/print.ts';
+import { asJson, asResults, asTable } from './runner/print.ts';
+import { notedVersions } from './runner/versions.ts';
 
 try {
   const { values, positionals } = parseArgs({
-    options: { json: { type: 'boolean', default: false }, rows: { type: 'string' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      rows: { type: 'string' },
+      save: { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   });
   if (positionals.length > 1) throw new RangeError('Give one area');
   const area = await areaNamed(positionals[0])();
   const figures = await area(values.rows === undefined ? {} : { rows: countOf(values.rows) });
   console.log(values.json ? asJson(figures) : asTable(figures));
+  if (values.save) {
+    const command = `pnpm bench ${process.argv.slice(2).join(' ')}`;
+    const results = new URL(`results/${positionals[0]}.json`, import.meta.url);
+    writeFileSync(results, asResults(command, notedVersions(), figures));
+  }
 } catch (error) {
   const usage =
     error instanceof RangeError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  console.error(usage ? `${(error as Error).message}\nusage: bench <area> [--json] [--rows=100k]` : error);
+  console.error(
+    usage ? `${(error as Error).message}\nusage: bench <area> [--json] [--save] [--rows=100k]` : error,
+  );
   process.exitCode = 1;
 }
 

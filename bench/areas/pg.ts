@@ -14,6 +14,7 @@ import { writes } from '../pg/writes.ts';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
+import { noteVersion } from '../runner/versions.ts';
 
 const viewRows = 50_000;
 const query = (calls: string): string =>
@@ -31,6 +32,8 @@ export async function postgres({ rows = 1_000_000 }: AreaOptions = {}): Promise<
   for (const pool of pools) pool.on('error', () => {});
   const [whole, grouped] = pools as [pg.Pool, pg.Pool];
   try {
+    const { rows: versions } = await grouped.query('show server_version');
+    noteVersion('PostgreSQL', String(versions[0]?.server_version).split(' ')[0] ?? '');
     await prepareCalls(grouped, scale);
     const figures = [
       ...(await refreshedView(whole)),

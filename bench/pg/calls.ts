@@ -69,19 +69,21 @@ export async function fill(pool: pg.Pool, table: string, scale: Scale, users: nu
   await pool.query(`create index on ${table} (user_id, start_time)`);
 }
 
-/** Changes one row in each of so many groups. */
+/** Adds one row to each of so many groups, other ones for another seed. */
 export async function dirty(
   pool: pg.Pool,
   table: string,
+  { days }: Scale,
   users: number,
   groups: number,
   seed: number,
 ): Promise<void> {
+  // The factor is a prime, so the groups are different ones.
   await pool.query(
     `insert into ${table} (user_id, start_time, status, duration, device_id)
-     select 1 + (g * 7919 + $3) % $1, timestamptz '2026-01-01 12:00Z' + (g * 13 + $3) % 90 * interval '1 day', 'answered', 5, 1
-     from generate_series(1, $2::int) g`,
-    [users, groups, seed],
+     select 1 + at % $1, timestamptz '2026-01-01 12:00Z' + at / $1 * interval '1 day', 'answered', 5, 1
+     from generate_series(1, $2::int) g cross join lateral (select ((g + $3::bigint * 131) * 7919 % ($1 * $4))::int as at) a`,
+    [users, groups, seed, days],
   );
 }
 

@@ -9,7 +9,7 @@ import type { Scale } from './scale.ts';
 /** Reads of the rollup, of the exact view with 100 changed groups, and of the rows themselves. */
 export async function reads(pool: pg.Pool, scale: Scale): Promise<Figure[]> {
   const { users } = scale;
-  await dirty(pool, 'calls', users, 100, 12_345);
+  await dirty(pool, 'calls', scale, users, 100, 12_345);
   const client = await pool.connect();
   let next = 0;
   const each = (often: number, query: (user: number) => pg.QueryConfig) => async (): Promise<number> => {

@@ -8,7 +8,7 @@ import { concurrently } from '../runner/contender.ts';
 import { figure } from '../runner/figure.ts';
 import { compare, measure } from '../runner/measure.ts';
 import { median } from '../runner/median.ts';
-import { asJson, asTable } from '../runner/print.ts';
+import { asJson, asResults, asTable } from '../runner/print.ts';
 import { quantile } from '../runner/quantile.ts';
 import { shuffle } from '../runner/shuffle.ts';
 import { takeTurns } from '../runner/take-turns.ts';
@@ -201,6 +201,23 @@ describe('what is printed', () => {
   test('one JSON object per line', () => {
     const lines = asJson(figures).split('\n');
     expect(lines.map((line) => JSON.parse(line))).toEqual(figures);
+  });
+
+  test('what is kept: ratios, no times of a machine, nothing without its peer', () => {
+    const kept = JSON.parse(
+      asResults('pnpm bench x', { Node: '26' }, [
+        ...figures,
+        figure('an exponent', { ours: 0.1 }, { of: 'ours', atMost: 1 }),
+      ]),
+    );
+    expect(kept).toEqual({
+      command: 'pnpm bench x',
+      versions: { Node: '26' },
+      figures: [
+        { name: 'fast enough, us', ratio: 0.5, target: 1, ok: true },
+        { name: 'an exponent', ours: 0.1, target: 1, ok: true },
+      ],
+    });
   });
 
   test('a table whose columns stand under each other', () => {
