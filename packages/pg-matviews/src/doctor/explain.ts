@@ -9,8 +9,8 @@ import { adviseIndex, type IndexAdvice } from './index-advice.ts';
 /** How the server would run one kind of refresh now. */
 export interface RefreshPlan {
   /**
-   * - `groups`: of a rollup, the groups that are marked by their whole key.
-   * - `part`: of a rollup, groups of which a part of the key is marked, as by `refresh(name, { where })` and dimensions.
+   * - `groups`: of a rollup, the groups that are marked by their whole key, as by a change of its table and `refresh(name, { where })`.
+   * - `part`: of a rollup, groups of which a part of the key is marked, as by a change of a dimension.
    * - `whole`: everything. Of a plain view: a read of it.
    */
   readonly of: 'groups' | 'part' | 'whole';

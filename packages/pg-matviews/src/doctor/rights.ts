@@ -38,10 +38,13 @@ export async function missingRights(examination: Examination): Promise<Finding[]
   ];
 }
 
-async function rightsOfRefresher({ sql, schema, records, role }: Examination): Promise<Finding[]> {
+async function rightsOfRefresher({ sql, schema, views, records, role }: Examination): Promise<Finding[]> {
+  // Whoever gives definitions asks for a refresher of those.
+  const kept = views.length === 0 ? records.views : views;
   const missing = await jsonRows<{ what: string }>(sql, refresherSql, [
     role,
     JSON.stringify(refreshFunctions),
+    kept.map(({ name }) => name),
   ]);
   if (missing.length === 0) return [];
   const lacks = missing.map(({ what }) => what).join('; ');
@@ -50,7 +53,7 @@ async function rightsOfRefresher({ sql, schema, records, role }: Examination): P
       'right-missing',
       role,
       `${role}, which refreshes, lacks ${lacks} (42501).`,
-      grantStatements(schema, records.views, { refresher: role }),
+      grantStatements(schema, kept, { refresher: role }),
     ),
   ];
 }
@@ -70,7 +73,7 @@ WITH tables (oid, privilege) AS (
   FROM (VALUES ('view', '{SELECT,UPDATE}'::text[]), ('view_edge', '{SELECT}'), ('view_source', '{SELECT}'), ('installed', '{SELECT}'),
     ('mark', '{SELECT,INSERT}'), ('wake', '{SELECT,INSERT,UPDATE}')) t (name, privileges)
   UNION ALL
-  SELECT to_regclass(v.rollup#>>'{program,log}'), unnest('{SELECT,INSERT}'::text[]) FROM cachekit.view v WHERE v.kind = 'rollup'
+  SELECT to_regclass(v.rollup#>>'{program,log}'), unnest('{SELECT,INSERT}'::text[]) FROM cachekit.view v WHERE v.kind = 'rollup' AND v.name = ANY ($3::text[])
 )
 SELECT 'USAGE of schema cachekit' AS what WHERE NOT has_schema_privilege($1, 'cachekit', 'USAGE')
 UNION ALL

@@ -1,10 +1,8 @@
 import { ArgumentError, type SqlExecutor } from '@cachekit/core';
-import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
 import { RefreshFailedError } from '../errors.ts';
 import type { RollupProgram } from '../rollup/objects.ts';
 import { liveName } from '../rollup/rollup.ts';
 import { jsonRows } from '../sql/json-rows.ts';
-import { wakeSubject } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';
 import { type RunLimits, settingsSql } from './run.ts';
 
@@ -27,23 +25,13 @@ export async function markGroups(
       `refresh "${view}": where names key columns (${program.keys.map(({ name }) => name).join(', ')})`,
     );
   }
-  const values: unknown[] = [];
-  let wild = 0;
-  const casts = program.keys.flatMap(({ name, type }, at) => {
-    if (!given.includes(name)) {
-      wild += 2 ** at;
-      return [];
-    }
-    const value = where[name];
-    values.push(value instanceof Date ? value.toISOString() : String(value));
-    return [{ column: `k${at}`, value: `$${values.length}::text::${type}` }];
-  });
-  await sql.query(
-    `INSERT INTO ${program.log} (${['view', 'source', 'wild', ...casts.map(({ column }) => column)].join(', ')})
-     VALUES (${[quoteLiteral(view), `'call'`, String(wild), ...casts.map(({ value }) => value)].join(', ')})`,
-    values,
+  const wanted = Object.fromEntries(
+    given.map((name) => {
+      const value = where[name];
+      return [name, value instanceof Date ? value.toISOString() : String(value)];
+    }),
   );
-  await sql.query(wakeSql(wakeSubject, 'select'));
+  await sql.query('SELECT cachekit.mark_groups($1, $2::text::jsonb)', [view, JSON.stringify(wanted)]);
 }
 
 /** Compares all groups in one snapshot and marks those that are wrong. */

@@ -1,4 +1,5 @@
 import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
+import { markGroupsBody } from './mark-groups.ts';
 import { wakeSubject } from './mark-trigger.ts';
 
 /** Above this share of dirty groups all of them are computed: one pass costs less than so many look-ups. */
@@ -18,6 +19,7 @@ export const refreshFunctions: readonly string[] = [
   'cachekit.refresh_materialized(text, boolean, numeric)',
   'cachekit.refresh_rollup(text, boolean, numeric)',
   'cachekit.reconcile_rollup(text)',
+  'cachekit.mark_groups(text, jsonb)',
 ];
 
 /**
@@ -45,6 +47,7 @@ export function refreshFunctionsSql(outbox: string): string[] {
       rollupBody(outbox),
     ],
     ['reconcile_rollup(view_name text)', 'jsonb', reconcileBody],
+    ['mark_groups(view_name text, wanted jsonb)', 'bigint', markGroupsBody],
     [
       'refresh(view_name text, forced boolean DEFAULT false, since numeric DEFAULT NULL, paused_too boolean DEFAULT false)',
       'jsonb',

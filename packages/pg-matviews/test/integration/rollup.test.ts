@@ -263,6 +263,26 @@ describe('a rollup', () => {
     });
   });
 
+  it('looks up the groups of that key only, those that came and those that went, and no other', async () => {
+    const keeper = refresher();
+    const modes: unknown[] = [];
+    keeper.on('refreshed', ({ mode, marks }) => modes.push([mode, marks]));
+    await keeper.waitFresh('per_day');
+    await database.pool.query(`set session_replication_role = replica;
+      delete from calls where user_id = 4; set session_replication_role = origin`);
+    const gone = await database.one<number>('select count(*)::int from per_day where user_id = 4');
+    expect(gone).toBeGreaterThan(0);
+    modes.length = 0;
+    await keeper.refresh('per_day', { where: { user_id: 4 } });
+    expect(modes).toEqual([['partial', gone]]);
+    expect(await database.one('select count(*)::int from per_day where user_id = 4')).toBe(0);
+    // A value that stands for nobody, and one that is no SQL.
+    await keeper.refresh('per_day', { where: { user_id: 987654 } });
+    await expect(keeper.refresh('per_day', { where: { user_id: "1' or true --" } })).rejects.toMatchObject({
+      code: '22P02',
+    });
+  });
+
   it('is proved and healed by reconcile()', async () => {
     const keeper = refresher();
     await keeper.reconcile('per_day');

@@ -59,7 +59,7 @@ export async function explain(work: Work): Promise<ExitCode> {
 
 const titles = {
   groups: 'Groups that changed:',
-  part: 'Groups of a part of the key, as by refresh --where:',
+  part: 'Groups of a part of the key, as by a change of a dimension:',
   whole: 'Everything:',
 } as const;
 

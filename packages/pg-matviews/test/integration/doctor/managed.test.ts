@@ -254,7 +254,7 @@ test('right-missing: what a role that refreshes lacks; after the printed grants 
     await refresher.stop();
     await run(`drop owned by ${role}`);
     await run(createViews({ sql: database.sql, views }).grants({ refresher: role }));
-    expect(await findingsOf(database, 'right-missing', role, { role })).toEqual([]);
+    expect(await findingsOf(database, 'right-missing', role, { role, views })).toEqual([]);
   } finally {
     await pool.end();
     await run(`drop owned by ${role}; drop role ${role}`);
