@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { coherence } from './races/coherence.ts';
 import { ending } from './races/ending.ts';
-import { Ground } from './races/ground.ts';
+import { Ground, patienceMs } from './races/ground.ts';
 import { loads } from './races/loads.ts';
 import { outages } from './races/outages.ts';
 import { overtakenLoads } from './races/overtaken-loads.ts';
@@ -67,7 +67,7 @@ export function raceSuite(
       if (deafToForeign !== undefined && needs === 'foreign') {
         test(`${id} ${title}: does not apply, ${deafToForeign}`, () =>
           once(async (ground) => {
-            const { tier } = await ground.shared.open();
+            const { tier } = await ground.shared.open(patienceMs);
             expect(tier.coherence?.mode).not.toBe('tracking');
           }));
         continue;

@@ -6,6 +6,8 @@ import { noLink, type RaceFixture, type RaceLink, type SharedStore } from './sto
 
 /** Patience on a machine that does other things too. */
 export const patienceMs = 15_000;
+/** How long a process waits for a tier that is away, in races about that. */
+export const outageTimeoutMs = 1_500;
 /** What a caller may wait for a tier that does not answer, its first time. */
 export const coldReadMs = 5_000;
 
@@ -43,8 +45,8 @@ export class Ground {
   }
 
   /** One more process. */
-  async start(over: CacheOptions = {}): Promise<Racer> {
-    const opened = await this.#store.shared?.open();
+  async start(over: CacheOptions = {}, timeoutMs: number = patienceMs): Promise<Racer> {
+    const opened = await this.#store.shared?.open(timeoutMs);
     const cache = createCache({
       namespace: this.#store.namespace,
       ...(opened === undefined ? {} : { remote: opened.tier }),

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Cache } from '../../cache.ts';
-import { coldReadMs, type Ground } from './ground.ts';
+import { coldReadMs, type Ground, outageTimeoutMs } from './ground.ts';
 import type { Race } from './race.ts';
 
 /** The store is away: reads do without it, and no invalidation is lost in silence. */
@@ -10,7 +10,7 @@ export const outages: readonly Race[] = [
     title: 'the store is not there at the start: a cold read goes to its loader',
     needs: 'processes',
     async run(ground) {
-      const { cache, link } = await ground.start();
+      const { cache, link } = await ground.start({}, outageTimeoutMs);
       link.refuse();
       await loadsInTime(ground, cache);
       link.mend();
@@ -21,7 +21,7 @@ export const outages: readonly Race[] = [
     title: 'the store stops: a cold read goes to its loader',
     needs: 'processes',
     async run(ground) {
-      const { cache, link } = await ground.start();
+      const { cache, link } = await ground.start({}, outageTimeoutMs);
       await cache.getOrLoad(ground.item('warm'), async () => 1);
       link.hang();
       await loadsInTime(ground, cache);
@@ -33,7 +33,7 @@ export const outages: readonly Race[] = [
     title: 'the store dies: a cold read goes to its loader',
     needs: 'processes',
     async run(ground) {
-      const { cache, link } = await ground.start();
+      const { cache, link } = await ground.start({}, outageTimeoutMs);
       await cache.getOrLoad(ground.item('warm'), async () => 1);
       link.refuse();
       await loadsInTime(ground, cache);
@@ -45,8 +45,8 @@ export const outages: readonly Race[] = [
     title: 'an invalidation that does not get through is refused, or carried out later',
     needs: 'processes',
     async run(ground) {
-      const rejecting = await ground.start();
-      const repairing = await ground.start({ onUnreached: 'repair' });
+      const rejecting = await ground.start({}, outageTimeoutMs);
+      const repairing = await ground.start({ onUnreached: 'repair' }, outageTimeoutMs);
       const other = await ground.start();
       const key = ground.item('a');
       await other.cache.getOrLoad(key, async () => 'old');

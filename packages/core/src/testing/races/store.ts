@@ -34,8 +34,8 @@ export interface RaceFixture {
 
 /** A store that several processes share. */
 export interface SharedStore {
-  /** One more process on the same store, with connections of its own. */
-  open(): Promise<RaceProcess>;
+  /** One more process on the same store, with connections of its own, whose calls settle within `timeoutMs`. */
+  open(timeoutMs: number): Promise<RaceProcess>;
   /** Writes any text at a key, as a foreign client might. */
   write(key: string, text: string): Promise<void>;
   /** Removes a key, as a foreign client might. */

@@ -32,8 +32,8 @@ for (const [{ name, cluster }, coherence] of [
       () =>
         proxiedStore(
           servers.nodes,
-          (through, namespace) => {
-            const redis = ioredisExecutor(cluster(Object.values(through), through), { commandTimeout: '2s' });
+          (through, namespace, commandTimeout) => {
+            const redis = ioredisExecutor(cluster(Object.values(through), through), { commandTimeout });
             return { tier: redisTier({ redis, namespace, coherence }), close: () => redis.close() };
           },
           {

@@ -22,6 +22,7 @@ export type NatMap = Record<string, Address>;
 export type Connect = (
   through: NatMap,
   namespace: string,
+  commandTimeout: number,
 ) => { readonly tier: RemoteTier; close(): Promise<unknown> };
 
 /** Whether a connection hears what others change. */
@@ -44,13 +45,13 @@ export async function proxiedStore(
     namespace,
     shared: {
       ...outside,
-      open: async () => {
+      open: async (timeoutMs) => {
         const proxies = await Promise.all(servers.map((server) => startFaultProxy(server)));
         const through: NatMap = {};
         for (const [index, { host, port }] of servers.entries()) {
           through[`${host}:${port}`] = { host: '127.0.0.1', port: (proxies[index] as FaultProxy).port };
         }
-        const { tier, close } = connect(through, namespace);
+        const { tier, close } = connect(through, namespace, timeoutMs);
         // In this order: a proxy would keep the process waiting.
         opened.push(async () => {
           await close();

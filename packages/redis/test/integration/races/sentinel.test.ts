@@ -23,9 +23,9 @@ for (const { name, sentinel } of ioredis) {
     raceSuite(`redisTier() by Sentinel over ${name}`, () =>
       proxiedStore(
         servers.servers,
-        (through, namespace) => {
+        (through, namespace, commandTimeout) => {
           const client = sentinel(servers.name, servers.sentinels, through);
-          const redis = ioredisExecutor(client, { commandTimeout: '2s' });
+          const redis = ioredisExecutor(client, { commandTimeout });
           return { tier: redisTier({ redis, namespace }), close: () => redis.close() };
         },
         {

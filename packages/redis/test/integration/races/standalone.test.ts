@@ -25,10 +25,10 @@ for (const { name, standalone } of ioredis) {
         () =>
           proxiedStore(
             [{ host: '127.0.0.1', port: server.port }],
-            (through, namespace) => {
+            (through, namespace, commandTimeout) => {
               const [proxy] = Object.values(through);
               const client = standalone(`redis://127.0.0.1:${proxy?.port}`);
-              const redis = ioredisExecutor(client, { commandTimeout: '2s' });
+              const redis = ioredisExecutor(client, { commandTimeout });
               return { tier: redisTier({ redis, namespace, coherence }), close: () => redis.close() };
             },
             {

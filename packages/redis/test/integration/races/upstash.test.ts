@@ -32,7 +32,7 @@ describe('over HTTP', () => {
       const gates = new Map<RemoteTier, Gated>();
       const store = await proxiedStore(
         [{ host: '127.0.0.1', port: Number(new URL(server.url).port) }],
-        (through, namespace) => {
+        (through, namespace, commandTimeout) => {
           const [proxy] = Object.values(through);
           const client = new Gated(
             new Upstash({
@@ -40,10 +40,10 @@ describe('over HTTP', () => {
               token: server.token,
               automaticDeserialization: false,
               enableTelemetry: false,
-              signal: () => AbortSignal.timeout(2_000),
+              signal: () => AbortSignal.timeout(commandTimeout),
             }),
           );
-          const tier = redisTier({ redis: upstashExecutor(client), namespace });
+          const tier = redisTier({ redis: upstashExecutor(client, { commandTimeout }), namespace });
           gates.set(tier, client);
           return { tier, close: async () => {} };
         },
@@ -55,8 +55,8 @@ describe('over HTTP', () => {
       );
       const { shared } = store;
       if (shared === undefined) return store;
-      const open = async () => {
-        const { tier, link } = await shared.open();
+      const open = async (timeoutMs: number) => {
+        const { tier, link } = await shared.open(timeoutMs);
         const gate = gates.get(tier) as Gated;
         // Requests of both kinds take any connection, and each may end with its request: the client itself says which.
         const cut = () => {
