@@ -129,8 +129,10 @@ class UpstashExecutor implements RedisExecutor {
     try {
       return await this.#client.exec(command);
     } catch (cause) {
-      if (cause instanceof Error && cause.name === 'UpstashError') throw replyError(replyOf(cause.message));
-      const message = cause instanceof Error ? cause.message || cause.name : String(cause);
+      const message = cause instanceof Error ? replyOf(cause.message) || cause.name : String(cause);
+      // The client throws the same for a server that fails before any Redis is asked, whose text is none of Redis.
+      if (cause instanceof Error && cause.name === 'UpstashError' && isReply(message))
+        throw replyError(message);
       throw new RedisUnavailableError(operation, { message, sent: true, cause });
     }
   }
@@ -141,6 +143,11 @@ class UpstashExecutor implements RedisExecutor {
       return new RedisUnavailableError(operation, { message, sent: true });
     });
   }
+}
+
+/** Redis begins each error with a word in capitals. */
+function isReply(message: string): boolean {
+  return /^[A-Z]{2,} /.test(message);
 }
 
 /** Without the command, which may hold the data of users. */
