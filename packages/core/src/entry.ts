@@ -80,8 +80,6 @@ export const tagSeparator = '\x1f';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const token = /^[A-Za-z0-9_-]{10}$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the separator is the one character that tags must not have
-const tagText = /^[^\x1f]+$/;
 
 /**
  * A new version or token.
@@ -115,11 +113,13 @@ export function encodeEntry(entry: RemoteEntry): string {
       `A version has ${tokenLength} characters of A-Z a-z 0-9 - _; got ${JSON.stringify(entry.version)}`,
     );
   }
-  if (!/^[A-Za-z]$/.test(entry.codec)) {
+  if (entry.codec.length !== 1 || !isLetter(entry.codec)) {
     throw new ArgumentError(`A codec id is one ASCII letter; got ${JSON.stringify(entry.codec)}`);
   }
   for (const tag of entry.tags) {
-    if (!tagText.test(tag)) throw new ArgumentError(`Not the wire key of a tag: ${JSON.stringify(tag)}`);
+    if (tag === '' || tag.includes(tagSeparator)) {
+      throw new ArgumentError(`Not the wire key of a tag: ${JSON.stringify(tag)}`);
+    }
   }
   const tagBytes = byteLength(tags);
   if (tagBytes > 99_999) {
@@ -178,14 +178,14 @@ export function decodeRead(text: string | null | undefined): RemoteRead {
   const freshUntil = fieldNumber(text, entryFields.freshUntil);
   const loadMs = fieldNumber(text, entryFields.loadMs);
   const tagBytes = fieldNumber(text, entryFields.tagBytes);
-  const codec = fieldText(text, entryFields.codec);
-  if (kind === undefined || !/^[A-Za-z]$/.test(codec) || !(clock + freshUntil + loadMs + tagBytes >= 0)) {
+  const codec = text[entryFields.codec.start] as string;
+  if (kind === undefined || !isLetter(codec) || !(clock + freshUntil + loadMs + tagBytes >= 0)) {
     return damaged;
   }
   // Tags are ASCII as wire keys are, so bytes are characters; a length that is not theirs is damage.
   const payloadStart = entryHeaderLength + tagBytes;
   if (text.length < payloadStart) return damaged;
-  const tags = tagBytes === 0 ? noTags : text.slice(entryHeaderLength, payloadStart).split(tagSeparator);
+  const tags = tagBytes === 0 ? noTags : tagsOf(text.slice(entryHeaderLength, payloadStart));
   return {
     state: 'entry',
     entry: { kind, clock, freshUntil, version, loadMs, tags, codec, payload: text.slice(payloadStart) },
@@ -199,8 +199,14 @@ export function fieldText(text: string, field: EntryField): string {
 
 /** The number in one field of a stored string; `NaN` if it is none. */
 export function fieldNumber(text: string, field: EntryField): number {
-  const part = fieldText(text, field);
-  return /^\d+$/.test(part) ? Number(part) : Number.NaN;
+  const end = field.start + field.length;
+  let number = text.length < end ? Number.NaN : 0;
+  for (let index = field.start; index < end; index++) {
+    const digit = text.charCodeAt(index) - 48;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    number = number * 10 + digit;
+  }
+  return number;
 }
 
 /** The stored string with one field changed. */
@@ -212,6 +218,24 @@ export function withField(text: string, field: EntryField, value: number | strin
 const absent: RemoteRead = { state: 'absent' };
 const damaged: RemoteRead = { state: 'absent', damaged: true };
 const noTags: readonly string[] = [];
+const zeros = '0'.repeat(16);
+
+/** Entries that are read together often carry the same tags. */
+let lastText = '';
+let lastTags: readonly string[] = noTags;
+
+function tagsOf(text: string): readonly string[] {
+  if (text !== lastText) {
+    lastTags = text.split(tagSeparator);
+    lastText = text;
+  }
+  return lastTags;
+}
+
+function isLetter(text: string): boolean {
+  const code = text.charCodeAt(0) | 32;
+  return code >= 97 && code <= 122;
+}
 
 /** A lease is a header and nothing else, and only its token and its times differ. */
 function readLease(text: string): RemoteRead {
@@ -228,10 +252,10 @@ function kindOf(letter: string | undefined): EntryKind | undefined {
   return letter === entryKinds.error ? 'error' : undefined;
 }
 
-function digits(value: number, field: EntryField): string {
-  const most = 10 ** field.length - 1;
-  const whole = Math.min(Math.max(Math.floor(value), 0), Math.min(most, Number.MAX_SAFE_INTEGER));
-  return String(whole).padStart(field.length, '0');
+function digits(value: number, { length }: EntryField): string {
+  if (value === 0) return zeros.slice(0, length);
+  const most = Math.min(10 ** length - 1, Number.MAX_SAFE_INTEGER);
+  return String(Math.min(Math.max(Math.floor(value), 0), most)).padStart(length, '0');
 }
 
 function byteLength(ascii: string): number {

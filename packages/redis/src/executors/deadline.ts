@@ -1,7 +1,8 @@
 import type { Clock } from '@cachekit/core';
 
 /**
- * The outcome of `work`, or a rejection with `expired()` after `timeoutMs`.
+ * The outcome of `work`, or a rejection with `expired()` after `timeoutMs`. What `work` rejects with is told as `failed`
+ * says.
  *
  * When the time is over, one more turn of the event loop is allowed: after a loop that was blocked for longer than the
  * timeout, replies that wait in the socket are read before anything is given up.
@@ -11,6 +12,7 @@ export function withDeadline<T>(
   timeoutMs: number,
   clock: Clock,
   expired: () => Error,
+  failed: (error: unknown) => unknown = itself,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     let timer = clock.setTimeout(() => {
@@ -23,8 +25,12 @@ export function withDeadline<T>(
       },
       (error: unknown) => {
         clock.clearTimeout(timer);
-        reject(error);
+        reject(failed(error));
       },
     );
   });
+}
+
+function itself(error: unknown): unknown {
+  return error;
 }

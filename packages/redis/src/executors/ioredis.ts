@@ -162,55 +162,53 @@ class IoRedisExecutor implements RedisExecutor {
     await Promise.all([...this.#subscribers, ...this.#trackers].map((listener) => listener.close()));
   }
 
-  async #send(name: string, args: RedisArgument[], call: Call): Promise<unknown> {
-    const client = this.#connection.ready ?? (await this.#connection.whenReady());
+  #send(name: string, args: RedisArgument[], call: Call): Promise<unknown> {
+    const { ready } = this.#connection;
     // In capitals, because ioredis reshapes the replies of names it knows in small letters.
-    return this.#write(client, call, name.toUpperCase(), args);
+    if (ready !== undefined) return this.#write(ready, call, name.toUpperCase(), args);
+    return this.#connection.whenReady().then((client) => this.#write(client, call, name.toUpperCase(), args));
   }
 
-  async #evaluate(
+  #evaluate(
     script: RedisScript,
     keys: readonly string[],
     args: readonly RedisArgument[],
     call: Call,
   ): Promise<unknown> {
-    const digest = knownDigest(script) ?? (await digestOf(script));
-    const client = this.#connection.ready ?? (await this.#connection.whenReady());
-    try {
-      return await this.#write(client, call, 'EVALSHA', [digest, keys.length, ...keys, ...args]);
-    } catch (error) {
+    const digest = knownDigest(script);
+    const rest = [keys.length, ...keys, ...args];
+    const sent =
+      digest === undefined
+        ? digestOf(script).then((computed) => this.#send('EVALSHA', [computed, ...rest], call))
+        : this.#send('EVALSHA', [digest, ...rest], call);
+    return sent.catch((error) => {
       if (!isNoScript(error)) throw error;
-      return this.#write(client, call, 'EVAL', [script.lua, keys.length, ...keys, ...args]);
-    }
+      return this.#send('EVAL', [script.lua, ...rest], call);
+    });
   }
 
-  async #write(
-    client: IoRedisConnectionLike,
-    call: Call,
-    name: string,
-    args: RedisArgument[],
-  ): Promise<unknown> {
+  #write(client: IoRedisConnectionLike, call: Call, name: string, args: RedisArgument[]): Promise<unknown> {
     // Whoever asked has been told that it failed; nobody expects it to happen any more.
-    if (call.over) return;
+    if (call.over) return Promise.resolve();
     call.sent = true;
-    try {
-      return await client.call(name, ...args);
-    } catch (cause) {
-      if (isReplyError(cause)) throw cause;
-      const message = 'the connection was lost before the reply';
-      throw new RedisUnavailableError(call.operation, { message, sent: true, cause });
-    }
+    return client.call(name, ...args);
   }
 
   #limited<T>(work: Promise<T>, call: Call): Promise<T> {
-    return withDeadline(work, this.#timeoutMs, this.#clock, () => {
+    const expired = () => {
       call.over = true;
       return new RedisUnavailableError(call.operation, {
         message: `no reply within ${this.#timeoutMs} ms`,
         sent: call.sent,
         cause: this.#connection.lastError,
       });
-    });
+    };
+    const failed = (cause: unknown) => {
+      if (isReplyError(cause) || cause instanceof RedisUnavailableError) return cause;
+      const message = 'the connection was lost before the reply';
+      return new RedisUnavailableError(call.operation, { message, sent: true, cause });
+    };
+    return withDeadline(work, this.#timeoutMs, this.#clock, expired, failed);
   }
 
   /** On a cluster every master tells of its own keys only. */

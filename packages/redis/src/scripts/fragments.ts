@@ -135,23 +135,34 @@ end
 const tagKeptMs = 3_600_000;
 
 /**
- * `versionOf(tag)`: the clock of its last bump, or nothing if the server does not know the tag.
+ * `versionOf(tag)`: the clock of its last bump, or `false` if the server does not know the tag.
  * `storeTag(tag, version, ms)`: makes it known, for at least `ms`.
  * `keepTag(tag, version, ms)`: keeps it at least as long as the entry that carries it, and prolongs it rarely, because
  * that counts as a change for those who track keys; one that was unknown gets `version`, which is told to nobody, because
  * nobody trusts an entry less for it.
+ *
+ * The requests of one call often carry the same tags, so what is known of a tag is remembered to the end of the call.
  */
 export const luaTags: string = `
+local versions, kept = {}, {}
 local function versionOf(tag)
-  local stored = redis.pcall('GET', tag)
-  if type(stored) == 'string' and #stored <= 16 and string.match(stored, '^%d+$') then return tonumber(stored) end
+  local version = versions[tag]
+  if version == nil then
+    local stored = redis.pcall('GET', tag)
+    version = type(stored) == 'string' and #stored <= 16 and string.match(stored, '^%d+$') and tonumber(stored) or false
+    versions[tag] = version
+  end
+  return version
 end
 local function storeTag(tag, version, ms)
   redis.call('SET', tag, string.format('%.0f', version), 'PX', math.max(ms, ${tagKeptMs}))
+  versions[tag], kept[tag] = version, math.max(ms, ${tagKeptMs})
 end
 local function keepTag(tag, version, ms)
   if not versionOf(tag) then return storeTag(tag, version, ms) end
+  if ms <= (kept[tag] or 0) then return end
   local left = redis.call('PTTL', tag)
   if left >= 0 and left < ms then redis.call('PEXPIRE', tag, math.max(2 * ms, ${tagKeptMs})) end
+  kept[tag] = ms
 end
 `;

@@ -7,6 +7,8 @@ export interface CallShape<Item, Reply> {
   readonly lengthOf: (item: Item) => number;
   /** One call; the replies in the order of the items. */
   readonly send: (items: readonly Item[]) => Promise<readonly Reply[]>;
+  /** What the call of one item rejects with, where its reply is a failure. */
+  readonly failureOf?: (reply: Reply) => Error | undefined;
 }
 
 interface Waiting<Item, Reply> {
@@ -88,7 +90,11 @@ export class BatchedCalls<Item, Reply> {
     try {
       const replies = await this.#shape.send(piece.map(({ item }) => item));
       for (let index = 0; index < piece.length; index++) {
-        (piece[index] as Waiting<Item, Reply>).resolve(replies[index] as Reply);
+        const { resolve, reject } = piece[index] as Waiting<Item, Reply>;
+        const reply = replies[index] as Reply;
+        const failure = this.#shape.failureOf?.(reply);
+        if (failure === undefined) resolve(reply);
+        else reject(failure);
       }
     } catch (error) {
       for (const { reject } of piece) reject(error);

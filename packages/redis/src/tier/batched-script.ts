@@ -47,10 +47,7 @@ export function batchedScript(
       answered?.(replies);
       return replies;
     },
+    failureOf: ([outcome, detail]) => (outcome === failed ? replyError(String(detail)) : undefined),
   });
-  return async (item) => {
-    const reply = await calls.call(item);
-    if (reply[0] === failed) throw replyError(String(reply[1]));
-    return reply;
-  };
+  return (item) => calls.call(item);
 }
