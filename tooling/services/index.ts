@@ -2,6 +2,7 @@ export type { Address } from './address.ts';
 export { type CreateDatabaseOptions, createDatabase, type FreshDatabase } from './fresh-database.ts';
 export type { Link } from './link.ts';
 export { type Attempt, MissingServiceError } from './missing-service.ts';
+export { type PgBouncer, startPgBouncer } from './pgbouncer.ts';
 export { type StartPostgresOptions, startPostgres } from './postgres.ts';
 export type { PostgresServer } from './postgres-server.ts';
 export { type StartRedisOptions, startRedis } from './redis.ts';

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
-import { aptUnpack } from './apt-download.ts';
+import { aptProgram } from './apt-program.ts';
 import { cachedFolder, cacheRoot, discardCachedFolder } from './cache-folder.ts';
-import { findOnPath, isExecutable } from './find-executable.ts';
+import { distribution } from './distribution.ts';
+import { findOnPath } from './find-executable.ts';
 import { LinkUnavailable } from './link.ts';
 import { run } from './run.ts';
 
@@ -61,25 +60,12 @@ export async function downloadedRedis(): Promise<RedisBinary> {
   throw new LinkUnavailable(`nothing usable in ${cacheRoot()}`);
 }
 
-/** Leaves in `folder` only `redis-server` and the libraries that the machine lacks. */
-async function fillWithRedis(folder: string): Promise<void> {
-  const root = await aptUnpack(folder, ['redis-server', 'redis-tools']);
-  // Debian's redis-server is one program under two names, chosen by the name it is called with.
-  const program = [join(root, 'usr/bin/redis-check-rdb'), join(root, 'usr/bin/redis-server')].find(
-    isExecutable,
-  );
-  if (program === undefined) throw new LinkUnavailable('the package holds no redis-server');
-  await cp(program, join(folder, 'redis-server'), { dereference: true });
-  await mkdir(join(folder, 'lib'));
-  for (const entry of await readdir(join(root, 'usr/lib'), { recursive: true })) {
-    const file = entry.split('/').at(-1) as string;
-    if (!/\.so(\.\d+)*$/.test(file)) continue;
-    await cp(join(root, 'usr/lib', entry), join(folder, 'lib', file), { dereference: true }).catch(() => {});
-  }
-  for (const rest of ['root', 'apt-lists', 'apt-cache']) {
-    await rm(join(folder, rest), { recursive: true, force: true });
-  }
-}
+// Debian's redis-server is one program under two names, chosen by the name it is called with.
+const fillWithRedis = (folder: string): Promise<void> =>
+  aptProgram(folder, ['redis-server', 'redis-tools'], 'redis-server', [
+    'usr/bin/redis-check-rdb',
+    'usr/bin/redis-server',
+  ]);
 
 /** The binary, or a sentence saying why it cannot be used. */
 async function probe(path: string, env: NodeJS.ProcessEnv): Promise<RedisBinary | string> {
@@ -90,16 +76,4 @@ async function probe(path: string, env: NodeJS.ProcessEnv): Promise<RedisBinary 
   const product = /^valkey/i.test(ran.stdout) ? 'Valkey' : 'Redis';
   const name = `${product} ${major}.${minor}.${patch}`;
   return Number(major) >= oldest ? { path, name, env } : `${path} is ${name}; ${oldest} or newer is needed`;
-}
-
-/** "debian-12", so that a home folder shared by machines keeps one binary for each distribution. */
-function distribution(): string {
-  try {
-    const text = readFileSync('/etc/os-release', 'utf8');
-    const value = (key: string): string =>
-      new RegExp(`^${key}="?([\\w.-]+)`, 'm').exec(text)?.[1] ?? 'unknown';
-    return `${value('ID')}-${value('VERSION_ID')}`;
-  } catch {
-    return 'unknown';
-  }
 }

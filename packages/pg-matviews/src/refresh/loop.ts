@@ -1,9 +1,10 @@
-import type { Clock, SqlExecutor, SqlListener } from '@cachekit/core';
+import { type Clock, ConfigurationError, type SqlExecutor, type SqlListener } from '@cachekit/core';
 import { wakeChannel } from '@cachekit/core/postgres';
 import { wakeSubject } from '../sql/mark-trigger.ts';
 import { Alarm } from './alarm.ts';
 import { Armed } from './armed.ts';
 import { type LastRun, msUntilDue, type Pace, retryMs } from './due.ts';
+import { hears } from './hearing.ts';
 import { glanceAtMarks } from './marks.ts';
 
 /** Longest sleep: bounds how late a mark is seen that no NOTIFY told of. */
@@ -53,6 +54,7 @@ export class RefreshLoop {
   readonly #memory = new Map<string, Memory>();
   #stopping = false;
   #listening = false;
+  #hears = false;
   #running: Promise<void> | undefined;
   #offState: (() => void) | undefined;
   #unlisten: (() => Promise<void>) | undefined;
@@ -82,23 +84,28 @@ export class RefreshLoop {
     const { listener } = this.#host;
     if (listener === undefined) return;
     this.#offState = listener.onState((state) => {
-      this.#listening = state === 'ready';
+      this.#listening = state === 'ready' && this.#hears;
       // What was said while nobody listened is in the table.
       if (state === 'ready') this.#alarm.ring();
     });
-    listener
-      .listen(wakeChannel(wakeSubject), () => this.#alarm.ring())
-      .then(
-        (unlisten) => {
-          if (this.#stopping) return unlisten();
-          this.#unlisten = unlisten;
-          this.#listening = true;
-          this.#alarm.ring();
-          return undefined;
-        },
-        (error) => this.#host.failed(error),
-      )
-      .catch(() => undefined);
+    this.#hear(listener).catch((error) => this.#host.failed(error));
+  }
+
+  /** Until it is known that the listener hears, and for ever if it does not, the loop looks by itself. */
+  async #hear(listener: SqlListener): Promise<void> {
+    const { sql, clock, failed } = this.#host;
+    const unlisten = await listener.listen(wakeChannel(wakeSubject), () => this.#alarm.ring());
+    if (this.#stopping) return unlisten();
+    this.#unlisten = unlisten;
+    this.#hears = await hears(sql, listener, clock);
+    this.#listening = this.#hears;
+    this.#alarm.ring();
+    if (this.#hears || this.#stopping) return;
+    failed(
+      new ConfigurationError(
+        'createRefresher: the listener hears nothing of what this database says; give it a direct connection to the same database, not one through a pooler in transaction mode. Until then the refresher looks every 250 ms',
+      ),
+    );
   }
 
   async #run(): Promise<void> {

@@ -7,7 +7,10 @@ import type { ViewStatus } from './status.ts';
 /** Options of `createRefresher`. */
 export interface RefresherOptions {
   readonly sql: SqlExecutor;
-  /** Wakes the refresher at the first change. Without it the refresher looks every 250 ms. */
+  /**
+   * Wakes the refresher at the first change. Without it, or if it hears nothing of this database (which `error` tells), the refresher
+   * looks every 250 ms.
+   */
   readonly listener?: SqlListener | undefined;
   /** The views it keeps fresh, as given to `createViews`; plain views among them are passed over. */
   readonly views: readonly ViewDefinition[];
