@@ -244,10 +244,11 @@ class EngineCache implements Cache {
 
   metrics(): CacheMetricsSnapshot {
     const { memory, metrics, remote } = this.#parts;
-    const { maxEntries, evictions } = memory;
+    const { maxEntries, maxBytes, bytes, evictions } = memory;
+    const bounded = maxBytes === Number.POSITIVE_INFINITY ? undefined : { bytes, maxBytes };
     const snapshot = {
       cache: metrics.snapshot(),
-      memory: { entries: memory.size, maxEntries, evictions, trusted: memory.epoch !== distrust },
+      memory: { entries: memory.size, maxEntries, ...bounded, evictions, trusted: memory.epoch !== distrust },
       since: metrics.since,
     };
     if (remote === undefined) return snapshot;

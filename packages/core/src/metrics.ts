@@ -33,6 +33,9 @@ export interface CacheMetricsSnapshot {
   readonly memory: {
     readonly entries: number;
     readonly maxEntries: number;
+    /** What the entries take, about; absent where `memory.maxBytes` bounds nothing, because nobody counts then. */
+    readonly bytes?: number;
+    readonly maxBytes?: number;
     readonly evictions: number;
     /** Whether memory hears what others change; always without a remote tier. */
     readonly trusted: boolean;

@@ -416,6 +416,20 @@ describe('getOrLoad() in memory', () => {
     expect(cache.metrics().memory).toMatchObject({ entries: 100, maxEntries: 100, evictions: 900 });
   });
 
+  test('holds at most maxBytes, and its metrics say how many it holds', async () => {
+    const cache = createCache({ memory: { maxBytes: 100_000 } });
+    for (let limit = 0; limit < 100; limit++) {
+      await cache.getOrLoad(keys.calls({ tenant: 'a', limit }), async () => 'x'.repeat(5_000));
+    }
+    const { bytes = 0, maxBytes, entries } = cache.metrics().memory;
+    expect(maxBytes).toBe(100_000);
+    expect(bytes).toBeGreaterThan(5_000 * entries);
+    expect(bytes).toBeLessThanOrEqual(100_000);
+    expect(entries).toBeGreaterThan(5);
+    await cache.clear();
+    expect(createCache().metrics().memory).not.toHaveProperty('bytes');
+  });
+
   test('leaves nothing behind of loads that failed', async () => {
     const cache = createCache();
     for (let limit = 0; limit < 1_000; limit++) {

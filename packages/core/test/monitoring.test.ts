@@ -37,6 +37,27 @@ describe('publishDiagnostics()', () => {
   });
 });
 
+describe('publishDiagnostics() of a cache that repairs', () => {
+  test('says which invalidations are kept', async () => {
+    const tier = memoryRemoteTier();
+    const cache = createCache({ remote: tier, onUnreached: 'repair' });
+    const heard: unknown[] = [];
+    const listener = (message: unknown) => heard.push(message);
+    subscribe('cachekit:repair', listener);
+    try {
+      const stop = publishDiagnostics(cache);
+      tier.fail();
+      await cache.invalidate(devices);
+      expect(heard).toEqual([{ namespace: 'ck', state: 'pending', pending: 1 }]);
+      tier.recover();
+      stop();
+    } finally {
+      unsubscribe('cachekit:repair', listener);
+      await cache.close();
+    }
+  });
+});
+
 describe('openTelemetryMetrics()', () => {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   let provider: MeterProvider | undefined;

@@ -121,6 +121,38 @@ describe('withCache()', () => {
     expect(new Set(tags).size).toBe(1);
   });
 
+  test('gives the same tag to the same content, also when it was loaded again', async () => {
+    const { cache } = setup();
+    const handler = withCache(cache, { key: () => devices, load: async () => ({ a: 1 }) });
+    const etag = (await handler(get())).headers.get('ETag') ?? '';
+    await cache.invalidate(devices);
+    expect((await handler(get({ 'If-None-Match': etag }))).status).toBe(304);
+  });
+
+  test('gives another tag to other content, also where two processes without a store load at the same moment', async () => {
+    const clock = new FakeClock();
+    const tags = new Set<unknown>();
+    for (const value of [
+      'a',
+      'b',
+      'ab',
+      'ba',
+      '',
+      'é',
+      0,
+      10,
+      { a: 1 },
+      { a: 2 },
+      { b: 1 },
+      [1, 2],
+      [2, 1],
+    ]) {
+      const handler = withCache(createCache({ clock }), { key: () => devices, load: async () => value });
+      tags.add((await handler(get())).headers.get('ETag'));
+    }
+    expect(tags.size).toBe(13);
+  });
+
   test('takes the tag that a response brings', async () => {
     const { cache } = setup();
     const handler = withCache(cache, {

@@ -55,6 +55,9 @@ export function openMetrics(snapshot: CacheMetricsSnapshot, redis?: RedisStats |
       each.flatMap(([resource, metrics]) => histogram(resource, metrics)),
     ),
     gauge('memory_entries', 'Entries in memory.', snapshot.memory.entries),
+    ...(snapshot.memory.bytes === undefined
+      ? []
+      : [gauge('memory_size_bytes', 'What the entries in memory take, about.', snapshot.memory.bytes)]),
     counter('memory_evictions', 'Entries that made room for others.', [['', {}, snapshot.memory.evictions]]),
     gauge(
       'memory_trusted',

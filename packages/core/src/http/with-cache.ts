@@ -66,7 +66,7 @@ export function withCache<T, Context>(
     const loader = (loading: LoadContext<T>) => load(request, loading, context);
     if (respond === undefined) {
       const { text, ...read } = await cache.readRaw(key, loader, reading);
-      const headers = { 'Content-Type': 'application/json', ETag: etagOf(read.clock) };
+      const headers = { 'Content-Type': 'application/json', ETag: etagOf(text) };
       return answered(request, new Response(text, { headers }), read);
     }
     const { value, ...read } = await cache.read(key, loader, reading);

@@ -58,6 +58,7 @@ export interface OpenTelemetryOptions {
  * | `cachekit.load.errors`              | `{load}`    | `resource`                                        |
  * | `cachekit.load.duration`            | `s`         | `resource`                                        |
  * | `cachekit.memory.entries`           | `{entry}`   |                                                   |
+ * | `cachekit.memory.size`              | `By`        |                                                   |
  * | `cachekit.memory.evictions`         | `{entry}`   |                                                   |
  * | `cachekit.remote.failures`          | `{call}`    |                                                   |
  * | `cachekit.redis.memory.used`        | `By`        |                                                   |
@@ -94,6 +95,7 @@ export function openTelemetryMetrics(
   const stale = counter('stale_answers', '{request}', 'Answers that were no longer fresh.');
   const loadErrors = counter('load.errors', '{load}', 'Loads that failed.');
   const entries = gauge('memory.entries', '{entry}', 'Entries in memory.');
+  const bytes = gauge('memory.size', 'By', 'What the entries in memory take, where it is bounded.');
   const evictions = counter('memory.evictions', '{entry}', 'Entries that made room for others.');
   const failures = counter('remote.failures', '{call}', 'Calls that did not reach the remote tier.');
   const redisMemory = redis && gauge('redis.memory.used', 'By', 'Memory that Redis uses.');
@@ -106,6 +108,7 @@ export function openTelemetryMetrics(
       if (resource !== 'overall') observeResource(observations, { ...namespace, resource }, metrics);
     }
     observations.observe(entries, memory.entries, namespace);
+    if (memory.bytes !== undefined) observations.observe(bytes, memory.bytes, namespace);
     observations.observe(evictions, memory.evictions, namespace);
     if (remote !== undefined) observations.observe(failures, remote.failures, namespace);
     const stats = redis && (await redis().catch(() => undefined));
