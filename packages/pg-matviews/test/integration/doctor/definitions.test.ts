@@ -38,9 +38,9 @@ test('session-time-zone: the same row is in another bucket for another session',
   expect(await days('mv_over_days')).not.toBe(before);
   expect(await days('mv_over_days')).toContain('2026-11-20');
   const definition = await database.one<string>(`select pg_get_viewdef('mv_days'::regclass)`);
-  expect(definition).toMatch(/date_trunc\('hour'::text, calls.start_time, '[\w/]+'::text\)/);
+  expect(definition).toMatch(/date_trunc\('hour'::text, (calls\.)?start_time, '[\w/]+'::text\)/);
   // A timestamp without time zone is nobody's, and stays.
-  expect(definition).toContain(`date_trunc('day'::text, calls.local_time)`);
+  expect(definition).toMatch(/date_trunc\('day'::text, (calls\.)?local_time\)/);
   await drop('mv_days', 'mv_over_days');
   await run('drop view v_days; delete from calls where id = 100');
 });
