@@ -26,6 +26,8 @@ export type CompareOutcome =
 
 /** How many keys that are whole numbers share a hash. */
 const bucketKeys = 1_000;
+/** Up to so many buckets are looked up rather than filtered. */
+const fewBuckets = 100;
 
 /**
  * Compares the remote relation with the local table by hashes of buckets of keys, then row by row in the buckets that
@@ -119,8 +121,8 @@ async function hashesOf(
 ): Promise<Map<string, string>> {
   if (buckets.length === 0) return new Map();
   const { rows } = await sql.query<{ k: string; h: string }>(
-    `SELECT v.${quoteIdentifier(fit.key.name)}::text AS k, ${hashSql(fit, depth)} AS h FROM ${relation} v
-     WHERE ${bucketSql(fit)} = ANY($1::text[])`,
+    `SELECT v.${quoteIdentifier(fit.key.name)}::text AS k, ${depth === 'keys' ? `''` : hashSql(fit, depth)} AS h FROM ${relation} v
+     WHERE ${isWhole(fit) && buckets.length <= fewBuckets ? `$1::text[] IS NOT NULL AND (${rangesSql(fit, buckets)})` : `${bucketSql(fit)} = ANY($1::text[])`}`,
     [buckets],
   );
   return new Map(rows.map(({ k, h }) => [k, h]));
@@ -134,6 +136,17 @@ function keySumsSql(relation: string, { key }: Fit): string {
   return `SELECT (k / ${bucketKeys})::text AS bucket, count(*) || ':' || sum(k) || ':' || sum(o * o * o * o * o % 2147483647) AS hash
     FROM (SELECT k, k % ${bucketKeys} + ${bucketKeys + 1} AS o FROM (SELECT v.${quoteIdentifier(key.name)}::bigint AS k FROM ${relation} v) q) p
     GROUP BY k / ${bucketKeys}`;
+}
+
+/** The buckets as ranges of keys, for which an index serves. The one around zero is of both signs. */
+function rangesSql({ key }: Fit, buckets: readonly string[]): string {
+  return buckets
+    .map((bucket) => {
+      const from = BigInt(bucket) * BigInt(bucketKeys);
+      const rest = BigInt(bucketKeys - 1);
+      return `v.${quoteIdentifier(key.name)} BETWEEN ${from > 0n ? from : from - rest} AND ${from < 0n ? from : from + rest}`;
+    })
+    .join(' OR ');
 }
 
 function isWhole({ key }: Fit): boolean {

@@ -116,6 +116,23 @@ describe('a run', () => {
     expect(await wrong()).toEqual(nothingWrong);
   });
 
+  it('finds deleted keys on both sides of zero and at the ends of what is compared together (CW-6)', async () => {
+    const etl = await installed();
+    const gone = [-2000, -1999, -1001, -1000, -999, -1, 0, 999, 1000, 1999];
+    const kept = gone.map((key) => key + 5_000);
+    await remote.pool.query('insert into talks (id) select unnest($1::int[])', [[...gone, ...kept]]);
+    await etl.run();
+    await remote.pool.query('delete from talks where id = any($1)', [gone]);
+    expect(await etl.reconcile('keys')).toMatchObject({
+      surplus: gone.length,
+      missing: 0,
+      deleted: gone.length,
+    });
+    expect(await wrong()).toEqual(nothingWrong);
+    await remote.pool.query('delete from talks where id = any($1)', [kept]);
+    await etl.reconcile('keys');
+  });
+
   it('deletes what is gone when its key comes along, and finds the rest by hashes (CW-6)', async () => {
     const etl = await installed();
     await etl.run();
