@@ -81,8 +81,8 @@ export async function dirty(
   // The factor is a prime, so the groups are different ones.
   await pool.query(
     `insert into ${table} (user_id, start_time, status, duration, device_id)
-     select 1 + at % $1, timestamptz '2026-01-01 12:00Z' + at / $1 * interval '1 day', 'answered', 5, 1
-     from generate_series(1, $2::int) g cross join lateral (select ((g + $3::bigint * 131) * 7919 % ($1 * $4))::int as at) a`,
+     select 1 + at % $1::int, timestamptz '2026-01-01 12:00Z' + at / $1::int * interval '1 day', 'answered', 5, 1
+     from generate_series(1, $2::int) g cross join lateral (select ((g + $3::bigint * 131) * 7919 % ($1::int * $4::int))::int as at) a`,
     [users, groups, seed, days],
   );
 }

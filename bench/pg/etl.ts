@@ -44,6 +44,8 @@ export async function etl(remoteUrl: string, localUrl: string, scale: Scale): Pr
           to: `orders_${round}`,
           key: 'id',
           sources: { orders: { key: 'id', changed: { column: 'updated_at' } } },
+          // All writers have one clock.
+          skew: 1,
         });
         await copy.install();
         first.ours?.push(rows / (await timed(() => copy.run())));
