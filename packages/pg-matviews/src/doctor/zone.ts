@@ -5,15 +5,18 @@ import { understood } from './probe.ts';
 import type { ReadQuery, Rewriting } from './rewriting.ts';
 import { closing, listOf } from './select-text.ts';
 
-/** OIDs, the same in every PostgreSQL, of `date_trunc(text, timestamptz)` and `date(timestamptz)`. */
-const bySession = /:funcid (1217|1178) /g;
+/**
+ * OIDs, the same in every PostgreSQL, of what follows the session: `date_trunc(text, timestamptz)`,
+ * `date(timestamptz)`, `extract(text, timestamptz)` and `to_char(timestamptz, text)`.
+ */
+const bySession = /:funcid (1217|1178|6203|1770) /g;
 
 /** Buckets of time that are cut by the clock of whoever refreshes or reads. */
 export async function sessionZones(
   sql: SqlExecutor,
   { query, stored, zone }: ReadQuery,
 ): Promise<readonly Rewriting[]> {
-  if (!stored || !/date_trunc\(|::date\b/.test(query)) return [];
+  if (!stored || !/date_trunc\(|::date\b|EXTRACT\(|to_char\(/.test(query)) return [];
   let best = query;
   let tree = await understood(sql, best);
   if (tree === undefined || uses(tree.tree) === 0) return [];
@@ -32,6 +35,8 @@ export async function sessionZones(
     best = changed;
     tree = now;
   }
+  // Seconds since the epoch are the same for all.
+  if (best === query && !/:funcid (1217|1178) /.test(tree.tree)) return [];
   const reason = `It cuts a timestamptz into days or the like by the TimeZone of the session, so the same row is in one bucket for whoever refreshes and in another for whoever reads. Say the zone; ${zone} is that of this server.`;
   return [{ defect: 'session-time-zone', reason, query: best }];
 }
@@ -54,6 +59,20 @@ function buckets(query: string, zone: string): { readonly written: string; reado
       const parts = listOf(text(at + 2, end));
       const zoned = `date_trunc(${parts.join(', ')}, ${quoteLiteral(zone)}::text)`;
       return parts.length === 2 ? [{ written: text(at, end + 1), zoned }] : [];
+    }
+    if (['EXTRACT', 'to_char'].includes(token.text) && tokens[at + 1]?.text === '(') {
+      const end = closing(tokens, at + 1);
+      const inside = text(at + 2, end);
+      const zoned = (value: string): string => `((${value}) AT TIME ZONE ${quoteLiteral(zone)})`;
+      const [field, from] = /^(\w+) FROM ([\s\S]+)$/.exec(inside)?.slice(1) ?? [];
+      const [value = '', ...format] = listOf(inside);
+      const mended =
+        token.text === 'to_char'
+          ? `to_char(${[zoned(value), ...format].join(', ')})`
+          : from === undefined || field === 'epoch'
+            ? undefined
+            : `EXTRACT(${field} FROM ${zoned(from)})`;
+      return mended === undefined ? [] : [{ written: text(at, end + 1), zoned: mended }];
     }
     if (token.text === 'date' && text(at - 2, at) === '::' && tokens[at - 3]?.text === ')') {
       const start = opening(

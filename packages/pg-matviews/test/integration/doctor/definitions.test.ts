@@ -45,6 +45,21 @@ test('session-time-zone: the same row is in another bucket for another session',
   await run('drop view v_days; delete from calls where id = 100');
 });
 
+test('session-time-zone: hours and texts of a time; seconds since the epoch are the same for all', async () => {
+  await run(`
+    create materialized view mv_hours as
+      select id, extract(hour from start_time) as hour, to_char(start_time, 'YYYY-MM') as month, extract(epoch from start_time) as seconds from calls;
+    create unique index on mv_hours (id);
+    create materialized view mv_epoch as select id, extract(epoch from start_time) as seconds from calls;
+    create unique index on mv_epoch (id)`);
+  await mended(database, 'session-time-zone', '"mv_hours"');
+  expect(await findingsOf(database, 'session-time-zone', 'mv_epoch')).toEqual([]);
+  expect(await database.one<string>(`select pg_get_viewdef('mv_hours'::regclass)`)).toMatch(
+    /EXTRACT\(hour FROM \(+(calls\.)?start_time\)* AT TIME ZONE[\s\S]*to_char\(\(+(calls\.)?start_time\)* AT TIME ZONE[\s\S]*EXTRACT\(epoch FROM (calls\.)?start_time\)/,
+  );
+  await drop('mv_hours', 'mv_epoch');
+});
+
 test('session-time-zone: a plain view that nothing stored reads may follow the session of its reader', async () => {
   await run('create view v_mine as select id, start_time::date as day from calls');
   expect(await findingsOf(database, 'session-time-zone', 'v_mine')).toEqual([]);
@@ -95,6 +110,24 @@ test('fan-out-join: a second survey counts its call twice (seed 001)', async () 
   await mended(database, 'fan-out-join', 'v_rated');
   expect(await calls()).toBe(2);
   expect(await database.one('select rating::int from v_rated where device_id = 1')).toBe(3);
+});
+
+test('fan-out-join: a view of one row per call that a second survey doubles, for all that is stored above it (seed 001)', async () => {
+  await run(`
+    create view v_surveys as select call_id, rating from surveys;
+    create view v_stats as select call_id, count(*) as n from surveys group by call_id;
+    create view v_analytics as select c.*, s.rating, t.n from calls c left join v_surveys s on s.call_id = c.id left join v_stats t on t.call_id = c.id;
+    create view v_list as select c.id, s.rating from calls c left join surveys s on s.call_id = c.id;
+    create materialized view mv_daily as select device_id, count(*) as calls from v_analytics group by device_id;
+    create unique index on mv_daily (device_id);
+    create materialized view mv_list as select id, rating from v_list`);
+  expect(await database.one('select sum(calls)::int from mv_daily')).toBe(4);
+  await mended(database, 'fan-out-join', '"v_analytics"');
+  await run('refresh materialized view concurrently mv_daily');
+  expect(await database.one('select sum(calls)::int from mv_daily')).toBe(3);
+  // A list of calls with their surveys is one.
+  expect(await findingsOf(database, 'fan-out-join', 'v_list')).toEqual([]);
+  await drop('mv_daily', 'mv_list');
 });
 
 test('fan-out-join: counting the many side is what a join is for', async () => {
