@@ -19,6 +19,7 @@ const toleranceMs = 12;
 /** Never more than `limit` within a window. */
 export function strictAccuracy(seen: readonly Seen[], limit: number, windowMs: number): Accuracy {
   const passed: Seen[] = [];
+  const allowed = seen.filter((each) => each.allowed);
   let wrongAllow = 0;
   let wrongDeny = 0;
   for (const each of inOrder(seen)) {
@@ -27,7 +28,9 @@ export function strictAccuracy(seen: readonly Seen[], limit: number, windowMs: n
       if (surely >= limit) wrongAllow++;
       passed.push(each);
     } else {
-      const atMost = passed.filter(({ answered }) => answered > each.sent - windowMs - toleranceMs).length;
+      // All that may have been decided before it, those that were under way at the same time as well.
+      const since = each.sent - windowMs - toleranceMs;
+      const atMost = allowed.filter(({ sent, answered }) => answered > since && sent < each.answered).length;
       if (atMost < limit) wrongDeny++;
     }
   }
@@ -42,18 +45,36 @@ export function bucketAccuracy(seen: readonly Seen[], limit: number, windowMs: n
   let at = Number.NEGATIVE_INFINITY;
   let wrongAllow = 0;
   let wrongDeny = 0;
+  const allowed = seen.filter((each) => each.allowed);
   for (const each of inOrder(seen)) {
+    if (!each.allowed) {
+      if (leastLevel(allowed, each, limit, perMs) - perMs * toleranceMs >= 1) wrongDeny++;
+      continue;
+    }
     const now = (each.sent + each.answered) / 2;
     const slack = perMs * (toleranceMs + (each.answered - each.sent) / 2);
     if (Number.isFinite(at)) level = Math.min(limit, level + Math.max(0, now - at) * perMs);
     at = Math.max(at, now);
-    if (each.allowed) {
-      if (level + slack < 1) wrongAllow++;
-      level -= 1;
-      passed.push(each);
-    } else if (level - slack >= 1) wrongDeny++;
+    if (level + slack < 1) wrongAllow++;
+    level -= 1;
+    passed.push(each);
   }
   return percent(seen, wrongAllow, wrongDeny, mostWithin(passed, windowMs) / limit);
+}
+
+/** What was surely in the bucket: each token was taken as late as can be, so that the least has come back since. */
+function leastLevel(allowed: readonly Seen[], denied: Seen, limit: number, perMs: number): number {
+  const takenAt = allowed
+    .filter(({ sent }) => sent < denied.answered)
+    .map(({ answered }) => Math.min(answered, denied.sent))
+    .sort((a, b) => a - b);
+  let level = limit;
+  let at = denied.sent;
+  for (const instant of takenAt) {
+    level = Math.min(limit, level + Math.max(0, instant - at) * perMs) - 1;
+    at = instant;
+  }
+  return Math.min(limit, level + (denied.sent - at) * perMs);
 }
 
 function inOrder(seen: readonly Seen[]): Seen[] {
