@@ -1,6 +1,6 @@
+import { quoteIdentifier } from '@cachekit/core/postgres';
 import { type ExistingView, readAllViews } from '../migrate/existing.ts';
 import { liveName } from '../rollup/rollup.ts';
-import { relationSql } from '../sql/relation.ts';
 import { storedAverages } from './average.ts';
 import type { Examination } from './examination.ts';
 import { multipliedRows } from './fan-out.ts';
@@ -47,10 +47,17 @@ export async function mistakenQueries({ sql, records, views }: Examination): Pro
       ? ' Change the definition in the catalog likewise.'
       : '';
     for (const { defect, reason } of found) {
-      findings.push(finding(defect, relationSql(view.schema, view.name), `${reason}${defined}`, mend));
+      findings.push(finding(defect, plainName(view), `${reason}${defined}`, mend));
     }
   }
   return findings;
+}
+
+/** As the server prints names: quoted where that is needed. */
+function plainName({ schema, name }: ExistingView): string {
+  return [schema, name]
+    .map((part) => (/^[a-z_][a-z0-9_]*$/.test(part) ? part : quoteIdentifier(part)))
+    .join('.');
 }
 
 /** Oids of materialized views and of the views they read. */
