@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { ArgumentError, assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { commandOptions } from '../executors/connection-options.ts';
 import type { IoRedisConnectionLike, IoRedisLike } from '../executors/ioredis-like.ts';
-import { commandOfPath, commandsOf } from './upstash-request.ts';
+import { type Command, commandOfPath, commandsOf } from './upstash-request.ts';
+import { UpstashScripts } from './upstash-scripts.ts';
 
 /** Options of {@link startUpstashServer}. */
 export interface UpstashServerOptions {
@@ -32,7 +33,8 @@ const mostBytes = 10 * 1024 * 1024;
  * Starts a server on this machine that speaks the REST protocol of Upstash over a Redis of your own, for tests.
  *
  * It understands a command as JSON in the body or in the path, `/pipeline` and `/multi-exec`, answers in base64 where
- * the client asks for it, and refuses every path without the token. It knows no subscriptions and no read-only token.
+ * the client asks for it, and refuses every path without the token. Scripts may have the flag `allow-key-locking`, as
+ * those of `@upstash/ratelimit` do, which Redis itself refuses. It knows no subscriptions and no read-only token.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
  * @see https://upstash.com/docs/redis/features/restapi
@@ -55,10 +57,11 @@ export async function startUpstashServer(options: UpstashServerOptions): Promise
   // Without a listener it would be printed; a command that meets it is answered with it.
   connection.on('error', () => {});
   let served = 0;
+  const scripts = new UpstashScripts();
   const http = createServer((request, response) => {
     response.setHeader('Content-Type', 'application/json');
     response.setHeader('Upstash-Sync-Token', String(++served));
-    answer(connection, token, request).then(
+    answer(connection, scripts, token, request).then(
       ([status, body]) => send(response, status, body),
       (error: unknown) => send(response, 400, { error: text(error) }),
     );
@@ -84,6 +87,7 @@ type Answer = readonly [status: number, body: unknown];
 
 async function answer(
   redis: IoRedisConnectionLike,
+  scripts: UpstashScripts,
   token: string,
   request: IncomingMessage,
 ): Promise<Answer> {
@@ -93,17 +97,18 @@ async function answer(
   if (request.method !== 'POST' && request.method !== 'GET') return [405, { error: 'Method not allowed' }];
   const body = await bodyOf(request);
   const encode = request.headers['upstash-encoding'] === 'base64' ? encoded : (reply: unknown) => reply;
+  const translated = (): readonly Command[] => commandsOf(body).map((command) => scripts.translate(command));
   if (url.pathname === '/pipeline') {
     const replies = await Promise.allSettled(
-      commandsOf(body).map(([name, ...args]) => redis.call(name, ...args)),
+      translated().map(([name, ...args]) => redis.call(name, ...args)),
     );
     return [200, replies.map((reply) => outcome(reply, encode))];
   }
   if (url.pathname === '/multi-exec') {
-    const replies = await transaction(redis, commandsOf(body));
+    const replies = await transaction(redis, translated());
     return [200, replies.map((reply) => outcome(reply, encode))];
   }
-  const [name, ...args] = commandOfPath(url, body);
+  const [name, ...args] = scripts.translate(commandOfPath(url, body));
   return [200, { result: encode(await redis.call(name, ...args)) }];
 }
 

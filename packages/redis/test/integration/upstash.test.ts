@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   createCache,
   defineKeys,
@@ -109,6 +110,18 @@ describe('the server that speaks as Upstash does', () => {
       }).then(async (response) => [response.status, await response.json()]),
     ).resolves.toMatchObject([400, { error: expect.stringContaining('unknown command') }]);
     expect(await client.get(name)).toBe(80);
+  });
+
+  it('runs scripts with the flag of Upstash that Redis refuses, by their text and by their digest', async () => {
+    const name = key();
+    for (const flags of ['allow-key-locking', 'allow-key-locking,allow-oom']) {
+      const script = `#!lua flags=${flags}\nreturn redis.call('INCR', KEYS[1])`;
+      const digest = createHash('sha1').update(script).digest('hex');
+      await expect(client.evalsha(digest, [name], [])).rejects.toThrow('NOSCRIPT');
+      const before = Number(await client.get(name));
+      expect(await client.eval(script, [name], [])).toBe(before + 1);
+      expect(await client.evalsha(digest, [name], [])).toBe(before + 2);
+    }
   });
 
   it('takes commands in the path, as curl and browsers send them', async () => {
