@@ -198,7 +198,9 @@ function orderedByText(schema: string, views: readonly ViewDefinition[]): ViewDe
       const source = parseQualifiedName(table);
       if (!byName.has(source.name) || (source.schema ?? schema) !== schema) continue;
       throw new ConfigurationError(
-        `View "${view.name}": "${table}" is a view and no source; its refresh marks the views above it by itself`,
+        view.kind === 'rollup'
+          ? `Rollup "${view.name}": "${table}" is a view; give its tables, or sum "${table}" up in a plain view`
+          : `View "${view.name}": "${table}" is a view and no source; its refresh marks the views above it by itself`,
       );
     }
   }

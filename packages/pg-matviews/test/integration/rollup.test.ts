@@ -435,6 +435,21 @@ describe('a rollup', () => {
     await createViews({ sql: database.sql, views: all }).apply({ prune: true });
   });
 
+  it('is refused over another rollup, with what to do, before anything is changed', async () => {
+    const perMonth = defineRollup({
+      name: 'per_month',
+      from: 'per_day',
+      key: { user_id: 'user_id' },
+      measures: { total: sum('total') },
+    });
+    expect(() => createViews({ sql: database.sql, views: [...all, perMonth] })).toThrow(
+      'Rollup "per_month": "per_day" is a view; give its tables, or sum "per_day" up in a plain view',
+    );
+    // Also where the rollup is of another catalog.
+    const views = createViews({ sql: database.sql, views: [perMonth] });
+    await expect(views.apply()).rejects.toThrow('Source "per_day": only a table can mark views');
+  });
+
   it('is complete after apply() if nobody wrote meanwhile, and after its triggers were gone', {
     timeout: 90_000,
   }, async () => {
