@@ -5,6 +5,7 @@ export { type Attempt, MissingServiceError } from './missing-service.ts';
 export { type PgBouncer, startPgBouncer } from './pgbouncer.ts';
 export { type StartPostgresOptions, startPostgres } from './postgres.ts';
 export type { PostgresServer } from './postgres-server.ts';
+export { type PostgresWithCron, startPostgresWithCron } from './postgres-with-cron.ts';
 export { type StartRedisOptions, startRedis } from './redis.ts';
 export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';
 export { type RedisSentinel, startSentinel } from './redis-sentinel.ts';

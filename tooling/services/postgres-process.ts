@@ -24,10 +24,15 @@ export interface PostgresProcess {
 const host = '127.0.0.1';
 const settings = [...postgresSettings, `listen_addresses=${host}`, 'unix_socket_directories='];
 
-/** Starts a PostgreSQL of `installation`; it takes connections when this resolves. */
+/**
+ * Starts a PostgreSQL of `installation`; it takes connections when this resolves.
+ *
+ * @param more - Settings beside those of all tests, as `name=value`.
+ */
 export async function startPostgresProcess(
   installation: PostgresBinary,
   asUser?: PostgresUser,
+  more: readonly string[] = [],
 ): Promise<PostgresProcess> {
   const user = asUser ?? (await postgresUser());
   const binary = await reachableInstallation(installation, user);
@@ -37,7 +42,13 @@ export async function startPostgresProcess(
   let frozen: readonly number[] = [];
 
   const start = async (): Promise<Spawned> => {
-    const args = ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])];
+    const args = [
+      '-D',
+      data,
+      '-p',
+      String(port),
+      ...[...settings, ...more].flatMap((setting) => ['-c', setting]),
+    ];
     const [command = '', ...rest] = [...user.prefix, binary.postgres, ...args];
     const server = await spawnServer({
       command,

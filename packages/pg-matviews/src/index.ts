@@ -23,6 +23,7 @@ export type { GrantOptions } from './migrate/grants.ts';
 export type { PlanEntry } from './migrate/plan.ts';
 export { createRefresher } from './refresh/create-refresher.ts';
 export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';
+export { type PgCronOptions, type PgCronSchedule, pgCronScript } from './refresh/pg-cron.ts';
 export type {
   Freshness,
   Reconciliation,
