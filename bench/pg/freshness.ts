@@ -15,7 +15,8 @@ type Seen = readonly [freshAsOf: number, seenAt: number];
 /** From commit to a view that holds it, while 200 transactions per second commit, and at rest; and what that costs. */
 export async function freshness(url: string, pool: pg.Pool, scale: Scale): Promise<Figure[]> {
   await createRefresher({ sql: pgExecutor(pool), views: [perDay] }).waitFresh('per_day');
-  const worker = new pg.Pool({ connectionString: url, max: 2 });
+  // The backends whose CPU is read are there until the end.
+  const worker = new pg.Pool({ connectionString: url, max: 2, idleTimeoutMillis: 0 });
   worker.on('error', () => {});
   try {
     const cpu = await cpuOf(worker);
