@@ -3,7 +3,7 @@ import { quoteIdentifier } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 import { scanSql } from '../sql/scan.ts';
 import { aliasesIn, type JoinText, joinsOf } from './joins.ts';
-import { understood } from './probe.ts';
+import { ifReadable, understood } from './probe.ts';
 import type { ReadQuery, Rewriting } from './rewriting.ts';
 import { closing, joined, selectText, unwrapped } from './select-text.ts';
 
@@ -98,9 +98,8 @@ async function repeatedBy(
     [relation, column],
   );
   if (table === undefined || table.unique) return undefined;
-  const [data] = await jsonRows<{ repeated: boolean }>(
-    sql,
-    `SELECT EXISTS (SELECT FROM ${relation} WHERE ${quoteIdentifier(column)} IS NOT NULL GROUP BY ${quoteIdentifier(column)} HAVING count(*) > 1) AS repeated`,
-  );
+  const asked = `SELECT EXISTS (SELECT FROM ${relation} WHERE ${quoteIdentifier(column)} IS NOT NULL GROUP BY ${quoteIdentifier(column)} HAVING count(*) > 1) AS repeated`;
+  const [data] =
+    (await ifReadable(sql, (savepoint) => jsonRows<{ repeated: boolean }>(savepoint, asked))) ?? [];
   return data?.repeated === true ? table.key : undefined;
 }

@@ -1,13 +1,14 @@
 import type { Examination } from './examination.ts';
 import { type Finding, finding } from './finding.ts';
 import { adviseIndex } from './index-advice.ts';
+import { ifReadable } from './probe.ts';
 
 /** Rollups whose table has no index by which the rows of one group are found. */
 export async function slowGroups({ sql, records }: Examination): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { name, rollup } of records.views) {
     if (rollup === null || !rollup.present) continue;
-    const advice = await adviseIndex(sql, rollup.program);
+    const advice = await ifReadable(sql, (savepoint) => adviseIndex(savepoint, rollup.program));
     if (advice === undefined) continue;
     const { table, columns, costBefore, costAfter, create } = advice;
     findings.push(

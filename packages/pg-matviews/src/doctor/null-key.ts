@@ -2,7 +2,7 @@ import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 import { relationSql } from '../sql/relation.ts';
-import { understood } from './probe.ts';
+import { ifReadable, understood } from './probe.ts';
 import type { ReadQuery, Rewriting } from './rewriting.ts';
 import { joined, listOf, namedExpression, selectText } from './select-text.ts';
 
@@ -25,10 +25,9 @@ export async function nullKeys(sql: SqlExecutor, { view, query }: ReadQuery): Pr
   const keys = [...new Set(view.indexes.filter(({ serves }) => serves).flatMap(({ columns }) => columns))];
   if (view.kind !== 'm' || !view.populated || keys.length === 0) return [];
   const relation = relationSql(view.schema, view.name);
-  const [found] = await jsonRows<Record<string, boolean>>(
-    sql,
-    `SELECT ${keys.map((key) => `EXISTS (SELECT FROM ${relation} WHERE ${quoteIdentifier(key)} IS NULL) AS ${quoteIdentifier(key)}`).join(', ')}`,
-  );
+  const asked = `SELECT ${keys.map((key) => `EXISTS (SELECT FROM ${relation} WHERE ${quoteIdentifier(key)} IS NULL) AS ${quoteIdentifier(key)}`).join(', ')}`;
+  const [found] =
+    (await ifReadable(sql, (savepoint) => jsonRows<Record<string, boolean>>(savepoint, asked))) ?? [];
   const missing = keys.filter((key) => found?.[key] === true);
   if (missing.length === 0) return [];
   const types = await jsonRows<{ name: string; type: string }>(

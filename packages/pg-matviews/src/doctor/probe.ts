@@ -1,4 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
+import { sqlState } from '../sql/sql-state.ts';
 
 /** Thrown to undo what was only tried. */
 class Undo extends Error {}
@@ -37,6 +38,24 @@ export async function understood(sql: SqlExecutor, query: string): Promise<Under
       return { columns: String(rows[0]?.columns), tree: String(rows[0]?.tree) };
     });
   } catch {
+    return undefined;
+  }
+}
+
+/**
+ * What `run` gives, or `undefined` if the server refuses it: rows that the role may not read, that somebody holds a lock on,
+ * that are not there yet, or whose view fails. Then the doctor cannot tell, and goes on.
+ */
+export async function ifReadable<T>(
+  sql: SqlExecutor,
+  run: (savepoint: SqlExecutor) => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await sql.transaction(run);
+  } catch (error) {
+    const state = sqlState(error);
+    // Of class 08 and 57 are lost connections, servers that shut down and cancelled statements.
+    if (state === undefined || state.startsWith('08') || state.startsWith('57')) throw error;
     return undefined;
   }
 }

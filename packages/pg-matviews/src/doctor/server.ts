@@ -2,6 +2,7 @@ import { quoteLiteral } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 import { ageText, type Examination, schemaOfUsers } from './examination.ts';
 import { type Finding, finding } from './finding.ts';
+import { ifReadable } from './probe.ts';
 
 /** Transactions that are open for so long that nothing deleted since can be cleaned away. */
 export async function longTransactions({ sql, patienceMs }: Examination): Promise<Finding[]> {
@@ -79,15 +80,16 @@ export async function bloatedRelations({ sql }: Examination): Promise<Finding[]>
   );
   const findings: Finding[] = [];
   for (const { name, kind, bytes, rows, fillfactor } of relations) {
-    const [sample] = await jsonRows<{ width: number; rows: number }>(
-      sql,
-      // Statistics are none right after a refresh, and old ones say how many rows there were.
-      `SELECT coalesce(avg(pg_column_size(t.*)), 0)::float8 AS width,
+    // Statistics are none right after a refresh, and old ones say how many rows there were.
+    const asked = `SELECT coalesce(avg(pg_column_size(t.*)), 0)::float8 AS width,
          (SELECT CASE WHEN $1::float8 < 0 THEN count(*)::float8 ELSE $1::float8 END FROM ONLY ${name} WHERE $1::float8 < 0) AS rows
-       FROM (SELECT * FROM ONLY ${name} LIMIT 1000) t`,
-      [rows],
-    );
-    const needed = ((sample?.rows ?? 0) * ((sample?.width ?? 0) + rowOverhead) * 100) / fillfactor;
+       FROM (SELECT * FROM ONLY ${name} LIMIT 1000) t`;
+    const [sample] =
+      (await ifReadable(sql, (savepoint) =>
+        jsonRows<{ width: number; rows: number }>(savepoint, asked, [rows]),
+      )) ?? [];
+    if (sample === undefined) continue;
+    const needed = (sample.rows * (sample.width + rowOverhead) * 100) / fillfactor;
     if (bytes <= bloated * Math.max(needed, smallBytes / bloated)) continue;
     findings.push(
       finding(

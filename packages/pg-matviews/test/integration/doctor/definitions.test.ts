@@ -1,4 +1,6 @@
+import { pgExecutor } from '@cachekit/core/postgres';
 import { createDoctor, defineView } from '@cachekit/pg-matviews';
+import pg from 'pg';
 import { expect, test } from 'vitest';
 import { testDatabase } from '../database.ts';
 import { findingsOf, mended } from './patient.ts';
@@ -189,4 +191,24 @@ test('what mends one view may bring another back; asked again, the doctor ends w
   expect(rounds.at(-1)).toBe(0);
   await run('refresh materialized view concurrently mv_low; refresh materialized view concurrently mv_high');
   expect(await database.one(`select has_table_privilege('pg_monitor', 'mv_high', 'select')`)).toBe(true);
+});
+
+test('what the role of the doctor may not read, it leaves out; what the catalog says, it tells', async () => {
+  const role = `passer_by_${process.pid}`;
+  await run(`create role ${role};
+    create materialized view mv_secret as select device_id, (start_time)::date as day, count(*) as n from calls group by 1, 2;
+    create unique index on mv_secret (device_id, day)`);
+  const pool = new pg.Pool({ connectionString: database.url, options: `-c role=${role}` });
+  try {
+    await expect(pool.query('select from mv_secret')).rejects.toMatchObject({ code: '42501' });
+    const found = await createDoctor({ sql: pgExecutor(pool) }).examine();
+    expect(found.map(({ defect, object }) => [defect, object])).toContainEqual([
+      'session-time-zone',
+      'public.mv_secret',
+    ]);
+  } finally {
+    await pool.end();
+    await drop('mv_secret');
+    await run(`drop role ${role}`);
+  }
 });
