@@ -49,6 +49,7 @@ export default defineConfig({
           { text: 'Which kind of view', link: '/which-kind' },
           { text: 'How fresh, how exact', link: '/fresh-exact-price' },
           { text: 'Views in layers', link: '/layers' },
+          { text: 'Running views in production', link: '/running-views' },
           { text: 'A copy in another database', link: '/etl' },
           { text: 'Command line', link: '/cli' },
           { text: 'Doctor', link: '/doctor' },
