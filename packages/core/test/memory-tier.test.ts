@@ -17,6 +17,7 @@ const entry = (wire: string, bytes = 0): MemoryEntry => ({
   freshUntil: 1,
   quietUntil: 1,
   epoch: 1,
+  sureAt: -1,
   degradedUntil: 0,
   asOf: 0,
   bytes,

@@ -11,7 +11,7 @@ import { freshness } from './steps/freshness.ts';
 import { Loading } from './steps/loading.ts';
 import { runLoader } from './steps/run-loader.ts';
 import type { Flight } from './steps/single-flight.ts';
-import { trusted } from './steps/trust.ts';
+import { surely, trusted } from './steps/trust.ts';
 
 /** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
 const mostJoins = 2;
@@ -27,7 +27,7 @@ export function getOrLoad(
     const entry = parts.memory.get(key?.wire);
     if (entry !== undefined) {
       const now = parts.coarse.now();
-      if (now < entry.quietUntil && trusted(entry, parts.memory.epoch, now)) {
+      if (now < entry.quietUntil && surely(entry, parts.memory.epoch, now, parts.tags.stamp)) {
         entry.counters.memoryHits++;
         return entry.promise;
       }

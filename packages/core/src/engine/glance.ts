@@ -11,7 +11,7 @@ import { asArgument, assertKey, heededClock } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
 import type { Found, Looks } from './steps/looks.ts';
 import { Flight } from './steps/single-flight.ts';
-import { trusted } from './steps/trust.ts';
+import { surely, trusted } from './steps/trust.ts';
 
 /** One key that is looked at and not loaded. */
 export interface Glance {
@@ -66,7 +66,7 @@ export function peek(parts: EngineParts, key: CacheKey): unknown {
   const entry = parts.memory.get(key?.wire);
   if (entry !== undefined) {
     const now = parts.coarse.now();
-    if (now < entry.quietUntil && trusted(entry, parts.memory.epoch, now)) {
+    if (now < entry.quietUntil && surely(entry, parts.memory.epoch, now, parts.tags.stamp)) {
       return parts.sharing === 'clone' ? handedOut(entry.value, 'clone') : entry.value;
     }
   }

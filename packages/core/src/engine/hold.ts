@@ -59,6 +59,7 @@ export function memoryEntry(
     freshUntil: holding.freshUntil,
     quietUntil: aheadAt(holding, policy, parts.random()),
     epoch: holding.degradedUntil === 0 ? flight.epoch : 0,
+    sureAt: -1,
     degradedUntil: holding.degradedUntil,
     asOf: flight.asOf,
     bytes: holding.bytes,

@@ -22,6 +22,8 @@ const mostMissed = 1_000;
 export class TagRecords {
   /** How many changes were heard so far. */
   changes = 0;
+  /** Another one whenever any record says something else than before. */
+  stamp = 0;
 
   readonly #records = new Map<string, TagRecord>();
   /** Changes of tags that nothing here carried, by their number; a load may still add such a tag to its value. */
@@ -62,6 +64,7 @@ export class TagRecords {
     }
     record.epoch = -1;
     record.changedAt = ++this.changes;
+    this.stamp++;
     return record;
   }
 
@@ -76,6 +79,7 @@ export class TagRecords {
 
   changedAll(): void {
     const now = ++this.changes;
+    this.stamp++;
     this.#missed.clear();
     this.#forgotten = now;
     for (const record of this.#records.values()) {
@@ -93,6 +97,7 @@ export class TagRecords {
     }
     record.version = version;
     record.changedAt = ++this.changes;
+    this.stamp++;
   }
 
   /** Whether the tag may have been invalidated since `changes` was `asOf`, carried by something here or not. */
@@ -105,6 +110,7 @@ export class TagRecords {
   /** What a read said that began when `changes` was `asOf`; ignored if a change was heard since. */
   learned(record: TagRecord, version: TierClock, epoch: number, asOf: number): void {
     if (record.changedAt > asOf) return;
+    if (record.version !== version || record.epoch !== epoch) this.stamp++;
     record.version = version;
     record.epoch = epoch;
   }

@@ -25,6 +25,8 @@ export interface MemoryEntry {
   quietUntil: number;
   /** In which epoch of trust it was known to be what the remote tier holds; -1 since somebody changed it. */
   epoch: number;
+  /** The stamp of the tag records at which they said last that it holds in its epoch; -1 for never. */
+  sureAt: number;
   /** Until then it is served although the remote tier cannot be asked; 0 for an entry that was stored there. */
   degradedUntil: number;
   /** How many changes of tags had been heard when the load began. */
@@ -48,7 +50,7 @@ const mostReads = 3;
 /** Reads after which an entry that came lately has proved itself. */
 const readsToStay = 1;
 /** Share of the entries that may be new. */
-const newShare = 0.1;
+const newShare = 0.3;
 
 /**
  * Entries in memory, at most `maxEntries` that take at most `maxBytes`.
@@ -91,7 +93,7 @@ export class MemoryTier {
     this.maxBytes = maxBytes;
     this.epoch = epoch;
     this.#dropped = dropped;
-    this.#ghosts = new Ghosts(maxEntries);
+    this.#ghosts = new Ghosts(maxEntries * 2);
   }
 
   get size(): number {

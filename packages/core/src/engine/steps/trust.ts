@@ -14,6 +14,14 @@ export function trusted(entry: MemoryEntry, epoch: number, now: number): boolean
   return true;
 }
 
+/** As {@link trusted}, for a hit: as long as no tag record has changed since, they are not asked again. */
+export function surely(entry: MemoryEntry, epoch: number, now: number, stamp: number): boolean {
+  if (entry.sureAt === stamp && entry.epoch === epoch) return true;
+  if (!trusted(entry, epoch, now)) return false;
+  if (entry.epoch === epoch) entry.sureAt = stamp;
+  return true;
+}
+
 /** The epoch of an entry that is read while memory hears nothing: one that never is the present one. */
 export function epochOf(present: number): number {
   return present === distrust ? 0 : present;
