@@ -33,7 +33,9 @@ export async function check(work: Work): Promise<ExitCode> {
   const waiting = pending.filter(({ view }) => !drifts.some((drift) => drift.view === view));
   print(work, { drifts, pending: waiting }, () =>
     drifts.length + waiting.length === 0
-      ? 'As applied.\n'
+      ? work.line.pending
+        ? 'As defined.\n'
+        : 'Nothing was changed by hand.\n'
       : textTable([
           ...drifts.map(({ view, what, object }) => ['drift', view, what, object ?? '']),
           ...waiting.map(({ view, action, reason }) => ['pending', view, action, reason ?? '']),

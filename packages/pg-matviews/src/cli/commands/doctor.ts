@@ -1,7 +1,7 @@
 import { ConfigurationError } from '@cachekit/core';
 import { createDoctor, type Doctor } from '../../doctor/doctor.ts';
 import type { ViewExplanation } from '../../doctor/explain.ts';
-import { defects } from '../../doctor/finding.ts';
+import { defects, type Finding } from '../../doctor/finding.ts';
 import type { ExitCode } from '../host.ts';
 import { namedViews, print, takesNoNames, type Work } from './work.ts';
 
@@ -16,21 +16,22 @@ export async function doctor(work: Work): Promise<ExitCode> {
     );
   }
   const findings = (await doctorOf(work).examine()).filter(({ defect }) => !ignore.includes(defect));
-  print(work, findings, () =>
-    findings.length === 0
-      ? 'Nothing is wrong.\n'
-      : findings
-          .map(({ level, defect, object, reason, mend }) =>
-            [
-              `${level}  ${defect}  ${object}`,
-              indented(reason),
-              ...mend.map((sql) => `\n${indented(`${sql.trimEnd().replace(/;$/, '')};`)}`),
-            ].join('\n'),
-          )
-          .join('\n\n')
-          .concat(`\n\n${findings.length} found.\n`),
-  );
+  print(work, findings, () => (findings.length === 0 ? 'Nothing is wrong.\n' : findingsText(findings)));
   return findings.length === 0 ? 0 : 1;
+}
+
+function findingsText(findings: readonly Finding[]): string {
+  const printed = new Set<string>();
+  const parts = findings.map(({ level, defect, object, reason, mend }) => {
+    const sql = mend.map((one) => `\n${indented(`${one.trimEnd().replace(/;$/, '')};`)}`).join('\n');
+    const again = printed.has(sql) && sql !== '';
+    printed.add(sql);
+    const mended = again ? '\n  The SQL above mends this too.' : sql;
+    return [`${level}  ${defect}  ${object}`, indented(reason), ...(mended === '' ? [] : [mended])].join(
+      '\n',
+    );
+  });
+  return `${parts.join('\n\n')}\n\n${findings.length} found.\n`;
 }
 
 /** Shows how refreshes read their tables. */

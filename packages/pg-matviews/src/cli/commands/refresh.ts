@@ -4,7 +4,7 @@ import type { RefreshedEvent } from '../../refresh/events.ts';
 import type { Reconciliation } from '../../refresh/refresher.ts';
 import type { ExitCode } from '../host.ts';
 import { agoText, textTable } from '../text-table.ts';
-import { namedViews, print, type Work } from './work.ts';
+import { assertApplied, namedViews, print, type Work } from './work.ts';
 
 /** What became of one view. */
 type Result =
@@ -29,6 +29,7 @@ export async function refresh(work: Work): Promise<ExitCode> {
   if ([where !== undefined, line.marked, line.reconcile].filter(Boolean).length > 1) {
     throw new ConfigurationError('--where, --marked and --reconcile exclude each other');
   }
+  await assertApplied(work);
   const refresher = createRefresher({ sql, views: config.views, timeout: { run: line.timeoutMs }, clock });
   const events = new Map<string, RefreshedEvent>();
   refresher.on('refreshed', (event) => events.set(event.view, event));
@@ -70,6 +71,7 @@ export async function refresh(work: Work): Promise<ExitCode> {
 export async function status(work: Work): Promise<ExitCode> {
   const { sql, config, clock } = work;
   const names = namedViews(work, stored);
+  await assertApplied(work);
   const statuses = (await createRefresher({ sql, views: config.views, clock }).status()).filter(({ view }) =>
     names.includes(view),
   );
@@ -91,6 +93,9 @@ export async function status(work: Work): Promise<ExitCode> {
           .filter((part) => part !== '')
           .join(', '),
       ]),
+      ...names
+        .filter((name) => !statuses.some(({ view }) => view === name))
+        .map((name) => [name, 'never', '', '', '', 'never applied']),
     ]),
   );
   return 0;

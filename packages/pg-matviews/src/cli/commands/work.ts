@@ -42,3 +42,13 @@ export function takesNoNames({ line }: Work): void {
     throw new ConfigurationError(`${line.command} takes no names; got ${line.names.join(' ')}`);
   }
 }
+
+/** @throws ConfigurationError `INVALID_CONFIGURATION` if nothing was ever applied to the database. */
+export async function assertApplied({ sql }: Work): Promise<void> {
+  const { rows } = await sql.query<{ applied: boolean }>(
+    `SELECT to_regclass('cachekit.view') IS NOT NULL AS applied`,
+  );
+  if (rows[0]?.applied !== true) {
+    throw new ConfigurationError('No views were ever applied to this database; apply them first');
+  }
+}

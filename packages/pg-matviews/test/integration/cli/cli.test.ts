@@ -21,6 +21,14 @@ test('plan says what apply would do and does nothing; apply does it, also from a
   expect([planned.code, planned.err]).toEqual([0, '']);
   expect(planned.out).toMatch(/^create +mv_per_user$/m);
   expect(await database.one(`select to_regclass('cachekit.view')`)).toBeNull();
+  expect((await cli('check')).out).toBe('Nothing was changed by hand.\n');
+  for (const command of ['status', 'refresh']) {
+    const refused = await cli(command);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('ever applied')]);
+  }
+  const told = await cli('doctor');
+  expect([told.code, told.out.match(/CREATE MATERIALIZED VIEW/g)?.length]).toEqual([1, 1]);
+  expect(told.out).toContain('The SQL above mends this too.');
   const pending = await cli('check', '--pending', '--json');
   expect([pending.code, pending.json<{ pending: PlanEntry[] }>().pending.length]).toEqual([1, 3]);
 
@@ -33,7 +41,7 @@ test('plan says what apply would do and does nothing; apply does it, also from a
     ].sort((a, b) => applied.out.indexOf(a[0] as string) - applied.out.indexOf(b[0] as string)),
   );
   expect((await cli('apply')).out).toBe('Nothing to do.\n');
-  expect((await cli('check', '--pending')).out).toBe('As applied.\n');
+  expect((await cli('check', '--pending')).out).toBe('As defined.\n');
 });
 
 test('check fails when somebody changed a view by hand, apply refuses it, --drift replace puts it back', async () => {
