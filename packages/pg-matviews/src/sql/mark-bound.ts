@@ -6,7 +6,7 @@ import { wholeShare } from './refresh-function.ts';
  * Most marks that a transaction writes to one log; with one more it marks everything, and nothing after that. For a rollup
  * they may also be as many as the groups that a refresh recomputes one by one.
  */
-export const mostMarks = 10_000;
+const mostMarks = 10_000;
 
 /** What writes marks to one log, each without its end. */
 export interface BoundedMarks {
