@@ -32,6 +32,17 @@ function setSql(settings: readonly (readonly [string, string])[]): string {
   return `SELECT ${settings.map(([name, value]) => `set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`).join(', ')}`;
 }
 
+/** Statements for before and after others in a transaction that goes on after them, with the settings it had before. */
+export function keptSettingsSql(): { readonly before: string; readonly after: string } {
+  const names = settingsOf('public', 0).map(([name]) => quoteLiteral(name));
+  const each = `FROM unnest(ARRAY[${names.join(', ')}]) s (name)`;
+  const kept = `'cachekit.kept_' || lower(s.name)`;
+  return {
+    before: `SELECT set_config(${kept}, current_setting(s.name), true) ${each}`,
+    after: `SELECT set_config(s.name, current_setting(${kept}), true) ${each}`,
+  };
+}
+
 /** Runs `run` in a transaction that goes on after it, with the settings it had before. */
 export async function withSettingsKept<T>(sql: SqlExecutor, run: () => Promise<T>): Promise<T> {
   const names = settingsOf('public', 0).map(([name]) => name);

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ConfigurationError } from '@cachekit/core';
+import { keptSettingsSql } from '../../migrate/session.ts';
 import type { ExitCode } from '../host.ts';
 import { viewTypes } from '../view-types.ts';
 import { choicesOf, viewsOf } from './apply.ts';
@@ -32,10 +33,14 @@ export async function generate(work: Work): Promise<ExitCode> {
   return 0;
 }
 
-/** A migration that runs a script; Kysely opens and ends the transaction itself. */
+/** A migration that runs a script; Kysely opens and ends the transaction itself, with those of others in it. */
 function kyselyMigration(script: string): string {
   const statements = script.replace(/^BEGIN;\n/, '').replace(/COMMIT;\n$/, '');
-  const literal = statements.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${');
+  const { before, after } = keptSettingsSql();
+  const literal = `${before};\n${statements}${after};\n`
+    .replaceAll('\\', '\\\\')
+    .replaceAll('`', '\\`')
+    .replaceAll('${', '\\${');
   return `import { type Kysely, sql } from 'kysely';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
