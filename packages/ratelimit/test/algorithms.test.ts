@@ -199,7 +199,7 @@ describe('fixedWindow', () => {
     run(policy, all, (step) => expect(step.fits).toBe(true));
   });
 
-  test('never lets more than the limit pass in one window', () => {
+  test('never lets more than the limit pass in one window (scenario 5)', () => {
     fc.assert(
       fc.property(limits, windows, requests, (limit, window, parts) => {
         const policy = fixedWindow({ limit, window });

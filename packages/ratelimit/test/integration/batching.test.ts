@@ -175,7 +175,8 @@ describe('a check that was given up', () => {
     expect(all[0]?.unavailable).toMatchObject({ timedOut: true, store: 'redis' });
     const began = performance.now();
     for (let i = 0; i < 100; i++) await limits.consume({ api: [i] });
-    expect(performance.now() - began).toBeLessThan(100);
+    // A hundred timeouts would be five seconds.
+    expect(performance.now() - began).toBeLessThan(2_000);
     expect(heard.slice(0, 6)).toEqual(['unavailable', ...Array(5).fill('RATE_LIMIT_STORE')]);
     expect(limits.metrics()).toMatchObject({
       available: false,

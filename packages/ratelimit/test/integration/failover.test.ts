@@ -48,6 +48,7 @@ test('Sentinel: while the master is replaced every check is answered in time, an
 
 test('Cluster: MOVED and ASK: while a slot moves to another master every check is counted there, once', async () => {
   const cluster = await startRedisCluster();
+  await cluster.settled();
   const client = new Cluster([...cluster.nodes], { lazyConnect: true });
   const redis = ioredisExecutor(client, { commandTimeout: '10s' });
   const limit = 100_000;

@@ -112,6 +112,20 @@ describe('a Redis that is gone (SIGKILL)', () => {
       .toBe('redis');
   });
 
+  test('a limiter that was made meanwhile counts here at once, and in Redis when it is there (scenario 23)', async () => {
+    await server.kill('SIGKILL');
+    let limits: RateLimiter<'api'>;
+    try {
+      limits = limiter();
+      const { answer, tookMs } = await timed(() => limits.consume({ api: ['u1'] }));
+      expect(answer).toMatchObject({ source: 'local', allowed: true });
+      expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+    } finally {
+      await server.restart();
+    }
+    await counting(limits);
+  });
+
   test('throw: the check rejects with a typed error within the timeout', async () => {
     const limits = limiter('throw');
     await server.kill('SIGKILL');
@@ -128,7 +142,7 @@ describe('a Redis that is gone (SIGKILL)', () => {
 });
 
 describe('a Redis that refuses to write', () => {
-  test('out of memory, or a replica: the check is counted in this process and says why', async () => {
+  test('out of memory, or a replica: the check is counted in this process and says why (scenario 21)', async () => {
     const limits = limiter();
     const admin = new Redis(server.url);
     closers.push(async () => admin.disconnect());
@@ -153,7 +167,8 @@ async function counting(limits: RateLimiter<'api'>): Promise<void> {
     .toBe('redis');
 }
 
-describe('a connection that does harm', () => {
+// A rejection that nobody handles fails the run of vitest by itself.
+describe('a connection that does harm, and leaves no rejection unhandled (scenario 24)', () => {
   test.each<[Fault, RegExp]>([
     ['slow', /./],
     ['half-open', /./],
@@ -167,7 +182,7 @@ describe('a connection that does harm', () => {
     ['-MISCONF Errors writing to the AOF file', /MISCONF/],
     ['-NOAUTH Authentication required.', /NOAUTH/],
   ])(
-    '%s: every check is answered in time and counted here, and Redis counts again when it is over',
+    '%s: every check is answered in time and counted here, and Redis counts again when it is over (scenario 21)',
     async (fault, message) => {
       const proxy = await startFaultProxy(server.url);
       const limits = limiter('local', proxy.url);

@@ -1,7 +1,14 @@
 import { uniqueNamespace } from '@cachekit/services/vitest';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createRateLimiter, fixedWindow, gcra, redisStore } from '../../src/index.ts';
+import {
+  concurrency,
+  createRateLimiter,
+  fixedWindow,
+  gcra,
+  redisStore,
+  slidingWindow,
+} from '../../src/index.ts';
 import { connect } from './connection.ts';
 
 const { redis, raw } = connect();
@@ -26,11 +33,15 @@ function limiter(executor = redis) {
   });
 }
 
+async function keysNow(): Promise<string[]> {
+  const found: string[] = [];
+  for await (const keys of redis.scan(`${namespace}:`)) found.push(...keys);
+  return [...new Set(found)];
+}
+
 async function keysAndTtls(): Promise<Map<string, number>> {
   const found = new Map<string, number>();
-  for await (const keys of redis.scan(`${namespace}:`)) {
-    for (const key of keys) found.set(key, await raw.pttl(key));
-  }
+  for (const key of await keysNow()) found.set(key, await raw.pttl(key));
   return found;
 }
 
@@ -86,7 +97,7 @@ describe('redisStore()', () => {
     },
   );
 
-  test('10,000 hostile ids reach only keys of their own tenant, and none of them another type', async () => {
+  test('10,000 hostile ids reach only keys of their own tenant, and none of them another type (scenario 13)', async () => {
     const hostile = fc.string({
       unit: fc.constantFrom(...':{}*?[]\\ \0\n\r%#/~-_ab1'),
       minLength: 1,
@@ -98,12 +109,39 @@ describe('redisStore()', () => {
       [...ids].map((id) => limits.consume({ user: [id] }, { tenant: 'acme:{x}' })),
     );
     expect(answers.every(({ allowed, limits: { user } }) => allowed && user.remaining === 2)).toBe(true);
-    const keys = [...(await keysAndTtls()).keys()];
+    const keys = await keysNow();
     expect(keys.length).toBe(ids.size);
     const prefix = `${namespace}:l:tenant:{acme%3A%7Bx%7D}:user:g1:`;
     for (const key of keys)
       expect(key.startsWith(prefix) && !/[{}]/.test(key.slice(prefix.length))).toBe(true);
   });
+
+  test.each([
+    ['sliding window', slidingWindow({ limit: 5, window: '1m' })],
+    ['fixed window', fixedWindow({ limit: 5, window: '1m' })],
+    ['window since 1970', fixedWindow({ limit: 5, window: '1m', anchor: 'epoch' })],
+    ['bucket', gcra({ limit: 5, window: '1m' })],
+    ['slots', concurrency({ limit: 5, lease: '1m' })],
+  ])(
+    '%s: a key lives until nothing in it counts any more, and not longer (scenario 16)',
+    async (_what, policy) => {
+      const limits = createRateLimiter({
+        policies: { it: policy },
+        store: redisStore({ redis, namespace }),
+        timeout: '10s',
+        onUnavailable: 'throw',
+      });
+      for (let i = 0; i < 4; i++) {
+        const began = performance.now();
+        const { limits: status } = await limits.consume({ it: ['u1'] });
+        const [ttl] = [...(await keysAndTtls()).values()] as [number];
+        const agedMs = performance.now() - began;
+        const resetMs = status.it.resetMs as number;
+        expect(ttl).toBeLessThanOrEqual(resetMs);
+        expect(ttl).toBeGreaterThanOrEqual(resetMs - agedMs - 2);
+      }
+    },
+  );
 
   test('the scripts are loaded again after the server forgot them', async () => {
     const limits = limiter();

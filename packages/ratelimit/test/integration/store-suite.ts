@@ -139,6 +139,21 @@ export function storeSuite(title: string, open: () => StoreUnderTest): void {
       expect(await limits.consume(ids, { cost: policies[name].limit })).toMatchObject({ allowed: true });
     });
 
+    test.each(names)(
+      '%s: reset() forgets that id and no other, however it reads (scenario 14)',
+      async (name) => {
+        const limits = fresh();
+        const of = (id: string) => ({ [name]: [id] }) as never;
+        const others = ['u1', 'u', '1', 'u[1]x'];
+        const patterns = ['*', 'u*', 'u?', 'u[1]', '[a-z]*', '\\*'];
+        const { limit } = policies[name];
+        for (const id of [...others, ...patterns]) await limits.consume(of(id), { cost: limit });
+        for (const id of patterns) await limits.reset(of(id));
+        for (const id of others) expect((await limits.peek(of(id))).allowed, id).toBe(false);
+        for (const id of patterns) expect((await limits.peek(of(id))).allowed, id).toBe(true);
+      },
+    );
+
     test('a shorter block does not end a longer one', async () => {
       const limits = fresh();
       await limits.block({ commands: ['u1'] }, { duration: '1h', reason: 'long' });
@@ -477,7 +492,7 @@ export function storeSuite(title: string, open: () => StoreUnderTest): void {
       );
     });
 
-    test('1,000 requests at once from four processes let exactly the limit pass', async () => {
+    test('1,000 requests at once by four limiters, many in the same millisecond, let exactly the limit pass (scenario 18)', async () => {
       const namespace = uniqueNamespace();
       const { store } = open();
       const limiters = Array.from({ length: 4 }, () =>
