@@ -1,4 +1,4 @@
-import { createCache, defineKeys, resource } from '@cachekit/core';
+import { createCache, defineKeys, type RedisExecutor, resource } from '@cachekit/core';
 import { ioredisExecutor, type RedisTier, redisTier } from '@cachekit/redis';
 import { startRedis } from '@cachekit/services';
 import { Redis } from 'ioredis';
@@ -68,9 +68,10 @@ export async function cacheOverRedis(): Promise<Figure[]> {
         if (size === '200 B' && atOnce === 64) figures.push(wall(`${title}, to ioredis, us`, samples, 0.4));
       }
     }
+    figures.push(...(await texts(cached, raw)));
     figures.push(...(await tierReads(tier, raw)));
     figures.push(...(await misses(cached, raw)));
-    figures.push(await many(cached, raw));
+    figures.push(await many(cached, raw), await manyHalfHeld(redis, raw));
     return figures;
   } finally {
     await cached.close();
@@ -158,6 +159,59 @@ async function many(cached: Cache, raw: Redis): Promise<Figure> {
     ],
   });
   return cpu('100 hits in Redis at once to MGET of 100, us of CPU', samples, 'ioredis', 1.1);
+}
+
+/** A hundred keys in one call, of which memory has half: those that every call asks for. */
+async function manyHalfHeld(redis: RedisExecutor, raw: Redis): Promise<Figure> {
+  const tier = redisTier({ redis, coherence: 'ttl' });
+  const cached = createCache({
+    memory: { maxEntries: 100 },
+    remote: tier,
+    policy: { timeout: { hard: '10s' } },
+  });
+  const value: Value = { text: 'x'.repeat(180) };
+  const halves = 100;
+  const every = ids.slice(0, 50);
+  const rest = Array.from({ length: halves }, (_, half) => every.map((id) => `${half}:${id}`));
+  for (const id of [...every, ...rest.flat()]) {
+    await cached.set(keyOf('half', id), value);
+    await raw.set(`raw:half:${id}`, JSON.stringify(value), 'EX', 3_600);
+  }
+  const calls = rest.map((half) => [...every, ...half]);
+  const ours = calls.map((call) => call.map((id) => keyOf('half', id)));
+  const bare = calls.map((call) => call.map((id) => `raw:half:${id}`));
+  const of = <T>(list: readonly T[], index: number): T => list[index % halves] as T;
+  const samples = await measure({
+    contenders: [
+      { name: 'ours', run: concurrently(1, (i) => cached.getMany(of(ours, i))) },
+      { name: 'ioredis', run: concurrently(1, async (i) => (await raw.mget(of(bare, i))).map(parsed)) },
+    ],
+  });
+  const { memoryHits, remoteHits } = cached.metrics().cache.overall;
+  const share = Math.round((memoryHits / (memoryHits + remoteHits)) * 100);
+  if (share < 45 || share > 55) throw new Error(`Memory had ${share} % of what was to be half`);
+  await cached.close();
+  return cpu('100 hits at once, half of them in memory, to MGET of 100, us of CPU', samples, 'ioredis', 0.6);
+}
+
+/** The JSON as it is stored, for whoever hands it on. */
+async function texts(cached: Cache, raw: Redis): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const atOnce of [1, 64]) {
+    const wanted = (i: number): string => ids[i % count] as string;
+    const samples = await measure({
+      contenders: [
+        { name: 'ours', run: concurrently(atOnce, (i) => cached.getRaw(keyOf('10 KB', wanted(i)))) },
+        {
+          name: 'ioredis',
+          run: concurrently(atOnce, async (i) => parsed(await raw.get(`raw:10 KB:${wanted(i)}`))),
+        },
+      ],
+    });
+    const title = `getRaw() in Redis of 10 KB, ${atOnce} at once, to GET and JSON.parse of ioredis`;
+    figures.push(cpu(`${title}, us of CPU`, samples, 'ioredis', 0.5));
+  }
+  return figures;
 }
 
 function cpu(name: string, samples: ReadonlyMap<string, Samples>, peer: string, atMost: number): Figure {

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
+import { coherence } from './cache-coherence.ts';
 import { cacheInMemory } from './cache-memory.ts';
 import { cacheOverRedis } from './cache-redis.ts';
 import { hitRatios } from './cache-traces.ts';
@@ -42,6 +43,7 @@ export async function cache(): Promise<Figure[]> {
     ...hitRatios(),
     ...(await remoteHits()),
     ...(await cacheOverRedis()),
+    ...(await coherence()),
   ];
 }
 
