@@ -22,9 +22,8 @@ export {
   type NewPairing,
   type Pairing,
   type PairingOptions,
-  type PairingPoll,
-  type PairingStatus,
 } from './pairing/pairing.ts';
+export type { PairingPoll, PairingStatus } from './pairing/pairing-status.ts';
 export {
   createPresence,
   type HeldPresence,

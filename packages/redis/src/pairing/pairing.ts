@@ -29,6 +29,14 @@ import {
   parsePairingSecret,
   readCode,
 } from './pairing-code.ts';
+import {
+  expired,
+  type LookReply,
+  type PairingPoll,
+  type PairingStatus,
+  pollOf,
+  statusOf,
+} from './pairing-status.ts';
 
 /** Options of {@link createPairing}. */
 export interface PairingOptions {
@@ -74,38 +82,6 @@ export interface NewPairing {
   /** How long to wait between two calls of `poll`. */
   readonly intervalMs: number;
 }
-
-/**
- * Where a pairing stands.
- *
- * | state       | means                                     | next                           |
- * | ----------- | ----------------------------------------- | ------------------------------ |
- * | `pending`   | nobody has used the code                  | `claimed`, `expired`           |
- * | `claimed`   | one has, and nobody else can              | `confirmed`, `denied`, `expired` |
- * | `confirmed` | that one agreed                           | `expired`                      |
- * | `denied`    | that one refused                          | `expired`                      |
- * | `expired`   | it is over, was cancelled, or never was   |                                |
- */
-export type PairingStatus<T, R> =
-  | { readonly state: 'pending'; readonly data: T; readonly expiresAt: Date }
-  | { readonly state: 'claimed' | 'denied'; readonly data: T; readonly by: string; readonly expiresAt: Date }
-  | {
-      readonly state: 'confirmed';
-      readonly data: T;
-      readonly by: string;
-      readonly answer: R;
-      readonly expiresAt: Date;
-    }
-  | { readonly state: 'expired' };
-
-/**
- * What the token endpoint of RFC 8628 answers: one of its errors until it is decided.
- *
- * @see RFC 8628, section 3.5
- */
-export type PairingPoll<T, R> =
-  | { readonly error: 'authorization_pending' | 'slow_down' | 'access_denied' | 'expired_token' }
-  | { readonly error: undefined; readonly data: T; readonly by: string; readonly answer: R };
 
 /**
  * How a claim ended.
@@ -232,8 +208,6 @@ interface PairingParts {
   readonly attempts: { readonly limit: number; readonly windowMs: number };
 }
 
-const expired = { state: 'expired' } as const;
-
 class RedisPairing<T, R> implements Pairing<T, R> {
   readonly #parts: PairingParts;
   readonly #ear: Ear;
@@ -298,12 +272,7 @@ class RedisPairing<T, R> implements Pairing<T, R> {
   }
 
   async poll(secret: string): Promise<PairingPoll<T, R>> {
-    const status = await this.#look(secret, this.#parts.intervalMs);
-    if (status === 'slow_down') return { error: 'slow_down' };
-    if (status.state === 'expired') return { error: 'expired_token' };
-    if (status.state === 'denied') return { error: 'access_denied' };
-    if (status.state !== 'confirmed') return { error: 'authorization_pending' };
-    return { error: undefined, data: status.data, by: status.by, answer: status.answer };
+    return pollOf(await this.#look(secret, this.#parts.intervalMs));
   }
 
   async waitForClaim(
@@ -380,19 +349,8 @@ class RedisPairing<T, R> implements Pairing<T, R> {
   async #look(secret: string, intervalMs: number): Promise<PairingStatus<T, R> | 'slow_down'> {
     const place = await this.#place(secret);
     if (place === undefined) return expired;
-    const reply = (await this.#parts.redis.script(
-      pairingLookScript,
-      [place.key],
-      [place.hash, intervalMs],
-    )) as [Exclude<PairingStatus<T, R>['state'], 'expired'>, string, number, string, string] | [0] | [];
-    if (reply.length === 0) return expired;
-    if (reply.length === 1) return 'slow_down';
-    const [state, text, ends, by, answer] = reply;
-    const data = fromJson(text) as T;
-    const expiresAt = new Date(ends);
-    if (state === 'pending') return { state, data, expiresAt };
-    if (state === 'confirmed') return { state, data, by, answer: fromJson(answer) as R, expiresAt };
-    return { state, data, by, expiresAt };
+    const args = [place.hash, intervalMs];
+    return statusOf((await this.#parts.redis.script(pairingLookScript, [place.key], args)) as LookReply);
   }
 
   async #place(secret: string): Promise<{ readonly key: string; readonly hash: string } | undefined> {
