@@ -1,5 +1,6 @@
-import { pgExecutor } from '@cachekit/core/postgres';
+import { kyselyExecutor, pgExecutor } from '@cachekit/core/postgres';
 import { createDoctor, defineView } from '@cachekit/pg-matviews';
+import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { testDatabase } from '../database.ts';
@@ -210,5 +211,22 @@ test('what the role of the doctor may not read, it leaves out; what the catalog 
     await pool.end();
     await drop('mv_secret');
     await run(`drop role ${role}`);
+  }
+});
+
+test('the doctor works through Kysely as well', async () => {
+  await run('create materialized view mv_kysely as select count(*) as calls, 1 as one from calls');
+  const db = new Kysely<Record<never, never>>({
+    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: database.url }) }),
+  });
+  try {
+    const found = await createDoctor({ sql: kyselyExecutor(db) }).examine();
+    expect(found.map(({ defect, object }) => [defect, object])).toContainEqual([
+      'unique-index-missing',
+      'public.mv_kysely',
+    ]);
+  } finally {
+    await db.destroy();
+    await drop('mv_kysely');
   }
 });
