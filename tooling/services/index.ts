@@ -10,3 +10,4 @@ export { type StartRedisOptions, startRedis } from './redis.ts';
 export { type RedisCluster, startRedisCluster } from './redis-cluster.ts';
 export { type RedisSentinel, startSentinel } from './redis-sentinel.ts';
 export type { RedisServer } from './redis-server.ts';
+export { type RedisUser, redisUser } from './redis-user.ts';

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 
 /** A user of a Redis server who may do little. */
@@ -6,26 +7,35 @@ export interface RedisUser {
   readonly url: string;
   /** What the server has refused this user since it was made, a line each. */
   refused(): Promise<readonly string[]>;
-  /** Ends the connection that asks. */
-  close(): void;
+  /** Removes the user, with every connection of it. */
+  close(): Promise<void>;
 }
 
 /** What clients tell the server of themselves when they connect; it is refused without harm. */
 const ofThemselves = /setinfo|setname|hello/;
 
-/** Makes a user with these rules and no others, and forgets what was refused before and which scripts were known. */
+/**
+ * Makes a user with these rules and no others. The server, which is the test's own, is emptied: it also forgets which scripts
+ * it knew and what it refused before.
+ */
 export async function redisUser(url: string, rules: readonly string[]): Promise<RedisUser> {
   const admin = new Redis(url, { maxRetriesPerRequest: 1 });
   admin.on('error', () => {});
-  await admin.call('ACL', 'SETUSER', 'limited', 'reset', 'on', '>secret', 'resetchannels', '-@all', ...rules);
+  const name = `limited-${randomBytes(6).toString('hex')}`;
+  await admin.call('ACL', 'SETUSER', name, 'reset', 'on', '>secret', 'resetchannels', '-@all', ...rules);
   await admin.call('ACL', 'LOG', 'RESET');
   await admin.script('FLUSH');
+  await admin.flushall();
   return {
-    url: url.replace('redis://', 'redis://limited:secret@'),
+    url: url.replace('redis://', `redis://${name}:secret@`),
     async refused() {
       const log = (await admin.call('ACL', 'LOG')) as readonly (readonly unknown[])[];
-      return log.map((entry) => entry.map(String).join(' ')).filter((line) => !ofThemselves.test(line));
+      const lines = log.map((entry) => entry.map(String).join(' '));
+      return lines.filter((line) => line.includes(` ${name} `) && !ofThemselves.test(line));
     },
-    close: () => admin.disconnect(),
+    async close() {
+      await admin.call('ACL', 'DELUSER', name);
+      admin.disconnect();
+    },
   };
 }

@@ -1,14 +1,13 @@
-import { createCache, defineKeys, type RedisExecutor, resource } from '@cachekit/core';
+import { createCache, type RedisExecutor } from '@cachekit/core';
 import { metricsHandler } from '@cachekit/core/http';
 import { startRedis } from '@cachekit/services';
 import { Redis as Upstash } from '@upstash/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ioredisExecutor, type RedisCheck, redisDoctor, redisStats, redisTier } from '../../src/index.ts';
+import { ioredisExecutor, type RedisCheck, redisDoctor, redisStats } from '../../src/index.ts';
 import { startUpstashServer } from '../../src/testing/index.ts';
 import { upstashExecutor } from '../../src/upstash/index.ts';
 import { ioredis, type Observer, observe } from './clients.ts';
-import { eventually } from './eventually.ts';
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
 
@@ -128,57 +127,6 @@ describe('redisDoctor()', () => {
     });
     for (const options of [{}, { redis: executor(), name: 'x' }, { redis: executor(), namespace: 'a:b' }]) {
       await expect(redisDoctor(options as never)).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION' });
-    }
-  });
-});
-
-describe.each(ioredis)('a user with the rights that the page on permissions names, over $name', (client) => {
-  const keys = defineKeys({
-    scope: 'tenant',
-    resources: { total: resource<number>({ ttl: '1h', staleWhileRevalidate: '1h', tags: ['calls'] }) },
-  });
-
-  it.each([
-    ['tracking', trackingUser],
-    ['pubsub', cacheUser],
-  ] as const)('can do all that the cache does by %s, and nothing is refused', async (coherence, rules) => {
-    const url = await user(rules);
-    const open = () => createCache({ remote: redisTier({ redis: executor(url, client), coherence }) });
-    const here = open();
-    const there = open();
-    const key = keys.total({ tenant: 'acme' });
-    let database = 1;
-    const read = (cache: typeof here): Promise<number> => cache.getOrLoad(key, async () => database);
-    const inMemory = async (cache: typeof here): Promise<boolean> => {
-      const before = cache.metrics().cache.overall.memoryHits;
-      await read(cache);
-      return cache.metrics().cache.overall.memoryHits > before;
-    };
-    try {
-      expect(await read(here)).toBe(1);
-      for (const cache of [here, there]) await eventually(() => inMemory(cache)).toBe(true);
-      database = 2;
-      await here.invalidateTags(keys.tag('acme', 'calls'));
-      await eventually(() => read(there)).toBe(2);
-      database = 3;
-      await there.invalidate(key);
-      await eventually(() => read(here)).toBe(3);
-      await here.set(key, 4);
-      await eventually(() => read(there)).toBe(4);
-      await there.clear();
-      expect(await read(there)).toBe(3);
-      await expect(
-        here.getOrLoad(keys.total({ tenant: 'other' }), () => Promise.reject(new Error('down'))),
-      ).rejects.toThrow('down');
-      for await (const page of redisTier({ redis: executor(url, client) }).scan('ck:c:')) {
-        expect(page.length).toBeGreaterThan(0);
-      }
-      const refused = ((await observer.call('ACL', 'LOG')) as unknown[]).map(String);
-      // What ioredis tells the server of itself is refused without harm.
-      expect(refused.filter((line) => !/setinfo|setname|hello/i.test(line))).toEqual([]);
-    } finally {
-      await Promise.all([here.close(), there.close()]);
-      await observer.flushall();
     }
   });
 });

@@ -29,6 +29,7 @@ export const coherence: readonly Race[] = [
     id: 'R7',
     title: 'an answer that an invalidation overtook on the bus does not fill memory',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const [a, b] = await ground.two();
       await b.cache.getOrLoad(ground.item('a'), async () => 'old');
@@ -50,6 +51,7 @@ export const coherence: readonly Race[] = [
     id: 'R8',
     title: 'the connection of the bus is cut, and another process invalidates at once',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const [a, b] = await ground.two();
       for (const { cache } of [a, b]) await ground.inMemory(cache, 'a', 'old');

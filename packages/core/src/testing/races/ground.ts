@@ -25,6 +25,7 @@ export class Ground {
   readonly failingLoads: number;
   readonly #store: RaceFixture;
   readonly #caches: Cache[] = [];
+  readonly #unreached: string[] = [];
   readonly #keys: ReturnType<typeof keysOf>;
 
   constructor(store: RaceFixture, failingLoads: number) {
@@ -53,6 +54,7 @@ export class Ground {
       ...over,
     });
     this.#caches.push(cache);
+    cache.on('tierError', ({ error }) => this.#unreached.push(String(error)));
     return { cache, link: opened?.link ?? noLink };
   }
 
@@ -91,6 +93,11 @@ export class Ground {
   /** Tries until it does not throw. */
   wait(check: () => void | Promise<void>): Promise<void> {
     return vi.waitFor(check, { timeout: patienceMs, interval: 5 });
+  }
+
+  /** Which calls did not reach the store, for whoever reads why a race was lost. */
+  get unreached(): readonly string[] {
+    return this.#unreached;
   }
 
   async close(): Promise<void> {

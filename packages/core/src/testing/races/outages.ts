@@ -9,6 +9,7 @@ export const outages: readonly Race[] = [
     id: 'R10',
     title: 'the store is not there at the start: a cold read goes to its loader',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const { cache, link } = await ground.start({}, outageTimeoutMs);
       link.refuse();
@@ -20,6 +21,7 @@ export const outages: readonly Race[] = [
     id: 'R11',
     title: 'the store stops: a cold read goes to its loader',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const { cache, link } = await ground.start({}, outageTimeoutMs);
       await cache.getOrLoad(ground.item('warm'), async () => 1);
@@ -32,6 +34,7 @@ export const outages: readonly Race[] = [
     id: 'R12',
     title: 'the store dies: a cold read goes to its loader',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const { cache, link } = await ground.start({}, outageTimeoutMs);
       await cache.getOrLoad(ground.item('warm'), async () => 1);
@@ -44,6 +47,7 @@ export const outages: readonly Race[] = [
     id: 'R13',
     title: 'an invalidation that does not get through is refused, or carried out later',
     needs: 'processes',
+    breaks: true,
     async run(ground) {
       const rejecting = await ground.start({}, outageTimeoutMs);
       const repairing = await ground.start({ onUnreached: 'repair' }, outageTimeoutMs);

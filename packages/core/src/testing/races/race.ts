@@ -18,5 +18,7 @@ export interface Race {
   readonly needs: RaceNeed;
   /** Run once however many repetitions there are, because it repeats by itself. */
   readonly once?: boolean;
+  /** It breaks connections itself. Of any other, a run in which one broke shows nothing. */
+  readonly breaks?: true;
   run(ground: Ground): Promise<void>;
 }
