@@ -3,7 +3,7 @@ import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
-import { Breakers } from './steps/breakers.ts';
+import { Breakers } from './breakers.ts';
 import type { TierTime } from './tier-time.ts';
 
 const none: readonly string[] = [];

@@ -1,5 +1,5 @@
-import type { Clock } from '../../ports/clock.ts';
-import { Breaker } from './breaker.ts';
+import type { Clock } from '../ports/clock.ts';
+import { Breaker } from './steps/breaker.ts';
 
 /** Parts that fail at the same time; more than this many share one breaker. */
 const mostParts = 1_000;
