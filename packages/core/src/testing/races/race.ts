@@ -7,7 +7,7 @@ import type { Ground } from './ground.ts';
  * - `processes`: that several processes share it
  * - `foreign`: also that memory hears of writes that no CacheKit made
  */
-export type RaceNeed = 'memory' | 'processes' | 'foreign';
+type RaceNeed = 'memory' | 'processes' | 'foreign';
 
 /** One race: a number that is the same on every store, a promise, and the way to break it. */
 export interface Race {

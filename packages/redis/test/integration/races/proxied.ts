@@ -16,7 +16,7 @@ export interface Address {
 }
 
 /** Where a client goes instead of the address, `host:port`, that a server names. */
-export type NatMap = Record<string, Address>;
+type NatMap = Record<string, Address>;
 
 /** How a process is made that reaches its servers through proxies, in a namespace of its own. */
 export type Connect = (
@@ -65,7 +65,7 @@ export async function proxiedStore(
 }
 
 /** The link over all proxies of a process. */
-export function linkOf(proxies: readonly FaultProxy[]): RaceProcess['link'] {
+function linkOf(proxies: readonly FaultProxy[]): RaceProcess['link'] {
   const each = (run: (proxy: FaultProxy) => void) => () => {
     for (const proxy of proxies) run(proxy);
   };
