@@ -64,21 +64,22 @@ export class HeldLock {
     const { ttlMs, permits } = request;
     this.#forget();
     const countdown = leaseCountdown(clock, ttlMs);
-    const handOver = leaseCountdown(clock, this.#spanMs);
+    // Without a place in the queue nothing is handed over.
+    const handOver = stay > 0 ? leaseCountdown(clock, this.#spanMs) : undefined;
     this.#lookedAt = clock.now();
     try {
       const args = [this.token, ttlMs, permits, stay, channels, counted, this.#spanMs];
       const reply = await redis.script(lockAcquireScript, this.#keys, args);
       const [fence, firstExpiryMs, lastFence] = reply as [number, number, number];
       if (fence > 0) {
-        handOver.stop();
+        handOver?.stop();
         return this.#lease(fence, countdown);
       }
       this.firstExpiryMs = firstExpiryMs;
       this.#lastFence = lastFence;
       this.queued = stay > 0;
     } catch (error) {
-      handOver.stop();
+      handOver?.stop();
       countdown.stop();
       throw error;
     }

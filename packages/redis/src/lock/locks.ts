@@ -112,12 +112,16 @@ class RedisLocks implements Locks {
         counted: this.#counted,
       },
     );
-    if (request.waitMs === 0 || this.#closed) return firstTry(held, 0);
+    // Who can be woken has its place in the queue from the first moment.
+    const stays = request.waitMs > 0 && this.#hears && !this.#closed;
+    if (!stays) {
+      const lease = await firstTry(held, 0);
+      if (lease !== undefined || request.waitMs === 0 || this.#closed) return lease;
+    }
     const turn = new Turn(this.#options.clock);
     this.#waiting.set(held.token, turn);
     try {
-      // Who can be woken has its place in the queue from the first moment.
-      const lease = await firstTry(held, this.#hears ? stayMs : 0);
+      const lease = stays ? await firstTry(held, stayMs) : undefined;
       return lease ?? (await this.#wait(held, request, turn));
     } finally {
       this.#waiting.delete(held.token);
