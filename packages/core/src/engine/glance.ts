@@ -1,6 +1,7 @@
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import { handedOut } from '../memory/sharing.ts';
+import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
 import { begin, landed } from './fly.ts';
@@ -9,7 +10,7 @@ import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import type { Found, Looks } from './steps/looks.ts';
+import type { Found, Looker, Looks } from './steps/looks.ts';
 import { Flight } from './steps/single-flight.ts';
 import { surely, trusted } from './steps/trust.ts';
 
@@ -41,24 +42,30 @@ export async function getMany(
 ): Promise<unknown[]> {
   parts.use();
   const minClock = minClockOf(parts, 'getMany', options);
-  const glances = keys.map((key) => glanceAt(parts, key, minClock));
-  const found = new Map<string, Outcome | undefined>();
+  const values: unknown[] = new Array(keys.length);
   const missing: Glance[] = [];
-  for (const glance of glances) {
-    const { wire } = glance.key;
-    if (found.has(wire)) continue;
+  const places: number[] = [];
+  // All of them are checked before the first is counted.
+  const glances = keys.map((key) => glanceAt(parts, key, minClock));
+  for (let place = 0; place < glances.length; place++) {
+    const glance = glances[place] as Glance;
     const held = fromMemory(parts, glance);
-    found.set(wire, held);
-    if (held === undefined) missing.push(glance);
+    if (held === undefined) {
+      missing.push(glance);
+      places.push(place);
+    } else {
+      countOutcome(glance.state.counters, held);
+      values[place] = held.value;
+    }
   }
-  for (const [index, outcome] of (await manyFromRemote(parts, missing)).entries()) {
-    found.set((missing[index] as Glance).key.wire, outcome);
+  if (missing.length === 0) return values;
+  const outcomes = await manyFromRemote(parts, missing);
+  for (let index = 0; index < missing.length; index++) {
+    const outcome = outcomes[index];
+    count(missing[index] as Glance, outcome);
+    values[places[index] as number] = outcome?.value;
   }
-  return glances.map((glance) => {
-    const outcome = found.get(glance.key.wire);
-    count(glance, outcome);
-    return outcome?.value;
-  });
+  return values;
 }
 
 /** The value that memory would answer with now. Counts nothing and reads nothing. */
@@ -109,12 +116,70 @@ async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome |
   }
 }
 
-/** All at once, so that they are one look. */
-async function manyFromRemote(
+/** All at once, so that they are one look; none of them is a promise of its own. */
+function manyFromRemote(
   parts: EngineParts,
   glances: readonly Glance[],
-): Promise<(Outcome | undefined)[]> {
-  return await Promise.all(glances.map((glance) => fromRemote(parts, glance)));
+): Promise<readonly (Outcome | undefined)[]> {
+  return new Promise((resolve) => {
+    const { looks } = parts;
+    if (looks === undefined || !parts.enabled || glances.length === 0) return resolve([]);
+    const many: Many = { outcomes: new Array(glances.length), left: glances.length, resolve };
+    for (let place = 0; place < glances.length; place++) {
+      looks.add(new OneOfMany(parts, glances[place] as Glance, many, place));
+    }
+  });
+}
+
+/** Looks that are answered together. */
+interface Many {
+  readonly outcomes: (Outcome | undefined)[];
+  left: number;
+  readonly resolve: (outcomes: readonly (Outcome | undefined)[]) => void;
+}
+
+class OneOfMany implements Looker {
+  readonly wire: string;
+  readonly records: readonly TagRecord[];
+  readonly #parts: EngineParts;
+  readonly #glance: Glance;
+  readonly #flight: Flight<Outcome>;
+  readonly #many: Many;
+  readonly #place: number;
+
+  constructor(parts: EngineParts, glance: Glance, many: Many, place: number) {
+    const flight = watched(parts, glance);
+    this.wire = flight.wire;
+    this.records = flight.tags;
+    this.#parts = parts;
+    this.#glance = glance;
+    this.#flight = flight;
+    this.#many = many;
+    this.#place = place;
+  }
+
+  sent(): void {
+    begin(this.#parts, this.#flight, 'reading');
+  }
+
+  found(found: Found): void {
+    this.#flight.others = found.others;
+    try {
+      this.#many.outcomes[this.#place] = taken(this.#parts, this.#glance, this.#flight, found);
+    } finally {
+      this.#ended();
+    }
+  }
+
+  /** A tier that does not answer has nothing; it was told by whoever made the call. */
+  failed(): void {
+    this.#ended();
+  }
+
+  #ended(): void {
+    landed(this.#parts, this.#flight);
+    if (--this.#many.left === 0) this.#many.resolve(this.#many.outcomes);
+  }
 }
 
 export async function foundFor(parts: EngineParts, looks: Looks, flight: Flight<Outcome>): Promise<Found> {
