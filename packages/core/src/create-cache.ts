@@ -302,6 +302,7 @@ class EngineCache implements Cache {
     const namespace = options.namespace ?? defaultNamespace;
     assertNamespace(namespace);
     const policy = resolvePolicy(knownPolicy(options.policy), defaultPolicy, 'createCache: policy');
+    assertParts(options);
     const clock = options.clock ?? systemClock;
     const events = new Events();
     const metrics = new Metrics(clock.now());
@@ -369,6 +370,16 @@ function known(
     ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),
     ttlMs: parts.resourceState(key.resource).policy.ttlMs,
   };
+}
+
+/** @throws ConfigurationError `INVALID_CONFIGURATION` if what was given in place of a part cannot be one. */
+function assertParts({ remote, codec }: CacheOptions): void {
+  if (remote !== undefined && typeof remote?.getMany !== 'function') {
+    throw new ConfigurationError('createCache: remote is no tier; give redisTier({ redis })');
+  }
+  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
+    throw new ConfigurationError('createCache: codec has an id, encode() and decode()');
+  }
 }
 
 function knownPolicy(policy: CachePolicy = {}): CachePolicy {

@@ -78,6 +78,46 @@ describe.each(setups)('bad input %s', (_name, make) => {
   });
 });
 
+test('options that are unknown or wrong are refused when the cache is made', () => {
+  const wrong = { INVALID_CONFIGURATION: true };
+  for (const options of [
+    { ttl: '1m' },
+    { memory: { max: 1 } },
+    { memory: { maxEntries: -1 } },
+    { memory: { maxBytes: 0 } },
+    { memory: { share: 'copy' } },
+    { policy: { ttl: '5 minutes' } },
+    { policy: { ttl: 0 } },
+    { policy: { timeout: { hard: -1 } } },
+    { namespace: 'a:b' },
+    { onUnreached: 'retry' },
+    { remote: {} },
+    { codec: {} },
+  ]) {
+    let code: unknown;
+    try {
+      createCache(options as never);
+    } catch (error) {
+      code = (error as { code?: unknown }).code;
+    }
+    expect(wrong, JSON.stringify(options)).toHaveProperty(String(code));
+  }
+});
+
+test('a value over the byte bound: its callers have it, memory does not keep it, the remote tier does', async () => {
+  const clock = new FakeClock();
+  const remote = new MemoryRemote({ clock });
+  const [a, b] = [1, 2].map(() =>
+    createCache({ clock, remote: memoryRemoteTier({ remote }), memory: { maxBytes: 10_000 } }),
+  );
+  const large = 'x'.repeat(20_000);
+  expect(await a?.getOrLoad(devices, async () => large)).toBe(large);
+  expect(a?.peek(devices)).toBeUndefined();
+  expect(a?.metrics().memory).toMatchObject({ entries: 0, bytes: 0 });
+  expect(await b?.getOrLoad(devices, async () => 'loaded again')).toBe(large);
+  expect(await a?.getOrLoad(devices, async () => 'loaded again')).toBe(large);
+});
+
 describe('a value that cannot be serialised', () => {
   test.each(unserialisable)(
     '%s: the caller has it, nothing is stored, the lease is given back',
