@@ -69,7 +69,7 @@ describe('over real Redis', () => {
     const invalidations = defineInvalidations({
       synced: ({ tenant }: { tenant: string }) => [keys.all(tenant)],
     });
-    const load = vi.fn(async () => [{ id: 't1' }]);
+    const load = vi.fn(async () => [{ id: `t${load.mock.calls.length}` }]);
     const edge = processOf(namespace, false);
     const server = processOf(namespace);
     const handlers = [edge, server].map(({ cache }) =>
@@ -91,6 +91,7 @@ describe('over real Redis', () => {
 
     await server.cache.set(keys.settings({ tenant: 'other' }), 1);
     await invalidations.apply(server.cache, 'synced', { tenant: 'acme' });
+    // The sync brought another transaction.
     expect((await ofServer(get({ 'If-None-Match': etag }))).headers.get('X-Cache')).toBe('MISS');
     expect((await ofEdge(get({ 'If-None-Match': etag }))).status).toBe(200);
     expect(await edge.cache.get(keys.settings({ tenant: 'other' }))).toBe(1);
