@@ -243,7 +243,12 @@ describe('the command', () => {
 
   test('a size is a number, of thousands or of millions', async () => {
     const run = fileURLToPath(new URL('../run.ts', import.meta.url));
-    const outcome = promisify(execFile)(process.execPath, [run, 'pg', '--rows=some']);
+    const outcome = promisify(execFile)(process.execPath, [
+      '--conditions=@cachekit/source',
+      run,
+      'pg',
+      '--rows=some',
+    ]);
     await expect(outcome).rejects.toMatchObject({
       code: 1,
       stderr: expect.stringContaining('--rows takes 100k, 1m, 5m; got some'),

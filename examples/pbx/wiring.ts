@@ -59,7 +59,9 @@ export async function wire(options: WiringOptions): Promise<Switchboard> {
     connectionTimeoutMillis: 10_000,
   });
   const sql = pgExecutor(pool);
-  const listener = createListener({ connect: () => new pg.Client({ connectionString: databaseUrl }) });
+  const listener = createListener({
+    connect: () => new pg.Client({ connectionString: databaseUrl, application_name: 'switchboard listener' }),
+  });
 
   const client = redisUrl === undefined ? undefined : new Redis(redisUrl, { lazyConnect: true });
   client?.on('error', (error) => onTrouble('redis', error));

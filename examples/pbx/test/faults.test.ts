@@ -83,7 +83,7 @@ test('the LISTEN connections are terminated: changes still arrive, and arrive at
   const { sql } = running.switchboard;
   const { rows } = await sql.query<{ ended: boolean }>(
     `select pg_terminate_backend(pid) as ended from pg_stat_activity
-     where datname = current_database() and pid <> pg_backend_pid() and query ilike 'listen%'`,
+     where datname = current_database() and application_name = 'switchboard listener'`,
   );
   expect(rows.length, 'connections that listened').toBeGreaterThan(0);
   const first = await insertCall();

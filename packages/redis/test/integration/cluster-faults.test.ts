@@ -135,6 +135,8 @@ describe.each(ioredis)('a cache on Redis Cluster over $name', ({ cluster }) => {
     const dead = [...owners.values()].find((port) => port !== everything) as number;
     const lost = tenants.filter((tenant) => owners.get(tenant) === dead);
     const served = tenants.filter((tenant) => owners.get(tenant) !== dead);
+    // One that was a master a moment ago may have yet to say whose replica it is.
+    await eventually(async () => (await slots.replicasOf(dead)).length).toBe(1);
     const killed = [dead, ...(await slots.replicasOf(dead))];
     for (const { host, port } of servers.nodes) {
       const node = observe(`redis://${host}:${port}`);
