@@ -1,6 +1,10 @@
 const roundConstants = primesRoots(64, 3);
 const initialState = primesRoots(8, 2);
 const schedule = new Int32Array(64);
+const encoder = new TextEncoder();
+/** Where the bytes of most texts are put: what is made for each costs more than the hash. */
+const short = new Uint8Array(512);
+const shortBlocks = new DataView(short.buffer);
 
 /**
  * SHA-256 of a text as UTF-8, as eight 32-bit words.
@@ -10,14 +14,18 @@ const schedule = new Int32Array(64);
  * @see FIPS 180-4, section 6.2
  */
 export function sha256(text: string): Int32Array {
-  const bytes = new TextEncoder().encode(text);
-  const blocks = new DataView(new ArrayBuffer(((bytes.length + 8) >> 6) * 64 + 64));
-  new Uint8Array(blocks.buffer).set(bytes);
-  blocks.setUint8(bytes.length, 0x80);
-  blocks.setUint32(blocks.byteLength - 8, Math.floor(bytes.length / 0x2000_0000));
-  blocks.setUint32(blocks.byteLength - 4, bytes.length << 3);
+  // In UTF-8 no character of a text takes more than three bytes; nine more say where it ends and how long it is.
+  const most = text.length * 3 + 9;
+  const bytes = most <= short.length ? short : new Uint8Array((most + 63) & ~63);
+  const { written } = encoder.encodeInto(text, bytes);
+  const end = ((written + 8) >> 6) * 64 + 64;
+  bytes.fill(0, written, end);
+  bytes[written] = 0x80;
+  const blocks = bytes === short ? shortBlocks : new DataView(bytes.buffer);
+  blocks.setUint32(end - 8, Math.floor(written / 0x2000_0000));
+  blocks.setUint32(end - 4, written << 3);
   const state = new Int32Array(initialState);
-  for (let offset = 0; offset < blocks.byteLength; offset += 64) compress(state, blocks, offset);
+  for (let offset = 0; offset < end; offset += 64) compress(state, blocks, offset);
   return state;
 }
 
@@ -31,16 +39,14 @@ function compress(state: Int32Array, blocks: DataView, offset: number): void {
     const small1 = rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10);
     w[i] = ((w[i - 16] as number) + small0 + (w[i - 7] as number) + small1) | 0;
   }
-  let [a, b, c, d, e, f, g, h] = state as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  let a = state[0] as number;
+  let b = state[1] as number;
+  let c = state[2] as number;
+  let d = state[3] as number;
+  let e = state[4] as number;
+  let f = state[5] as number;
+  let g = state[6] as number;
+  let h = state[7] as number;
   for (let i = 0; i < 64; i++) {
     const big1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
     const choice = (e & f) ^ (~e & g);
@@ -56,8 +62,14 @@ function compress(state: Int32Array, blocks: DataView, offset: number): void {
     b = a;
     a = (first + big0 + majority) | 0;
   }
-  const mixed = [a, b, c, d, e, f, g, h];
-  for (let i = 0; i < 8; i++) state[i] = ((state[i] as number) + (mixed[i] as number)) | 0;
+  state[0] = ((state[0] as number) + a) | 0;
+  state[1] = ((state[1] as number) + b) | 0;
+  state[2] = ((state[2] as number) + c) | 0;
+  state[3] = ((state[3] as number) + d) | 0;
+  state[4] = ((state[4] as number) + e) | 0;
+  state[5] = ((state[5] as number) + f) | 0;
+  state[6] = ((state[6] as number) + g) | 0;
+  state[7] = ((state[7] as number) + h) | 0;
 }
 
 function rotate(word: number, by: number): number {

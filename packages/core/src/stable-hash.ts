@@ -97,10 +97,16 @@ function className(prototype: object): string {
 
 function encode(words: Int32Array): string {
   let text = '';
-  let bits = 0n;
-  for (let index = 0; index < 4; index++) bits = (bits << 32n) | BigInt((words[index] as number) >>> 0);
   // 22 characters of 6 bits hold 132 bits, the last four of which are zero.
-  bits <<= 4n;
-  for (let index = 21; index >= 0; index--) text += alphabet[Number((bits >> BigInt(index * 6)) & 63n)];
+  for (let first = 0; first < 128; first += 6) {
+    const word = first >> 5;
+    const left = 32 - (first & 31);
+    const here = words[word] as number;
+    if (left >= 6) text += alphabet[(here >>> (left - 6)) & 63];
+    else {
+      const next = word === 3 ? 0 : (words[word + 1] as number) >>> (26 + left);
+      text += alphabet[((here << (6 - left)) | next) & 63];
+    }
+  }
   return text;
 }
