@@ -27,8 +27,8 @@ import {
  * Tags that are unknown become known with the clock of this load. If the commit did that, loads that run side by side
  * would refuse each other: the first to end would make the tag newer than the others are.
  *
- * - KEYS: for each request the entry, then the tags it will carry
- * - ARGV: for each request the number of its tags, token, lease in ms, version of the entry that is to be replaced (or
+ * - KEYS: for each request the entry, then the tags that they will carry
+ * - ARGV: for each request the places of its tags in KEYS, token, lease in ms, version of the entry that is to be replaced (or
  *   empty)
  * - returns: for each request `{0, clock}` acquired · `{1}` somebody else loads · `{2, text}` another entry is there ·
  *   `{3, error}` Redis refused it
@@ -40,8 +40,8 @@ export const acquireScript: RedisScript = {
 local function lasts(till)
   return tonumber(till) > now and tonumber(till) <= now + ${longestLeaseMs}
 end
-local function acquire(at, tags, arg)
-  local key, token, lease, replaces = KEYS[at], ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2]
+local function acquire(key, tags, arg)
+  local token, lease, replaces = ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2]
   local till = digits(now + lease, ${entryFields.freshUntil.length})
   local header, kind = headerOf(key)
   if kind == '${entryKinds.lease}' and lasts(${luaField('freshUntil')}) and redis.call('PTTL', key) >= 0 then return {1} end
@@ -54,7 +54,7 @@ local function acquire(at, tags, arg)
     redis.call('SET', key, '${entryMagic}${entryKinds.lease}-' .. digits(clock, ${entryFields.clock.length}) .. till .. token
       .. '${noRefresh}${noRest}', 'PX', lease)
   end
-  for i = at + 1, at + tags do keepTag(KEYS[i], clock, 0) end
+  for i = 1, #tags do keepTag(tags[i], clock, 0) end
   return {0, clock}
 end
 return each(acquire, 1, 4)

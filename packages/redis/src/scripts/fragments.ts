@@ -105,19 +105,25 @@ end
 `;
 
 /**
- * `each(one, first, width)`: the replies of `one(at, tags, arg)` for each request of the call, where `KEYS[at]` is its
- * entry, followed by `tags` tags, and `ARGV[arg]` its first argument. The requests stand in ARGV from `first` on, `width`
- * arguments each, of which the first is the number of tags. An error of one is its reply, and the others are carried out.
+ * `each(one, first, width)`: the replies of `one(key, tags, arg)` for each request of the call, where `key` is its entry,
+ * `tags` its tags, and `ARGV[arg]` its first argument. The entries stand first in KEYS, in the order of the requests, and
+ * then each tag once. The requests stand in ARGV from `first` on, `width` arguments each, of which the first says where in
+ * KEYS the tags are. An error of one is its reply, and the others are carried out.
  */
 export const luaEach = `
 local function each(one, first, width)
-  local replies, at = {}, 1
+  local replies, known = {}, {}
   for arg = first, #ARGV, width do
-    local tags = tonumber(ARGV[arg])
-    local done, reply = pcall(one, at, tags, arg + 1)
+    local places = ARGV[arg]
+    local tags = known[places]
+    if not tags then
+      tags = {}
+      for place in string.gmatch(places, '%d+') do tags[#tags + 1] = KEYS[tonumber(place)] end
+      known[places] = tags
+    end
+    local done, reply = pcall(one, KEYS[#replies + 1], tags, arg + 1)
     if not done then reply = {3, tostring(type(reply) == 'table' and reply.err or reply)} end
     replies[#replies + 1] = reply
-    at = at + 1 + tags
   end
   return replies
 end

@@ -5,8 +5,10 @@ import { BatchedCalls } from './batched-calls.ts';
 
 /** One request of a script that takes many. */
 export interface ScriptItem {
-  /** The entry first; all of them in one slot. */
-  readonly keys: readonly string[];
+  /** The entry. */
+  readonly key: string;
+  /** Those in the slot of the entry. */
+  readonly tags: readonly string[];
   readonly args: readonly RedisArgument[];
   /** Characters of its payload. */
   readonly length: number;
@@ -32,15 +34,26 @@ export function batchedScript(
 ): (item: ScriptItem) => Promise<ScriptReply> {
   const { cluster } = redis.capabilities;
   const calls = new BatchedCalls<ScriptItem, ScriptReply>({
-    groupOf: (item) => (cluster ? hashTag(item.keys[0] as string) : ''),
-    keysOf: (item) => item.keys.length,
+    groupOf: (item) => (cluster ? hashTag(item.key) : ''),
+    keysOf: (item) => 1 + item.tags.length,
     lengthOf: (item) => item.length,
     send: async (items) => {
-      const keys: string[] = [];
+      const keys = items.map(({ key }) => key);
       const args = [...(common.args ?? [])];
+      // Most of them carry the same tags, and each is sent once.
+      const places = new Map<string, number>();
       for (const item of items) {
-        keys.push(...item.keys);
-        args.push(...item.args);
+        let where = '';
+        for (const tag of item.tags) {
+          let place = places.get(tag);
+          if (place === undefined) {
+            place = keys.push(tag);
+            places.set(tag, place);
+          }
+          where = where === '' ? `${place}` : `${where},${place}`;
+        }
+        args.push(where);
+        for (const arg of item.args) args.push(arg);
       }
       if (common.keys !== undefined) keys.push(...common.keys);
       const replies = (await redis.script(script, keys, args)) as readonly ScriptReply[];

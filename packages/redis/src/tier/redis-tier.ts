@@ -223,8 +223,8 @@ class TierOverRedis implements RedisTier {
     const { key, token, leaseMs, replaces = '', tags = [] } = request;
     const [near, far] = this.#tagsBySlot(key, tags);
     this.#own?.begun(key, tags, token);
-    const args = [near.length, token, wholeMs(leaseMs), replaces];
-    const [outcome, detail] = await this.#acquire({ keys: [key, ...near], args, length: 0 });
+    const args = [token, wholeMs(leaseMs), replaces];
+    const [outcome, detail] = await this.#acquire({ key, tags: near, args, length: 0 });
     if (outcome === 0) {
       const clock = detail as number;
       // Not waited for: the commit does it again, and it only spares others a refusal.
@@ -250,8 +250,8 @@ class TierOverRedis implements RedisTier {
       await this.release(key, token);
       return false;
     }
-    const args = [near.length, token, text, ms, entry.clock];
-    const [outcome] = await this.#commit({ keys: [key, ...near], args, length: text.length });
+    const args = [token, text, ms, entry.clock];
+    const [outcome] = await this.#commit({ key, tags: near, args, length: text.length });
     return outcome === 1;
   }
 
