@@ -9,6 +9,7 @@ import { get, getMany, peek } from './engine/glance.ts';
 import { health } from './engine/health.ts';
 import { inspect } from './engine/inspect.ts';
 import { clear, deletePrefix, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
+import { leasesOf } from './engine/load.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
 import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
 import { refresh } from './engine/refresh.ts';
@@ -314,6 +315,7 @@ class EngineCache implements Cache {
     const remote = options.remote && new RemoteCall(options.remote, clock, time, events, metrics);
     const repairs = repairsOf(options.onUnreached, remote, clock, events, namespace);
     if (remote !== undefined) remote.before = repairs;
+    const background = new Background();
     const states = new WeakMap<KeyResource, ResourceState>();
     const memory = new MemoryTier(maxEntries, epoch, (entry) => tags.release(entry.tags), maxBytes);
     return {
@@ -327,13 +329,14 @@ class EngineCache implements Cache {
       coarse: new CoarseClock(clock),
       tags,
       flights: new SingleFlight(),
-      background: new Background(),
+      background,
       failures: new Failures(clock),
       time,
       events,
       metrics,
       enabled: true,
       remote,
+      leases: remote && leasesOf(remote, clock, background),
       looks: remote && new Looks(remote, time, clock, tags, () => epochOf(memory.epoch)),
       repairs,
       resourceState: (resource) => {

@@ -1,6 +1,7 @@
 import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
+import type { Acquisition } from '../ports/remote-tier.ts';
 import { type HeldEntry, holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
 import { leaseMs, load } from './load.ts';
 import { countOutcome } from './outcome.ts';
@@ -15,7 +16,6 @@ import { epochOf } from './steps/trust.ts';
 /** Delay of the first poll of those who wait for another process, and of the last. */
 const firstPollMs = 20;
 const longestPollMs = 200;
-/** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
 
 /** Starts the one refresh of this process behind an entry that is served stale. */
 export function refreshBehind(parts: EngineParts, request: ReadRequest): void {
@@ -88,7 +88,7 @@ class FirstLook implements Looker {
           return;
         }
       }
-      finish(parts, flight, request, fly(parts, flight, request, found, entry));
+      finish(parts, flight, request, throughRemote(parts, flight, request, found, entry));
     } catch (error) {
       fail(parts, flight, request, error);
     }
@@ -107,7 +107,10 @@ function finish(
 ): void {
   work.then(
     (outcome) => settle(parts, flight, request, outcome),
-    (error) => fail(parts, flight, request, error),
+    (error) => {
+      if (!(error instanceof Unreached)) fail(parts, flight, request, error);
+      else finish(parts, flight, request, withoutRemote(parts, flight, request));
+    },
   );
 }
 
@@ -145,22 +148,6 @@ export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
 export function abandon(parts: EngineParts, flight: Flight<Outcome>, reason: unknown): void {
   parts.flights.detach(flight);
   flight.cancellation.abort(reason);
-}
-
-/** The way to a value that memory does not have. While the remote tier does not answer: the loader. */
-async function fly(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  found: Found,
-  entry: HeldEntry | undefined,
-): Promise<Outcome> {
-  try {
-    return await throughRemote(parts, flight, request, found, entry);
-  } catch (error) {
-    if (!(error instanceof Unreached)) throw error;
-  }
-  return await withoutRemote(parts, flight, request);
 }
 
 /** The loader, where memory is all there is, or where the remote tier does not answer. */
@@ -214,7 +201,7 @@ function sparedLoad(
   return undefined;
 }
 
-/** The remote tier did not answer: what comes next does without it. */
+/** The remote tier did not answer: the flight goes on without it. */
 class Unreached extends Error {}
 
 /** Wait for the process that loads, or become it, after the first look, which found nothing that is answered with at once. */
@@ -268,7 +255,12 @@ async function throughRemote(
       };
       begin(parts, flight, 'loading');
       const sentAt = parts.clock.now();
-      const answer = await reached(remote.read('acquire', (tier) => tier.acquire(request), key.wire));
+      let answer: Acquisition;
+      try {
+        answer = await remote.read('acquire', (tier) => tier.acquire(request), key.wire);
+      } catch (cause) {
+        throw new Unreached('', { cause });
+      }
       if (answer.state === 'acquired') {
         parts.time.observe(answer.clock, sentAt);
         const licence = { clock: answer.clock, token, degraded: false };
@@ -292,7 +284,11 @@ async function throughRemote(
       await flight.pause(parts.clock, Math.min(pollMs, limitMs - waitedMs));
       flight.cancellation.throwIfAborted();
     }
-    found = await reached(lookAgain(parts, flight));
+    try {
+      found = await lookAgain(parts, flight);
+    } catch (cause) {
+      throw new Unreached('', { cause });
+    }
     entry = holdFound(parts, flight, read, found);
   }
 }
@@ -305,14 +301,6 @@ async function lookAgain(parts: EngineParts, flight: Flight<Outcome>): Promise<F
   flight.others = found.others;
   flight.cancellation.throwIfAborted();
   return found;
-}
-
-async function reached<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    throw new Unreached('', { cause });
-  }
 }
 
 /** Whatever happened before is no concern of the read or load that begins now. */

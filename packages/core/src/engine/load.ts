@@ -3,13 +3,17 @@ import { deepFreeze } from '../memory/deep-freeze.ts';
 import { handedOut, kept } from '../memory/sharing.ts';
 import { countLoad } from '../metrics.ts';
 import { keepMs, type ResolvedPolicy } from '../policy.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
 import { bytesOf, memoryEntry, type OldValue, servedOld } from './hold.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
+import type { RemoteCall } from './remote-call.ts';
+import type { Background } from './steps/background.ts';
 import { commit } from './steps/commit.ts';
 import { freshness } from './steps/freshness.ts';
 import { jittered } from './steps/jitter.ts';
+import { type Lease, Leases } from './steps/leases.ts';
 import { Loading } from './steps/loading.ts';
 import { aheadAt } from './steps/refresh-ahead.ts';
 import { runLoader } from './steps/run-loader.ts';
@@ -29,7 +33,7 @@ export interface Licence {
 }
 
 /** Runs the loader and stores what it gives; serves the old value when the loader fails or is too slow. */
-export async function load(
+export function load(
   parts: EngineParts,
   flight: Flight<Outcome>,
   request: ReadRequest,
@@ -40,9 +44,9 @@ export async function load(
   flight.token = licence.token;
   const loading = loadAndStore(parts, flight, request, licence, old);
   const { softTimeoutMs, hardTimeoutMs } = request.policy;
-  if (old === undefined || request.renews || softTimeoutMs >= hardTimeoutMs) return await loading;
+  if (old === undefined || request.renews || softTimeoutMs >= hardTimeoutMs) return loading;
   flight.tail = loading;
-  return await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const timer = parts.clock.setTimeout(() => {
       if (freshness(old, parts.clock.now(), request.policy) === 'absent') return;
       resolve(servedOld(old));
@@ -82,7 +86,7 @@ async function loadAndStore(
   const { key, loader, policy, state } = request;
   const startedAt = parts.clock.now();
   state.counters.loads++;
-  const keeping = keepLease(parts, flight, licence);
+  const lease = heldLease(parts, flight, licence);
   const { cancellation } = flight;
   const stale = handedOut(old?.value, parts.sharing);
   const loading = new Loading(parts.namespace, key.wire, cancellation, stale, policy);
@@ -93,7 +97,7 @@ async function loadAndStore(
     release(parts, flight);
     return failed(parts, flight, request, error, old);
   } finally {
-    keeping.stop();
+    if (lease !== undefined) parts.leases?.drop(lease);
   }
   const loadMs = parts.clock.now() - startedAt;
   countLoad(state.counters, loadMs);
@@ -232,7 +236,7 @@ async function store(
     // Whether it would have been refused is not known: nobody else may see the value.
     if (committed.state === 'unreached') return;
   }
-  if (flight.overtaken || flight.touched) return;
+  if (flight.overtaken || flight.touched || parts.memory.maxEntries === 0) return;
   // A tag that came with the value was not watched while it was loaded.
   for (const tag of loading.tags)
     if (parts.tags.changedSince(tag, flight.asOf)) return refused(parts, request);
@@ -264,17 +268,17 @@ function refused(parts: EngineParts, request: ReadRequest): void {
   parts.events.emit('commitRefused', { key: request.key.wire, resource: request.key.resource.name });
 }
 
-/** Prolongs the lease for as long as the load runs. A lease that is lost stays lost: the commit is refused. */
-function keepLease(parts: EngineParts, flight: Flight<Outcome>, licence: Licence): { stop(): void } {
-  const { remote } = parts;
-  const { token } = licence;
-  if (remote === undefined || token === undefined) return { stop: () => {} };
-  const renew = () => {
-    timer = parts.clock.setTimeout(renew, leaseMs / 3);
-    parts.background.run(
-      remote.read('renew', (tier) => tier.renew(flight.wire, token, leaseMs), flight.wire),
-    );
-  };
-  let timer = parts.clock.setTimeout(renew, leaseMs / 3);
-  return { stop: () => parts.clock.clearTimeout(timer) };
+/** The lease of a load, which is prolonged for as long as it runs. */
+function heldLease(parts: EngineParts, { wire }: Flight<Outcome>, { token }: Licence): Lease | undefined {
+  if (parts.leases === undefined || token === undefined) return undefined;
+  const lease: Lease = { wire, token, dueAt: 0 };
+  parts.leases.hold(lease);
+  return lease;
+}
+
+/** Prolongs the leases of loads. A lease that is lost stays lost: the commit is refused. */
+export function leasesOf(remote: RemoteCall, clock: Clock, background: Background): Leases {
+  return new Leases(clock, leaseMs / 3, ({ wire, token }) => {
+    background.run(remote.read('renew', (tier) => tier.renew(wire, token, leaseMs), wire));
+  });
 }

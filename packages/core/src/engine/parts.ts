@@ -13,6 +13,7 @@ import type { RemoteCall } from './remote-call.ts';
 import type { Repairs } from './repairs.ts';
 import type { Background } from './steps/background.ts';
 import type { Failures } from './steps/failures.ts';
+import type { Leases } from './steps/leases.ts';
 import type { Looks } from './steps/looks.ts';
 import type { SingleFlight } from './steps/single-flight.ts';
 import type { TierTime } from './tier-time.ts';
@@ -58,8 +59,9 @@ export interface EngineParts {
   enabled: boolean;
   /** Absent: memory is all there is. */
   readonly remote: RemoteCall | undefined;
-  /** Absent where the remote tier is. */
+  /** Absent where the remote tier is, as the leases are. */
   readonly looks: Looks | undefined;
+  readonly leases: Leases | undefined;
   /** Absent: an invalidation that does not reach the remote tier is rejected. */
   readonly repairs: Repairs | undefined;
   resourceState(resource: KeyResource): ResourceState;

@@ -43,16 +43,17 @@ export class RemoteCall {
    * @param keys - What it is about; as here in all the others. Where a part of the tier can fail alone, that part is meant.
    * @throws TierError `TIER_FAILED`, at once while the breaker is open.
    */
-  async read<T>(
+  read<T>(
     operation: string,
     call: (tier: RemoteTier) => Promise<T>,
     keys: string | readonly string[] = none,
   ): Promise<T> {
     const part = this.#partOf(keys);
-    if (!this.#breakers.allows(part))
-      throw new TierError(this.tier.name, operation, 'it did not answer before');
-    if (this.before !== undefined && this.before.pending > 0) await this.before.replay();
-    return await this.#attempt(operation, call, part);
+    if (!this.#breakers.allows(part)) {
+      return Promise.reject(new TierError(this.tier.name, operation, 'it did not answer before'));
+    }
+    if (this.before === undefined || this.before.pending === 0) return this.#attempt(operation, call, part);
+    return this.before.replay().then(() => this.#attempt(operation, call, part));
   }
 
   /**

@@ -36,7 +36,13 @@ export function runLoader(
       settle();
       reject(cancellation.reason);
     };
-    callLoader(loader, context).then(
+    let loading: Promise<unknown>;
+    try {
+      loading = Promise.resolve(loader(context));
+    } catch (error) {
+      loading = Promise.reject(error);
+    }
+    loading.then(
       (value) => {
         settle();
         if (value !== undefined) resolve(value);
@@ -48,8 +54,4 @@ export function runLoader(
       },
     );
   });
-}
-
-async function callLoader(loader: Loader<unknown>, context: LoadContext<unknown>): Promise<unknown> {
-  return await loader(context);
 }

@@ -1,0 +1,60 @@
+import type { Clock, Timer } from '../../ports/clock.ts';
+
+/** A lease that somebody holds. */
+export interface Lease {
+  readonly wire: string;
+  readonly token: string;
+  /** When it is to be prolonged; set by {@link Leases}. */
+  dueAt: number;
+}
+
+/**
+ * Prolongs leases for as long as they are held. All of them have one timer: most loads end long before it is theirs, and
+ * one for each would cost more than all else that is done for a lease.
+ */
+export class Leases {
+  /** In the order in which they are due. */
+  readonly #held = new Set<Lease>();
+  readonly #clock: Clock;
+  readonly #everyMs: number;
+  readonly #prolong: (lease: Lease) => void;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, everyMs: number, prolong: (lease: Lease) => void) {
+    this.#clock = clock;
+    this.#everyMs = everyMs;
+    this.#prolong = prolong;
+  }
+
+  hold(lease: Lease): void {
+    lease.dueAt = this.#clock.now() + this.#everyMs;
+    this.#held.add(lease);
+    if (this.#timer === undefined) this.#wait(this.#everyMs);
+  }
+
+  drop(lease: Lease): void {
+    this.#held.delete(lease);
+    if (this.#held.size > 0) return;
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #wait(delayMs: number): void {
+    this.#timer = this.#clock.setTimeout(this.#due, delayMs);
+  }
+
+  readonly #due = (): void => {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    // Those that were prolonged come last, and are not due.
+    for (const lease of this.#held) {
+      if (lease.dueAt > now) {
+        if (this.#timer === undefined) this.#wait(lease.dueAt - now);
+        return;
+      }
+      this.#held.delete(lease);
+      this.hold(lease);
+      this.#prolong(lease);
+    }
+  };
+}
