@@ -211,5 +211,9 @@ test('inactive-slot: the server keeps its log for a consumer that does not come'
   await run(
     `select count(pg_logical_emit_message(false, 'doctor', repeat('x', 1000000))) from generate_series(1, 70)`,
   );
+  // The server writes its log a little behind.
+  await expect
+    .poll(async () => (await findingsOf(database, 'inactive-slot', slot)).length, { timeout: 20_000 })
+    .toBe(1);
   await mended(database, 'inactive-slot', slot);
 });
