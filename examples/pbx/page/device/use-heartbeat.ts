@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { PairedDevice } from '../api.ts';
 import { send } from '../send.ts';
 
@@ -9,6 +9,8 @@ const againMs = 500;
 /** Says every few seconds that the device is here, for as long as it is on, and goodbye when its tab is closed. */
 export function useHeartbeat({ account, deviceId }: PairedDevice, on: boolean): boolean {
   const [seen, setSeen] = useState(false);
+  // One after another, or a goodbye that is overtaken would end what came after it.
+  const said = useRef<Promise<unknown>>(Promise.resolve());
 
   useEffect(() => {
     if (!on) return;
@@ -16,17 +18,18 @@ export function useHeartbeat({ account, deviceId }: PairedDevice, on: boolean): 
     let timer: ReturnType<typeof setTimeout>;
     let over = false;
     const beat = async (): Promise<void> => {
-      const { status } = await send('PUT', path, account);
+      const answer = said.current.then(() => (over ? undefined : send('PUT', path, account)));
+      said.current = answer;
+      const status = (await answer)?.status;
       if (over) return;
       setSeen(status === 200);
       timer = setTimeout(() => void beat(), status === 200 ? everyMs : againMs);
     };
-    const leave = (): void => {
+    const leave = (): Promise<unknown> =>
       // The tab may be gone before the answer comes.
-      void fetch(path, { method: 'DELETE', keepalive: true, headers: { 'X-Account-Id': account } }).catch(
+      fetch(path, { method: 'DELETE', keepalive: true, headers: { 'X-Account-Id': account } }).catch(
         () => {},
       );
-    };
     void beat();
     addEventListener('pagehide', leave);
     return () => {
@@ -34,7 +37,7 @@ export function useHeartbeat({ account, deviceId }: PairedDevice, on: boolean): 
       clearTimeout(timer);
       removeEventListener('pagehide', leave);
       setSeen(false);
-      leave();
+      said.current = said.current.then(leave);
     };
   }, [account, deviceId, on]);
 

@@ -91,7 +91,11 @@ test('a device shows a code, somebody types it and agrees, and it is online on t
     [deviceId],
   );
   expect(rows).toEqual([{ account: '1', name }]);
+  await phone.setViewportSize({ width: 360, height: 640 });
+  const sideways = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+  expect(await phone.evaluate(sideways)).toBe(0);
   await phone.screenshot({ path: `${artifacts}pbx-device.png` });
+  await page.screenshot({ path: `${artifacts}pbx-devices.png`, fullPage: true });
 });
 
 test('somebody refuses, and the device says so; a code that no device shows is none (PBX-10)', async () => {

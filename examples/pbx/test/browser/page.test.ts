@@ -109,6 +109,20 @@ test("the browser's own HTTP cache never answers with the old list (RC-7)", asyn
   for (const policy of policies) expect(policy).toMatch(/^private, max-age=60\b/);
 });
 
+test('what the browser keeps of one account is never shown to another (RC-3, RC-7)', async () => {
+  const { rows } = await running.switchboard.sql.query<{ id: string }>(
+    'select id::text from calls where user_id = 2 order by start_time desc, id desc limit 7',
+  );
+  const read = (account: string): Promise<{ calls: { id: string }[] }> =>
+    page.evaluate(
+      `fetch('/api/calls?limit=7', { headers: { 'X-Account-Id': '${account}' } }).then((answer) => answer.json())`,
+    );
+  await read('1');
+  expect((await read('2')).calls.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
+  await page.getByLabel('Account').selectOption('2');
+  await callOnPage(rows[0]?.id ?? '').waitFor({ timeout: patienceMs });
+});
+
 test('it fits a desk and a phone, without a sideways scroll', async () => {
   await insertCall();
   for (const [name, width, height] of [
