@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { msUntilDue, retryMs } from '../src/refresh/due.ts';
+import { type LastRun, msUntilDue, owedAfter, retryMs } from '../src/refresh/due.ts';
 
 const pace = { debounceMs: 250, maxWaitMs: 2_000 };
 
@@ -14,14 +14,18 @@ describe('msUntilDue()', () => {
     expect(msUntilDue({ oldestMs: 1_950, newestMs: 0 }, pace, undefined)).toBe(50);
     expect(msUntilDue({ oldestMs: 9_000, newestMs: 0 }, pace, undefined)).toBe(0);
     for (let oldestMs = 0; oldestMs <= 2_000; oldestMs += 50) {
-      const wait = msUntilDue({ oldestMs, newestMs: 0 }, pace, { tookMs: 60_000, endedMsAgo: 0 });
+      const wait = msUntilDue({ oldestMs, newestMs: 0 }, pace, { tookMs: 60_000, owedMs: 0, endedMsAgo: 0 });
       expect(oldestMs + wait).toBeLessThanOrEqual(2_000);
     }
   });
 
   it('rests as long as the last refresh took', () => {
-    expect(msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, endedMsAgo: 300 })).toBe(600);
-    expect(msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, endedMsAgo: 900 })).toBe(0);
+    expect(
+      msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, owedMs: 0, endedMsAgo: 300 }),
+    ).toBe(600);
+    expect(
+      msUntilDue({ oldestMs: 400, newestMs: 400 }, pace, { tookMs: 900, owedMs: 0, endedMsAgo: 900 }),
+    ).toBe(0);
   });
 });
 
@@ -37,13 +41,33 @@ describe('msUntilDue() of a rollup', () => {
 
   it('is now for the first change after a rest, and keeps a pause between runs', () => {
     expect(msUntilDue(mark, pace, undefined)).toBe(0);
-    expect(msUntilDue(mark, pace, { tookMs: 2, endedMsAgo: 1_000 })).toBe(0);
-    expect(msUntilDue(mark, pace, { tookMs: 2, endedMsAgo: 10 })).toBe(40);
+    expect(msUntilDue(mark, pace, { tookMs: 2, owedMs: 18, endedMsAgo: 1_000 })).toBe(0);
+    expect(msUntilDue(mark, pace, { tookMs: 2, owedMs: 18, endedMsAgo: 10 })).toBe(40);
   });
 
-  it('leaves nine tenths of the time to others, but no mark waits longer than maxWait', () => {
-    expect(msUntilDue(mark, pace, { tookMs: 20, endedMsAgo: 10 })).toBe(170);
-    expect(msUntilDue({ oldestMs: 200, newestMs: 3 }, pace, { tookMs: 2_000, endedMsAgo: 10 })).toBe(50);
-    expect(msUntilDue({ oldestMs: 400, newestMs: 3 }, pace, { tookMs: 2_000, endedMsAgo: 10 })).toBe(0);
+  it('lets one slow refresh after a rest delay nothing', () => {
+    const owedMs = owedAfter(undefined, 25, pace);
+    expect(msUntilDue(mark, pace, { tookMs: 25, owedMs, endedMsAgo: 50 })).toBe(0);
+  });
+
+  it('leaves nine tenths of the time to others when changes never end', () => {
+    let last: LastRun | undefined;
+    let [running, passed] = [0, 0];
+    for (let run = 0; run < 100; run++) {
+      const endedMsAgo = msUntilDue(mark, pace, last);
+      const before: LastRun | undefined = last && { ...last, endedMsAgo };
+      last = { tookMs: 20, owedMs: owedAfter(before, 20, pace), endedMsAgo: 0 };
+      running += 20;
+      passed += 20 + endedMsAgo;
+    }
+    expect(running / passed).toBeCloseTo(0.1, 2);
+  });
+
+  it('lets no mark wait longer than maxWait, and forgets slow refreshes with the first fast one', () => {
+    const slow: LastRun = { tookMs: 2_000, owedMs: owedAfter(undefined, 2_000, pace), endedMsAgo: 10 };
+    expect(msUntilDue({ oldestMs: 200, newestMs: 3 }, pace, slow)).toBe(50);
+    expect(msUntilDue({ oldestMs: 400, newestMs: 3 }, pace, slow)).toBe(0);
+    const fast: LastRun = { tookMs: 2, owedMs: owedAfter(slow, 2, pace), endedMsAgo: 50 };
+    expect(msUntilDue(mark, pace, fast)).toBe(0);
   });
 });

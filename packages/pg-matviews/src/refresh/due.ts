@@ -25,6 +25,8 @@ export interface WaitingMarks {
 /** What is known of the last refresh of a view in this process. */
 export interface LastRun {
   readonly tookMs: number;
+  /** Rest that was owed when it ended, see {@link owedAfter}. */
+  readonly owedMs: number;
   readonly endedMsAgo: number;
 }
 
@@ -37,13 +39,23 @@ export interface LastRun {
 export function msUntilDue(marks: WaitingMarks, pace: Pace, last: LastRun | undefined): number {
   if (pace.leading === true) {
     const rest =
-      last === undefined ? 0 : Math.max(pace.debounceMs, last.tookMs * restPerRun) - last.endedMsAgo;
+      last === undefined ? 0 : Math.max(pace.debounceMs, last.owedMs - pace.maxWaitMs) - last.endedMsAgo;
     return Math.max(0, Math.min(rest, pace.maxWaitMs - marks.oldestMs));
   }
   const quiet = pace.debounceMs - marks.newestMs;
   const rest = last === undefined ? 0 : last.tookMs - last.endedMsAgo;
   const latest = pace.maxWaitMs - marks.oldestMs;
   return Math.max(0, Math.min(Math.max(quiet, rest), latest));
+}
+
+/**
+ * Milliseconds of rest that are owed after a refresh, with what was left from before. Up to `maxWaitMs` of it may stay owed:
+ * one refresh that was slow by chance delays nothing, while constant writes pay for each. More than that is not carried on, so
+ * slow refreshes are forgotten with the first fast one.
+ */
+export function owedAfter(before: LastRun | undefined, tookMs: number, pace: Pace): number {
+  const left = before === undefined ? 0 : Math.max(0, before.owedMs - before.endedMsAgo);
+  return Math.min(left, pace.maxWaitMs) + tookMs * restPerRun;
 }
 
 const firstRetryMs = 500;

@@ -3,7 +3,7 @@ import { wakeChannel } from '@cachekit/core/postgres';
 import { wakeSubject } from '../sql/mark-trigger.ts';
 import { Alarm } from './alarm.ts';
 import { Armed } from './armed.ts';
-import { type LastRun, msUntilDue, type Pace, retryMs } from './due.ts';
+import { type LastRun, msUntilDue, owedAfter, type Pace, retryMs } from './due.ts';
 import { hears } from './hearing.ts';
 import { glanceAtMarks } from './marks.ts';
 
@@ -29,6 +29,7 @@ export interface LoopHost {
 
 interface Memory {
   tookMs: number;
+  owedMs: number;
   endedAt: number;
   /** Not before this time of the process' clock. */
   notBefore: number;
@@ -43,7 +44,8 @@ interface Memory {
  * | debounce | no mark came for `debounceMs`, at most `maxWaitMs` after the first; of a   |
  * |          | rollup: `debounceMs` have passed since the last run                       |
  * | run      | the transaction of the refresh ends                                       |
- * | cooldown | as long as the run took, unless `maxWaitMs` asks for more                 |
+ * | cooldown | as long as the run took, of a rollup until the rest it owes is short       |
+ * |          | enough; unless `maxWaitMs` asks for more                                  |
  * | back-off | half a second to a minute after a failure in any process; the marks stay   |
  * | paused   | `resume`, or a call of `refresh` that succeeds                             |
  */
@@ -134,12 +136,10 @@ export class RefreshLoop {
       const marks = glance.dirty.get(view);
       if (marks === undefined) continue;
       const now = clock.now();
-      const memory = this.#memory.get(view);
-      const last: LastRun | undefined = memory && { tookMs: memory.tookMs, endedMsAgo: now - memory.endedAt };
       const wait = Math.max(
-        msUntilDue(marks, this.#host.paceOf(view), last),
+        msUntilDue(marks, this.#host.paceOf(view), this.#lastRun(view, now)),
         marks.backOffMs ?? 0,
-        (memory?.notBefore ?? 0) - now,
+        (this.#memory.get(view)?.notBefore ?? 0) - now,
       );
       if (wait <= 0) {
         await this.#refresh(view);
@@ -150,14 +150,21 @@ export class RefreshLoop {
     return Math.max(1, Math.ceil(soonest));
   }
 
+  #lastRun(view: string, now: number): LastRun | undefined {
+    const memory = this.#memory.get(view);
+    return memory && { tookMs: memory.tookMs, owedMs: memory.owedMs, endedMsAgo: now - memory.endedAt };
+  }
+
   async #refresh(view: string): Promise<void> {
     const { clock } = this.#host;
     const startedAt = clock.now();
     const outcome = await this.#host.refresh(view);
     const endedAt = clock.now();
     const pause = outcome === 'done' ? 0 : outcome === 'elsewhere' ? elsewhereMs : outcome.retryInMs;
+    const tookMs = outcome === 'done' ? endedAt - startedAt : 0;
     this.#memory.set(view, {
-      tookMs: outcome === 'done' ? endedAt - startedAt : 0,
+      tookMs,
+      owedMs: owedAfter(this.#lastRun(view, startedAt), tookMs, this.#host.paceOf(view)),
       endedAt,
       notBefore: endedAt + pause,
     });
