@@ -36,7 +36,6 @@ export default defineConfig({
           { text: 'Tags', link: '/tags' },
           { text: 'Choosing a policy', link: '/choosing-a-policy' },
           { text: 'When something fails', link: '/failure' },
-          { text: 'Choosing a policy', link: '/choosing-a-policy' },
           { text: 'Over HTTP', link: '/http' },
           { text: 'Metrics and alerts', link: '/metrics' },
           { text: 'Codecs', link: '/codecs' },
