@@ -71,10 +71,10 @@ export function boundedSql({ log, groups, everything, many, one, single }: Bound
         ${few}
       END IF;
       IF written > 0 THEN
-        PERFORM set_config(${counter}, ${xid} || ':' || spent + written, true);
+        told := set_config(${counter}, ${xid} || ':' || spent + written, true);
         IF spent + written > most THEN
           ${everything}
-          PERFORM set_config(${full}, ${xid}, true);
+          told := set_config(${full}, ${xid}, true);
         END IF;
       END IF;
     END IF;`;
