@@ -27,8 +27,7 @@ export class Leases {
   }
 
   hold(lease: Lease): void {
-    lease.dueAt = this.#clock.now() + this.#everyMs;
-    this.#held.add(lease);
+    this.#queue(lease, this.#clock.now());
     if (this.#timer === undefined) this.#wait(this.#everyMs);
   }
 
@@ -39,21 +38,27 @@ export class Leases {
     this.#timer = undefined;
   }
 
+  #queue(lease: Lease, now: number): void {
+    lease.dueAt = now + this.#everyMs;
+    this.#held.add(lease);
+  }
+
   #wait(delayMs: number): void {
     this.#timer = this.#clock.setTimeout(this.#due, delayMs);
   }
 
   readonly #due = (): void => {
-    this.#timer = undefined;
     const now = this.#clock.now();
     // Those that were prolonged come last, and are not due.
     for (const lease of this.#held) {
-      if (lease.dueAt > now) {
-        if (this.#timer === undefined) this.#wait(lease.dueAt - now);
+      const leftMs = lease.dueAt - now;
+      // More than all of it: the clock was set back.
+      if (leftMs > 0 && leftMs <= this.#everyMs) {
+        this.#wait(leftMs);
         return;
       }
       this.#held.delete(lease);
-      this.hold(lease);
+      this.#queue(lease, now);
       this.#prolong(lease);
     }
   };
