@@ -6,7 +6,7 @@ import pg from 'pg';
 export interface FreshDatabase {
   readonly url: string;
   readonly name: string;
-  /** Ends the sessions in it and drops it. */
+  /** Drops it. Sessions in it have half a second to end by themselves. */
   drop(): Promise<void>;
 }
 
@@ -34,18 +34,28 @@ export async function createDatabase(
   return {
     url: url.href,
     name,
-    drop: () => administrate(postgresUrl, `drop database if exists ${name} with (force)`),
+    drop: () => administrate(postgresUrl, `drop database if exists ${name} with (force)`, name),
   };
+}
+
+/** A pool says that it has ended before its connections have; one that is ended by force then fails its process. */
+async function untilLeft(client: pg.Client, database: string): Promise<void> {
+  const deadline = performance.now() + 500;
+  const sessions = 'select from pg_stat_activity where datname = $1';
+  while ((await client.query(sessions, [database])).rowCount !== 0 && performance.now() < deadline) {
+    await sleep(10);
+  }
 }
 
 /** `object_in_use`: a session of the template's last user is still closing. */
 const inUse = '55006';
 
-async function administrate(url: string, statement: string): Promise<void> {
+async function administrate(url: string, statement: string, leaving?: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
   try {
+    if (leaving !== undefined) await untilLeft(client, leaving);
     const deadline = performance.now() + 10_000;
     for (;;) {
       try {
