@@ -17,9 +17,10 @@ import { get, type Situation } from './situation.ts';
  * | `alter`     | indexes, marks or settings change; its rows stay                                 |
  * | `unchanged` | nothing                                                                          |
  * | `drift`     | somebody changed it by hand; apply refuses unless told to replace                |
- * | `drop`      | it was applied once and is defined no more; dropped only with `prune`            |
+ * | `orphan`    | it was applied once and is defined no more: it stays, because `prune` is not set  |
+ * | `drop`      | the same, and `prune` is set                                                     |
  */
-export type PlanAction = 'create' | 'replace' | 'alter' | 'unchanged' | 'drift' | 'drop';
+export type PlanAction = 'create' | 'replace' | 'alter' | 'unchanged' | 'drift' | 'orphan' | 'drop';
 
 /** How a plan deals with what it finds. */
 export interface PlanChoices {

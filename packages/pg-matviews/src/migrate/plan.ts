@@ -100,10 +100,11 @@ export async function planMigration(
     const unmarked = unmarkedTables(get(wanted, view.name), get(sources, view.name));
     return { view: view.name, action, ...(reason === undefined ? {} : { reason }), unmarked };
   });
-  const drops = decisions.orphans.map(
-    ({ name }): PlanEntry => ({ view: name, action: 'drop', unmarked: [] }),
-  );
-  return { entries: [...entries, ...drops], drifts: decisions.drifts, statements };
+  const orphans = decisions.orphans.map((orphan): PlanEntry => {
+    const action = decisions.pruned.includes(orphan) ? 'drop' : 'orphan';
+    return { view: orphan.name, action, unmarked: [] };
+  });
+  return { entries: [...entries, ...orphans], drifts: decisions.drifts, statements };
 }
 
 type Sources = ReadonlyMap<string, readonly SourceRecord[]>;

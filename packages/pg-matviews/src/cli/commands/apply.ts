@@ -27,7 +27,7 @@ export async function check(work: Work): Promise<ExitCode> {
   const drifts = await views.check();
   const pending = work.line.pending
     ? (await views.plan({ drift: 'replace' })).filter(
-        ({ action }) => action !== 'unchanged' && action !== 'drop',
+        ({ action }) => action !== 'unchanged' && action !== 'orphan',
       )
     : [];
   const waiting = pending.filter(({ view }) => !drifts.some((drift) => drift.view === view));
@@ -59,7 +59,10 @@ function planText(entries: readonly PlanEntry[]): string {
     entries.map(({ view, action, reason, unmarked }) => [
       action,
       view,
-      [reason ?? '', unmarked.length === 0 ? '' : `not marked by ${unmarked.join(', ')}`]
+      [
+        action === 'orphan' ? '--prune drops it' : (reason ?? ''),
+        unmarked.length === 0 ? '' : `not marked by ${unmarked.join(', ')}`,
+      ]
         .filter((part) => part !== '')
         .join('; '),
     ]),
