@@ -26,3 +26,32 @@ it('prolongs each lease in its own time, for as long as it is held, and has one 
   await clock.advance(500);
   expect(prolonged).toHaveLength(4);
 });
+
+it('prolongs each lease once where its time is no whole number, and a clock that was set back delays none', () => {
+  // What the timer calls, by a clock that stands still meanwhile.
+  let now = 1_763_700_000_001;
+  let due: (() => void) | undefined;
+  const clock = {
+    now: () => now,
+    setTimeout: (run: () => void) => {
+      due = run;
+      return 1;
+    },
+    clearTimeout: () => {},
+  };
+  for (let start = 0; start < 50; start++) {
+    let prolonged = 0;
+    const leases = new Leases(clock, 5_000 / 3, () => {
+      prolonged++;
+      if (prolonged > 10) throw new Error('It never ends');
+    });
+    now = 1_763_700_000_000 + start;
+    leases.hold(lease('one'));
+    now += 1_667;
+    due?.();
+    expect(prolonged).toBe(1);
+    now -= 3_600_000;
+    due?.();
+    expect(prolonged).toBe(2);
+  }
+});

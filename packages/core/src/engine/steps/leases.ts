@@ -51,10 +51,9 @@ export class Leases {
     const now = this.#clock.now();
     // Those that were prolonged come last, and are not due.
     for (const lease of this.#held) {
-      const leftMs = lease.dueAt - now;
-      // More than all of it: the clock was set back.
-      if (leftMs > 0 && leftMs <= this.#everyMs) {
-        this.#wait(leftMs);
+      // Later than one that was queued now: the clock was set back. The sums are compared, because a difference is rounded.
+      if (lease.dueAt > now && lease.dueAt <= now + this.#everyMs) {
+        this.#wait(lease.dueAt - now);
         return;
       }
       this.#held.delete(lease);
