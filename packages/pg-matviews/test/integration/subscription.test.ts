@@ -121,6 +121,9 @@ describe('a table that a subscription writes to', () => {
       'alter subscription everything disable; alter subscription everything set (slot_name = none)',
     );
     await database.pool.query('drop subscription everything');
+    // What sent from the slot may have yet to notice that nobody receives.
+    const sending = "select from pg_replication_slots where slot_name = 'cachekit_views' and active";
+    await expect.poll(async () => (await remote.query(sending)).rowCount, { timeout: 20_000 }).toBe(0);
     await remote.query(`select pg_drop_replication_slot('cachekit_views')`);
     await catalog().apply();
     expect(await catalog().check()).toEqual([]);
