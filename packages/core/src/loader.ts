@@ -26,7 +26,8 @@ export interface LoadContext<T> {
 /**
  * Gives the value of a key from where it really is.
  *
- * `null` means "does not exist" and is kept for `negativeTtl`; `undefined` is refused.
+ * `null` means "does not exist" and is kept for `negativeTtl`; `undefined` is refused. It runs in the async context
+ * (`AsyncLocalStorage`, the span of a trace) of the caller who gave it, which is the one who asked first.
  *
  * @example
  * const rates: Loader<Rates> = async ({ stale, notModified, set }) => {

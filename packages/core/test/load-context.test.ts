@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test, vi } from 'vitest';
 import { type Cache, createCache, isCacheKitError, type LoadContext } from '../src/index.ts';
 import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
@@ -28,6 +29,32 @@ describe.each(setups)('a loader %s', (_name, make) => {
     await clock.advance(2_000);
     await cache.getOrLoad(kept, load);
     expect(load).toHaveBeenCalledTimes(2);
+  });
+
+  test('runs in the async context of its own caller, whoever asks in the same tick, and when the tier is away', async () => {
+    const context = new AsyncLocalStorage<string>();
+    const { cache, clock, tier } = make();
+    const seen = async () => {
+      const reads = ['ann', 'bob', 'eve'].map((tenant) =>
+        context.run(tenant, () => cache.read(keys.stats({ tenant }), async () => context.getStore())),
+      );
+      return (await Promise.all(reads)).map(({ value, state }) => [value, state]);
+    };
+    const loads = vi.fn(() => context.getStore());
+    expect(await seen()).toEqual(['ann', 'bob', 'eve'].map((tenant) => [tenant, 'miss']));
+    await clock.advance(70_000);
+    // The refresh behind a stale answer is that of the caller too.
+    for (const tenant of ['ann', 'bob']) {
+      context.run(tenant, () => void cache.getOrLoad(keys.stats({ tenant }), async () => loads()));
+    }
+    await settled();
+    await clock.advance(300);
+    await vi.waitFor(() => expect(loads).toHaveBeenCalledTimes(2));
+    expect(loads.mock.results.map(({ value }) => value)).toEqual(['ann', 'bob']);
+    await cache.clear();
+    tier?.fail();
+    expect(await seen()).toEqual(['ann', 'bob', 'eve'].map((tenant) => [tenant, 'miss']));
+    await cache.close();
   });
 
   test('cannot say so without an old value', async () => {

@@ -49,11 +49,17 @@ class FirstLook implements Looker {
   readonly #parts: EngineParts;
   readonly #flight: Flight<Outcome>;
   readonly #request: ReadRequest;
+  /** Goes on in the async context of the caller: the answer arrives in that of whoever began the batch. */
+  #goOn: ((seen: Seen | undefined) => void) | undefined;
 
   constructor(parts: EngineParts, flight: Flight<Outcome>, request: ReadRequest) {
     this.#parts = parts;
     this.#flight = flight;
     this.#request = request;
+    const seen = new Promise<Seen | undefined>((resolve) => {
+      this.#goOn = resolve;
+    });
+    void seen.then(this.#load);
   }
 
   get wire(): string {
@@ -88,15 +94,32 @@ class FirstLook implements Looker {
           return;
         }
       }
-      finish(parts, flight, request, throughRemote(parts, flight, request, found, entry));
+      this.#goOn?.({ found, entry });
     } catch (error) {
       fail(parts, flight, request, error);
     }
   }
 
   failed(): void {
-    finish(this.#parts, this.#flight, this.#request, withoutRemote(this.#parts, this.#flight, this.#request));
+    this.#goOn?.(undefined);
   }
+
+  readonly #load = (seen: Seen | undefined): void => {
+    const parts = this.#parts;
+    const flight = this.#flight;
+    const request = this.#request;
+    const work =
+      seen === undefined
+        ? withoutRemote(parts, flight, request)
+        : throughRemote(parts, flight, request, seen.found, seen.entry);
+    finish(parts, flight, request, work);
+  };
+}
+
+/** What a first look found that is no answer yet. */
+interface Seen {
+  readonly found: Found;
+  readonly entry: HeldEntry | undefined;
 }
 
 function finish(
