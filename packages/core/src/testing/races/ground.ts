@@ -26,6 +26,7 @@ export class Ground {
   readonly #store: RaceFixture;
   readonly #caches: Cache[] = [];
   readonly #unreached: string[] = [];
+  readonly #loading: ((value: unknown) => void)[] = [];
   readonly #keys: ReturnType<typeof keysOf>;
 
   constructor(store: RaceFixture, failingLoads: number) {
@@ -77,6 +78,21 @@ export class Ground {
     return this.#keys.tag(tenant, 'items');
   }
 
+  /** A load under way: `early` is the answer to who asked for it, and `end` gives it its value. */
+  async loading(
+    cache: Cache,
+    id: string,
+  ): Promise<{ readonly early: Promise<unknown>; end(value: unknown): void }> {
+    const loaded = Promise.withResolvers<unknown>();
+    this.#loading.push(loaded.resolve);
+    const load = vi.fn(() => loaded.promise);
+    const early = cache.getOrLoad(this.item(id), load);
+    // Nobody may be left to hear how it ended when the race is lost.
+    early.catch(() => {});
+    await this.wait(() => expect(load).toHaveBeenCalled());
+    return { early, end: loaded.resolve };
+  }
+
   /** Reads until memory has the value and trusts it. */
   async inMemory(cache: Cache, id: string, value: unknown): Promise<void> {
     await this.wait(async () => {
@@ -101,6 +117,7 @@ export class Ground {
   }
 
   async close(): Promise<void> {
+    for (const end of this.#loading) end(null);
     await Promise.all(this.#caches.map((cache) => cache.close()));
     await this.#store.close();
   }
@@ -112,30 +129,6 @@ function keysOf(namespace: string) {
     scope: 'tenant',
     resources: { item: resource<unknown, { id: string }>({ ttl: '1m', tags: ['items'] }) },
   });
-}
-
-/** A loader whose loads end when the race says so. */
-export function heldLoader(): {
-  readonly load: () => Promise<unknown>;
-  readonly began: (index: number) => Promise<PromiseWithResolvers<unknown>>;
-} {
-  const loads: PromiseWithResolvers<unknown>[] = [];
-  return {
-    load: () => {
-      const load = Promise.withResolvers<unknown>();
-      loads.push(load);
-      return load.promise;
-    },
-    began: (index) =>
-      vi.waitFor(
-        () => {
-          const load = loads[index];
-          if (load === undefined) throw new Error('The load has not begun');
-          return load;
-        },
-        { timeout: patienceMs, interval: 1 },
-      ),
-  };
 }
 
 /** Real time passes. */

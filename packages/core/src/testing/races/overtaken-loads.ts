@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import { heldLoader } from './ground.ts';
 import type { Race } from './race.ts';
 
 /** Loads that something overtakes: what they give is for those who asked before, and is kept nowhere. */
@@ -10,11 +9,9 @@ export const overtakenLoads: readonly Race[] = [
     needs: 'memory',
     async run(ground) {
       const { cache } = await ground.start();
-      const { load, began } = heldLoader();
-      const early = cache.getOrLoad(ground.item('a'), load);
-      const first = await began(0);
+      const { early, end } = await ground.loading(cache, 'a');
       await cache.invalidate(ground.item('a'));
-      first.resolve('old');
+      end('old');
       expect(await early).toBe('old');
       expect(await cache.getOrLoad(ground.item('a'), async () => 'new')).toBe('new');
       expect(await cache.getOrLoad(ground.item('a'), async () => 'newer')).toBe('new');
@@ -27,11 +24,9 @@ export const overtakenLoads: readonly Race[] = [
     async run(ground) {
       const [a, b] = await ground.two();
       const c = await ground.start();
-      const { load, began } = heldLoader();
-      const early = a.cache.getOrLoad(ground.item('a'), load);
-      const first = await began(0);
+      const { early, end } = await ground.loading(a.cache, 'a');
       await a.cache.invalidate(ground.item('a'));
-      first.resolve('old');
+      end('old');
       await early;
       expect(await c.cache.getOrLoad(ground.item('a'), async () => 'new')).toBe('new');
       for (const { cache } of [a, b]) {
@@ -45,11 +40,9 @@ export const overtakenLoads: readonly Race[] = [
     needs: 'processes',
     async run(ground) {
       const [a, b] = await ground.two();
-      const { load, began } = heldLoader();
-      const early = a.cache.getOrLoad(ground.item('a'), load);
-      const first = await began(0);
+      const { early, end } = await ground.loading(a.cache, 'a');
       await b.cache.invalidate(ground.item('a'));
-      first.resolve('old');
+      end('old');
       await early;
       for (const { cache } of [b, a]) {
         expect(await cache.getOrLoad(ground.item('a'), async () => 'new')).toBe('new');
@@ -63,11 +56,9 @@ export const overtakenLoads: readonly Race[] = [
     async run(ground) {
       const { cache } = await ground.start();
       const other = await ground.another(cache);
-      const { load, began } = heldLoader();
-      const early = cache.getOrLoad(ground.item('a'), load);
-      const first = await began(0);
+      const { early, end } = await ground.loading(cache, 'a');
       await cache.set(ground.item('a'), 'set');
-      first.resolve('old');
+      end('old');
       await early;
       for (const reader of [cache, other]) {
         expect(await reader.getOrLoad(ground.item('a'), async () => 'loaded')).toBe('set');
@@ -81,11 +72,9 @@ export const overtakenLoads: readonly Race[] = [
     async run(ground) {
       const { cache } = await ground.start();
       const other = await ground.another(cache);
-      const { load, began } = heldLoader();
-      const early = cache.getOrLoad(ground.item('a'), load);
-      const first = await began(0);
+      const { early, end } = await ground.loading(cache, 'a');
       await other.invalidateTags(ground.items);
-      first.resolve('old');
+      end('old');
       await early;
       for (const reader of [cache, other]) {
         expect(await reader.getOrLoad(ground.item('a'), async () => 'new')).toBe('new');
