@@ -4,6 +4,7 @@ import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findOnPath, isExecutable } from './find-executable.ts';
 import { LinkUnavailable } from './link.ts';
+import { wantedPostgres } from './postgres-version.ts';
 import { run } from './run.ts';
 
 /** `postgres` and `initdb` of one installation, seen to start on this machine. */
@@ -23,7 +24,7 @@ const versionedRoots = ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/
 /**
  * The installation on this machine: on PATH, else where packages put it.
  *
- * @throws LinkUnavailable when there is none, or only ones older than version 15.
+ * @throws LinkUnavailable when there is none, only ones older than version 15, or not the one that is asked for.
  */
 export async function installedPostgres(): Promise<PostgresBinary> {
   const onPath = findOnPath('initdb');
@@ -54,9 +55,14 @@ export async function embeddedPostgres(): Promise<PostgresBinary> {
   } catch {
     throw new LinkUnavailable(`the npm package ${name} is not installed`);
   }
-  const found = await probe(join(root, '..', 'native', 'bin'));
+  return postgresIn(join(root, '..', 'native', 'bin'));
+}
+
+/** @throws LinkUnavailable when there is none in the folder, or not the one that is asked for, or it does not run here. */
+export async function postgresIn(folder: string): Promise<PostgresBinary> {
+  const found = await probe(folder);
   if (typeof found === 'object') return found;
-  throw new LinkUnavailable(found === '' ? `${name} holds no postgres` : found);
+  throw new LinkUnavailable(found === '' ? `there is no postgres in ${folder}` : found);
 }
 
 function versionedFolders(): string[] {
@@ -82,6 +88,9 @@ async function probe(folder: string): Promise<PostgresBinary | string> {
   const version = /(\d+)(\.\d+|\w+)?/.exec(ran.stdout);
   if (!ran.ok || version === null) return `${postgres} does not start: ${ran.output}`;
   const name = `PostgreSQL ${version[0]}`;
+  const wanted = wantedPostgres()?.major;
+  if (wanted !== undefined && Number(version[1]) !== wanted)
+    return `${postgres} is ${name}; CACHEKIT_POSTGRES_VERSION asks for ${wanted}`;
   return Number(version[1]) >= oldest
     ? { postgres, initdb, origin: folder, name }
     : `${postgres} is ${name}; ${oldest} is needed`;

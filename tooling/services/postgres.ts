@@ -4,6 +4,7 @@ import type { Found } from './link.ts';
 import { embeddedPostgres, installedPostgres, type PostgresBinary } from './postgres-binary.ts';
 import { startPostgresContainer } from './postgres-container.ts';
 import { postgresFromEnvironment } from './postgres-from-environment.ts';
+import { downloadedPostgres } from './postgres-from-npm.ts';
 import { startPostgresProcess } from './postgres-process.ts';
 import type { PostgresServer } from './postgres-server.ts';
 
@@ -22,6 +23,7 @@ const advice: readonly string[] = [
 
 /**
  * Starts a PostgreSQL by the first way that works here: `DATABASE_URL`, an installation, a container, binaries from npm.
+ * `CACHEKIT_POSTGRES_VERSION` asks for a major version, and for a download where nothing here has it.
  *
  * @throws MissingServiceError when none works; its message says what was tried and what to install.
  */
@@ -33,6 +35,7 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
       path: async () => spawned('path', await installedPostgres()),
       docker: () => startPostgresContainer(),
       embedded: async () => spawned('embedded', await embeddedPostgres()),
+      download: async () => spawned('download', await downloadedPostgres()),
     },
     advice,
   });
@@ -40,13 +43,16 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
   return server;
 }
 
-async function spawned(link: 'path' | 'embedded', binary: PostgresBinary): Promise<Found<PostgresServer>> {
+async function spawned(
+  link: 'path' | 'embedded' | 'download',
+  binary: PostgresBinary,
+): Promise<Found<PostgresServer>> {
   const server = await startPostgresProcess(binary);
   return {
     url: `postgres://postgres@127.0.0.1:${server.port}/postgres`,
     port: server.port,
     link,
-    origin: `${binary.postgres} (${binary.name}${link === 'embedded' ? ', from npm' : ''})`,
+    origin: `${binary.postgres} (${binary.name}${link === 'path' ? '' : ', from npm'})`,
     get pid() {
       return server.pid;
     },

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import type { Address } from './address.ts';
 
-/** A user of a Redis server who may do little. */
+/** A user of a Redis server, or of all servers of a cluster, who may do little. */
 export interface RedisUser {
-  /** For a client that is this user. */
+  /** For a client that is this user; of several servers the first. */
   readonly url: string;
-  /** What the server has refused this user since it was made, a line each. */
+  readonly username: string;
+  readonly password: string;
+  /** What the servers have refused this user since it was made, a line each. */
   refused(): Promise<readonly string[]>;
   /** Removes the user, with every connection of it. */
   close(): Promise<void>;
@@ -14,28 +17,44 @@ export interface RedisUser {
 /** What clients tell the server of themselves when they connect; it is refused without harm. */
 const ofThemselves = /setinfo|setname|hello/;
 
+const password = 'secret';
+
 /**
- * Makes a user with these rules and no others. The server, which is the test's own, is emptied: it also forgets which scripts
- * it knew and what it refused before.
+ * Makes a user with these rules and no others. The servers, which are the test's own, are emptied: they also forget which
+ * scripts they knew and what they refused before.
+ *
+ * @param servers - The URL of one, or all of a cluster, replicas among them.
  */
-export async function redisUser(url: string, rules: readonly string[]): Promise<RedisUser> {
-  const admin = new Redis(url, { maxRetriesPerRequest: 1 });
-  admin.on('error', () => {});
-  const name = `limited-${randomBytes(6).toString('hex')}`;
-  await admin.call('ACL', 'SETUSER', name, 'reset', 'on', '>secret', 'resetchannels', '-@all', ...rules);
-  await admin.call('ACL', 'LOG', 'RESET');
-  await admin.script('FLUSH');
-  await admin.flushall();
+export async function redisUser(
+  servers: string | readonly Address[],
+  rules: readonly string[],
+): Promise<RedisUser> {
+  const urls =
+    typeof servers === 'string' ? [servers] : servers.map(({ host, port }) => `redis://${host}:${port}`);
+  const admins = urls.map((url) => new Redis(url, { maxRetriesPerRequest: 1 }));
+  const username = `limited-${randomBytes(6).toString('hex')}`;
+  await Promise.all(
+    admins.map(async (admin) => {
+      admin.on('error', () => {});
+      const limits = ['reset', 'on', `>${password}`, 'resetchannels', '-@all', ...rules];
+      await admin.call('ACL', 'SETUSER', username, ...limits);
+      await admin.call('ACL', 'LOG', 'RESET');
+      await admin.script('FLUSH');
+      if (String(await admin.info('replication')).includes('role:master')) await admin.flushall();
+    }),
+  );
   return {
-    url: url.replace('redis://', `redis://${name}:secret@`),
+    url: (urls[0] as string).replace('redis://', `redis://${username}:${password}@`),
+    username,
+    password,
     async refused() {
-      const log = (await admin.call('ACL', 'LOG')) as readonly (readonly unknown[])[];
-      const lines = log.map((entry) => entry.map(String).join(' '));
-      return lines.filter((line) => line.includes(` ${name} `) && !ofThemselves.test(line));
+      const logs = await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG')));
+      const lines = (logs.flat() as (readonly unknown[])[]).map((entry) => entry.map(String).join(' '));
+      return lines.filter((line) => line.includes(` ${username} `) && !ofThemselves.test(line));
     },
     async close() {
-      await admin.call('ACL', 'DELUSER', name);
-      admin.disconnect();
+      await Promise.all(admins.map((admin) => admin.call('ACL', 'DELUSER', username)));
+      for (const admin of admins) admin.disconnect();
     },
   };
 }

