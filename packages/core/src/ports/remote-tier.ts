@@ -111,12 +111,21 @@ export interface RemoteTier {
   acquire(request: AcquireRequest): Promise<Acquisition>;
 
   /**
+   * {@link RemoteTier.acquire} for many, in one call, in the order asked; an error where one alone failed.
+   * Absent: they are asked for one by one.
+   */
+  acquireMany?(requests: readonly AcquireRequest[]): Promise<readonly (Acquisition | Error)[]>;
+
+  /**
    * Stores the entry if `token` is still the holder and no tag of the entry was bumped after `entry.clock`. Tags that
    * the tier does not know are known from then on, with the clock of the entry. Either way the lease is over.
    *
    * @returns Whether it was stored. `false` means something overtook the load: its value must not be cached anywhere.
    */
   commit(request: CommitRequest): Promise<boolean>;
+
+  /** {@link RemoteTier.commit} for many, as {@link RemoteTier.acquireMany}. */
+  commitMany?(requests: readonly CommitRequest[]): Promise<readonly (boolean | Error)[]>;
 
   /**
    * Lets the lease of a load begin anew, so that a long load keeps it.

@@ -28,10 +28,10 @@ import {
  * would refuse each other: the first to end would make the tag newer than the others are.
  *
  * - KEYS: for each request the entry, then the tags that they will carry
- * - ARGV: for each request the places of its tags in KEYS, token, lease in ms, version of the entry that is to be replaced (or
- *   empty)
- * - returns: for each request `{0, clock}` acquired · `{1}` somebody else loads · `{2, text}` another entry is there ·
- *   `{3, error}` Redis refused it
+ * - ARGV: the requests, in runs with these settings: lease in ms, version of the entry that is to be replaced (or empty);
+ *   for each its token
+ * - returns: the clock of all loads that begin now, then for each request 1 acquired · 0 somebody else loads · the text of
+ *   another entry that is there · the error with which Redis refused it
  * - complexity: O(requests + tags); O(size) for each entry it returns
  */
 export const acquireScript: RedisScript = {
@@ -40,23 +40,39 @@ export const acquireScript: RedisScript = {
 local function lasts(till)
   return tonumber(till) > now and tonumber(till) <= now + ${longestLeaseMs}
 end
-local function acquire(key, tags, arg)
-  local token, lease, replaces = ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2]
+local function acquires(tags, arg)
+  local lease, replaces = tonumber(ARGV[arg]), ARGV[arg + 1]
   local till = digits(now + lease, ${entryFields.freshUntil.length})
-  local header, kind = headerOf(key)
-  if kind == '${entryKinds.lease}' and lasts(${luaField('freshUntil')}) and redis.call('PTTL', key) >= 0 then return {1} end
-  if kind and kind ~= '${entryKinds.lease}' then
-    if ${luaField('version')} ~= replaces then return {2, redis.call('GET', key)} end
-    if ${luaField('refreshToken')} ~= '${noToken}' and lasts(${luaField('refreshUntil')}) then return {1} end
-    redis.call('SETRANGE', key, ${entryFields.refreshToken.start}, token .. till)
-    outlive(key, lease)
-  else
-    redis.call('SET', key, '${entryMagic}${entryKinds.lease}-' .. digits(clock, ${entryFields.clock.length}) .. till .. token
-      .. '${noRefresh}${noRest}', 'PX', lease)
+  local before = '${entryMagic}${entryKinds.lease}-' .. digits(clock, ${entryFields.clock.length}) .. till
+  local function contend(key, token)
+    local header, kind = headerOf(key)
+    if kind == '${entryKinds.lease}' and lasts(${luaField('freshUntil')}) and redis.call('PTTL', key) >= 0 then return 0 end
+    if kind and kind ~= '${entryKinds.lease}' then
+      if ${luaField('version')} ~= replaces then return redis.call('GET', key) end
+      if ${luaField('refreshToken')} ~= '${noToken}' and lasts(${luaField('refreshUntil')}) then return 0 end
+      redis.call('SETRANGE', key, ${entryFields.refreshToken.start}, token .. till)
+      outlive(key, lease)
+    else
+      redis.call('SET', key, before .. token .. '${noRefresh}${noRest}', 'PX', lease)
+    end
+    return 1
   end
-  for i = 1, #tags do keepTag(tags[i], clock, 0) end
-  return {0, clock}
+  local known = false
+  return function(key, token)
+    local reply
+    -- Most of what is loaded is not there.
+    if replaces == '' and redis.call('SET', key, before .. token .. '${noRefresh}${noRest}', 'NX', 'PX', lease) then
+      reply = 1
+    else
+      reply = contend(key, token)
+    end
+    if reply == 1 and not known then
+      for i = 1, #tags do keepTag(tags[i], clock, 0) end
+      known = true
+    end
+    return reply
+  end
 end
-return each(acquire, 1, 4)
+return each(1, 2, acquires, {clock})
 `,
 };

@@ -71,10 +71,13 @@ const headerPattern = `^${entryMagic}([${Object.values(entryKinds).join('')}])([
   number(entryFields.tagBytes),
 ].join('')}$`;
 
-/** The Lua expression of one field of `header`. */
-export function luaField(name: keyof typeof entryFields): string {
+/** Begins the reply to a request that Redis refused, such as a write while its memory is full; its error follows. */
+export const refusedMark = '!';
+
+/** The Lua expression of one field of `header`, or of the text in another variable. */
+export function luaField(name: keyof typeof entryFields, variable = 'header'): string {
   const { start, length } = entryFields[name];
-  return `string.sub(header, ${start + 1}, ${start + length})`;
+  return `string.sub(${variable}, ${start + 1}, ${start + length})`;
 }
 
 /** Where `SETRANGE` writes to end a refresh, and what: no token and no time follow each other in the header. */
@@ -83,6 +86,9 @@ export const noRefresh: string = noToken + '0'.repeat(entryFields.refreshUntil.l
 
 /** What follows in the header of a lease. */
 export const noRest: string = '0'.repeat(entryFields.loadMs.length + entryFields.tagBytes.length);
+
+/** The whole of a lease, as a Lua pattern that captures its token. */
+const leasePattern = `^${entryMagic}${entryKinds.lease}%-${number(entryFields.clock)}${number(entryFields.freshUntil)}(${token(entryFields.version)})${`${noRefresh}${noRest}`.replaceAll('.', '%.')}$`;
 
 /**
  * `headerOf(key)`: the header and the kind of what is stored, or nothing if it is absent, of another type or format, or
@@ -105,25 +111,39 @@ end
 `;
 
 /**
- * `each(one, first, width)`: the replies of `one(key, tags, arg)` for each request of the call, where `key` is its entry,
- * `tags` its tags, and `ARGV[arg]` its first argument. The entries stand first in KEYS, in the order of the requests, and
- * then each tag once. The requests stand in ARGV from `first` on, `width` arguments each, of which the first says where in
- * KEYS the tags are. An error of one is its reply, and the others are carried out.
+ * `leaseOf(key)`: the token of the lease that stands in place of a value, or nothing if there is none or it is damaged.
+ */
+export const luaLease: string = `
+local function leaseOf(key)
+  local header = redis.pcall('GETRANGE', key, 0, ${entryHeaderLength})
+  return type(header) == 'string' and string.match(header, '${leasePattern}')
+end
+`;
+
+/**
+ * `each(first, width, begin, replies)`: appends to `replies` what is replied to each request of the call.
+ *
+ * The entries stand first in KEYS, in the order of the requests, and then each tag once. In ARGV stand from `first` on the
+ * requests, those that follow each other and have the same tags and settings as one run: how many they are, the places of
+ * their tags in KEYS, `width` settings, and then one argument for each. `begin(tags, arg)`, where `ARGV[arg]` is the
+ * first setting of a run, gives the function that carries out one of them: it takes its entry and its argument and gives the
+ * reply. An error of one is its reply, and the others are carried out.
  */
 export const luaEach = `
-local function each(one, first, width)
-  local replies, known = {}, {}
-  for arg = first, #ARGV, width do
-    local places = ARGV[arg]
-    local tags = known[places]
-    if not tags then
-      tags = {}
-      for place in string.gmatch(places, '%d+') do tags[#tags + 1] = KEYS[tonumber(place)] end
-      known[places] = tags
+local function each(first, width, begin, replies)
+  local last, arg, entry = #ARGV, first, 0
+  while arg <= last do
+    local tags = {}
+    for place in string.gmatch(ARGV[arg + 1], '%d+') do tags[#tags + 1] = KEYS[tonumber(place)] end
+    local one = begin(tags, arg + 2)
+    local from = arg + 2 + width
+    arg = from + ARGV[arg]
+    for item = from, arg - 1 do
+      entry = entry + 1
+      local done, reply = pcall(one, KEYS[entry], ARGV[item])
+      if not done then reply = '${refusedMark}' .. tostring(type(reply) == 'table' and reply.err or reply) end
+      replies[#replies + 1] = reply
     end
-    local done, reply = pcall(one, KEYS[#replies + 1], tags, arg + 1)
-    if not done then reply = {3, tostring(type(reply) == 'table' and reply.err or reply)} end
-    replies[#replies + 1] = reply
   end
   return replies
 end

@@ -1,20 +1,12 @@
 /** How a {@link BatchedCalls} groups and bounds its calls. */
 export interface CallShape<Item, Reply> {
-  /** Items with the same group may travel together; on a cluster that is the slot. */
-  readonly groupOf: (item: Item) => string;
+  /** Items with the same group may travel together; on a cluster that is the slot. Absent: all may. */
+  readonly groupOf?: (item: Item) => string;
   /** How many keys and characters an item brings. */
   readonly keysOf: (item: Item) => number;
   readonly lengthOf: (item: Item) => number;
-  /** One call; the replies in the order of the items. */
-  readonly send: (items: readonly Item[]) => Promise<readonly Reply[]>;
-  /** What the call of one item rejects with, where its reply is a failure. */
-  readonly failureOf?: (reply: Reply) => Error | undefined;
-}
-
-interface Waiting<Item, Reply> {
-  readonly item: Item;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: unknown) => void;
+  /** One call; the replies in the order of the items, an error where one item alone failed. */
+  readonly send: (items: readonly Item[]) => Promise<readonly (Reply | Error)[]>;
 }
 
 /** Per call: more would hold the server, and the replies of others, for too long. */
@@ -30,7 +22,8 @@ const mostLength = 262_144;
  */
 export class BatchedCalls<Item, Reply> {
   readonly #shape: CallShape<Item, Reply>;
-  #waiting: Waiting<Item, Reply>[] = [];
+  #items: Item[] = [];
+  #waiting: PromiseWithResolvers<Reply>[] = [];
   /** How many there were when the flush was put off last. */
   #seen = 0;
 
@@ -39,65 +32,97 @@ export class BatchedCalls<Item, Reply> {
   }
 
   call(item: Item): Promise<Reply> {
-    return new Promise<Reply>((resolve, reject) => {
-      if (this.#waiting.push({ item, resolve, reject }) > 1) return;
+    const waiting = Promise.withResolvers<Reply>();
+    this.#waiting.push(waiting);
+    if (this.#items.push(item) === 1) {
       this.#seen = 0;
       queueMicrotask(this.#flush);
-    });
+    }
+    return waiting.promise;
+  }
+
+  /** The replies to items that are together already, sent now. Never rejects: an item that failed has an error. */
+  async all(items: readonly Item[]): Promise<readonly (Reply | Error)[]> {
+    const pieces = this.#pieces(items);
+    if (pieces === undefined) return this.#send(items);
+    const replies = new Array<Reply | Error>(items.length);
+    const fill = async (piece: readonly number[]): Promise<void> => {
+      const its = await this.#send(piece.map((position) => items[position] as Item));
+      for (let index = 0; index < piece.length; index++) {
+        replies[piece[index] as number] = its[index] as Reply | Error;
+      }
+    };
+    await Promise.all(pieces.map(fill));
+    return replies;
+  }
+
+  /** Sends what waits, so that it arrives before what is sent next. */
+  flush(): void {
+    const items = this.#items;
+    if (items.length === 0) return;
+    const waiting = this.#waiting;
+    this.#items = [];
+    this.#waiting = [];
+    const pieces = this.#pieces(items);
+    if (pieces === undefined) void this.#answer(items, waiting);
+    else {
+      for (const piece of pieces) {
+        const its = piece.map((position) => items[position] as Item);
+        void this.#answer(
+          its,
+          piece.map((position) => waiting[position] as PromiseWithResolvers<Reply>),
+        );
+      }
+    }
   }
 
   readonly #flush = (): void => {
-    const waiting = this.#waiting;
-    if (waiting.length > this.#seen && waiting.length < mostItems) {
-      this.#seen = waiting.length;
+    const { length } = this.#items;
+    if (length > this.#seen && length < mostItems) {
+      this.#seen = length;
       queueMicrotask(this.#flush);
-      return;
-    }
-    this.#waiting = [];
-    if (waiting.length === 1) {
-      void this.#send(waiting);
-      return;
-    }
-    for (const group of Map.groupBy(waiting, ({ item }) => this.#shape.groupOf(item)).values()) {
-      for (const piece of this.#pieces(group)) void this.#send(piece);
-    }
+    } else this.flush();
   };
 
-  #pieces(group: readonly Waiting<Item, Reply>[]): readonly (readonly Waiting<Item, Reply>[])[] {
-    const pieces: Waiting<Item, Reply>[][] = [];
-    let piece: Waiting<Item, Reply>[] = [];
-    let keys = 0;
-    let length = 0;
-    for (const one of group) {
-      const itsKeys = this.#shape.keysOf(one.item);
-      const itsLength = this.#shape.lengthOf(one.item);
-      const full = piece.length === mostItems || keys + itsKeys > mostKeys || length + itsLength > mostLength;
-      if (piece.length > 0 && full) {
-        pieces.push(piece);
-        piece = [];
-        keys = 0;
-        length = 0;
-      }
-      piece.push(one);
-      keys += itsKeys;
-      length += itsLength;
+  async #answer(items: readonly Item[], waiting: readonly PromiseWithResolvers<Reply>[]): Promise<void> {
+    const replies = await this.#send(items);
+    for (let index = 0; index < waiting.length; index++) {
+      const { resolve, reject } = waiting[index] as PromiseWithResolvers<Reply>;
+      const reply = replies[index] as Reply | Error;
+      if (reply instanceof Error) reject(reply);
+      else resolve(reply);
     }
-    pieces.push(piece);
-    return pieces;
   }
 
-  async #send(piece: readonly Waiting<Item, Reply>[]): Promise<void> {
-    try {
-      const replies = await this.#shape.send(piece.map(({ item }) => item));
-      for (let index = 0; index < piece.length; index++) {
-        const { resolve, reject } = piece[index] as Waiting<Item, Reply>;
-        const reply = replies[index] as Reply;
-        const failure = this.#shape.failureOf?.(reply);
-        if (failure === undefined) resolve(reply);
-        else reject(failure);
+  #send(items: readonly Item[]): Promise<readonly (Reply | Error)[]> {
+    return this.#shape.send(items).catch((error) => items.map(() => error as Error));
+  }
+
+  /** The positions of the items of each call; `undefined` if one call can hold all of them. */
+  #pieces(items: readonly Item[]): readonly (readonly number[])[] | undefined {
+    const { groupOf, keysOf, lengthOf } = this.#shape;
+    const pieces: number[][] = [];
+    const open = new Map<string, { readonly piece: number[]; keys: number; length: number }>();
+    for (let index = 0; index < items.length; index++) {
+      const item = items[index] as Item;
+      const group = groupOf?.(item) ?? '';
+      const keys = keysOf(item);
+      const length = lengthOf(item);
+      let place = open.get(group);
+      if (
+        place === undefined ||
+        place.piece.length === mostItems ||
+        place.keys + keys > mostKeys ||
+        place.length + length > mostLength
+      ) {
+        place = { piece: [], keys: 0, length: 0 };
+        open.set(group, place);
+        pieces.push(place.piece);
       }
-    } catch (error) {
-      for (const { reject } of piece) reject(error);
+      place.piece.push(index);
+      place.keys += keys;
+      place.length += length;
     }
+    return pieces.length > 1 ? pieces : undefined;
   }
 }

@@ -41,8 +41,9 @@ import { putScript } from '../scripts/put.ts';
 import { releaseScript } from '../scripts/release.ts';
 import { renewScript } from '../scripts/renew.ts';
 import { touchScript } from '../scripts/touch.ts';
+import type { BatchedCalls } from './batched-calls.ts';
 import { BatchedReads, type Stored } from './batched-reads.ts';
-import { batchedScript, type ScriptItem, type ScriptReply } from './batched-script.ts';
+import { batchedScript, refusal, type ScriptItem, type ScriptReply } from './batched-script.ts';
 import { commandGroups } from './slot-groups.ts';
 
 /** Options of {@link redisTier}. */
@@ -151,6 +152,9 @@ class TierOverRedis implements RedisTier {
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence: Coherence;
   readonly partOf?: (key: string) => string;
+  // On a cluster some tags are in other slots than their entries, which is a matter of each entry.
+  readonly acquireMany?: (requests: readonly AcquireRequest[]) => Promise<readonly (Acquisition | Error)[]>;
+  readonly commitMany?: (requests: readonly CommitRequest[]) => Promise<readonly (boolean | Error)[]>;
   readonly #redis: RedisExecutor;
   readonly #cluster: boolean;
   /** First argument of every script that writes. Empty: nobody is told. */
@@ -158,8 +162,9 @@ class TierOverRedis implements RedisTier {
   /** Last keys of every script that writes. */
   readonly #log: readonly string[];
   readonly #reads: BatchedReads;
-  readonly #acquire: (item: ScriptItem) => Promise<ScriptReply>;
-  readonly #commit: (item: ScriptItem) => Promise<ScriptReply>;
+  readonly #acquires: BatchedCalls<ScriptItem, Acquisition | string>;
+  readonly #commits: BatchedCalls<ScriptItem, boolean>;
+  readonly #puts: BatchedCalls<ScriptItem, TierClock>;
   /** Only where the server tells a process also of what it did itself. */
   readonly #own: OwnWrites | undefined;
   readonly #fallbackListeners = new Set<{ readonly listener: (fallback: CoherenceFallback) => void }>();
@@ -179,9 +184,17 @@ class TierOverRedis implements RedisTier {
     this.#cluster = cluster;
     // A slot fails with its master, and which one that is the client alone knows.
     if (cluster) this.partOf = hashTag;
+    else {
+      this.acquireMany = (requests) => this.#acquireMany(requests);
+      this.commitMany = (requests) => this.#commitMany(requests);
+    }
     this.#reads = new BatchedReads(redis);
-    this.#acquire = batchedScript(redis, acquireScript, {}, (replies) => this.#acquired(replies));
-    this.#commit = batchedScript(redis, commitScript, { keys: this.#log, args: [this.#channel] });
+    const common = { keys: this.#log, args: [this.#channel] };
+    this.#acquires = batchedScript(redis, acquireScript, { keys: [], args: [] }, (replies) =>
+      this.#acquisitions(replies),
+    );
+    this.#commits = batchedScript(redis, commitScript, common, stored);
+    this.#puts = batchedScript(redis, putScript, common, clocks);
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
       const next = coherence === 'any' ? new PubSubCoherence(redis, channel, log, systemClock) : undefined;
@@ -205,8 +218,14 @@ class TierOverRedis implements RedisTier {
     for (const { listener } of [...this.#fallbackListeners]) listener(fallback);
   }
 
-  #acquired(replies: readonly ScriptReply[]): void {
-    for (const [outcome, clock] of replies) if (outcome === 0) this.#own?.loadBegan(clock as number);
+  /** What a call of the script says; the text where another entry is there, or what looks like one. */
+  #acquisitions([clock, ...replies]: readonly ScriptReply[]): readonly (Acquisition | string | Error)[] {
+    const acquired: Acquisition = { state: 'acquired', clock: clock as TierClock };
+    if (replies.includes(1)) this.#own?.loadBegan(acquired.clock);
+    return replies.map((reply) => {
+      if (reply === 1) return acquired;
+      return reply === 0 ? leased : (refusal(reply) ?? (reply as string));
+    });
   }
 
   async time(): Promise<TierClock> {
@@ -215,44 +234,74 @@ class TierOverRedis implements RedisTier {
   }
 
   async getMany(keys: readonly string[]): Promise<readonly RemoteRead[]> {
+    this.#puts.flush();
     const stored = await this.#reads.read(keys);
     return stored.map(decodeRead);
   }
 
   async acquire(request: AcquireRequest): Promise<Acquisition> {
-    const { key, token, leaseMs, replaces = '', tags = [] } = request;
+    const { key, tags = [] } = request;
     const [near, far] = this.#tagsBySlot(key, tags);
+    this.#puts.flush();
+    const answer = await this.#acquired(request, await this.#acquires.call(this.#asked(request, near)));
+    // Not waited for: the commit does it again, and it only spares others a refusal.
+    if (answer.state === 'acquired' && far.length > 0) this.#keepTags(far, answer.clock, 0).catch(ignore);
+    return answer;
+  }
+
+  async #acquireMany(requests: readonly AcquireRequest[]): Promise<readonly (Acquisition | Error)[]> {
+    this.#puts.flush();
+    const asked = requests.map((request) => this.#asked(request, request.tags ?? noTags));
+    const answers = await this.#acquires.all(asked);
+    if (!answers.some(isText)) return answers as readonly (Acquisition | Error)[];
+    return Promise.all(
+      answers.map((answer, index) =>
+        answer instanceof Error
+          ? answer
+          : this.#acquired(requests[index] as AcquireRequest, answer).catch((error) => error as Error),
+      ),
+    );
+  }
+
+  #asked(
+    { key, token, leaseMs, replaces = '', tags = noTags }: AcquireRequest,
+    near: readonly string[],
+  ): ScriptItem {
     this.#own?.begun(key, tags, token);
-    const args = [token, wholeMs(leaseMs), replaces];
-    const [outcome, detail] = await this.#acquire({ key, tags: near, args, length: 0 });
-    if (outcome === 0) {
-      const clock = detail as number;
-      // Not waited for: the commit does it again, and it only spares others a refusal.
-      if (far.length > 0) this.#keepTags(far, clock, 0).catch(ignore);
-      return { state: 'acquired', clock };
-    }
-    if (outcome === 1) return leased;
-    const read = decodeRead(detail as string);
+    return { key, tags: near, settings: [wholeMs(leaseMs), replaces], own: token };
+  }
+
+  async #acquired(request: AcquireRequest, answer: Acquisition | string): Promise<Acquisition> {
+    if (typeof answer !== 'string') return answer;
+    const read = decodeRead(answer);
     if (read.state === 'entry') return read;
     // Damage that the script does not see, and so would guard as an entry until it expires.
-    const version = fieldText(detail as string, entryFields.version);
-    return version === replaces ? leased : this.acquire({ ...request, replaces: version });
+    const version = fieldText(answer, entryFields.version);
+    return version === request.replaces ? leased : this.acquire({ ...request, replaces: version });
   }
 
   async commit(request: CommitRequest): Promise<boolean> {
     const { key, token, entry, ttlMs } = request;
-    const text = encodeEntry(entry);
-    const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
-    this.#own?.begun(key, entry.tags);
-    this.#own?.loadBegan(entry.clock);
-    if (far.length > 0 && !(await this.#keepTags(far, entry.clock, ms))) {
+    const loaded = this.#loaded(request, near);
+    if (far.length > 0 && !(await this.#keepTags(far, entry.clock, wholeMs(ttlMs)))) {
       await this.release(key, token);
       return false;
     }
-    const args = [token, text, ms, entry.clock];
-    const [outcome] = await this.#commit({ key, tags: near, args, length: text.length });
-    return outcome === 1;
+    this.#puts.flush();
+    return this.#commits.call(loaded);
+  }
+
+  #commitMany(requests: readonly CommitRequest[]): Promise<readonly (boolean | Error)[]> {
+    this.#puts.flush();
+    return this.#commits.all(requests.map((request) => this.#loaded(request, request.entry.tags)));
+  }
+
+  #loaded({ key, token, entry, ttlMs }: CommitRequest, near: readonly string[]): ScriptItem {
+    const own = encodeEntry(entry);
+    this.#own?.begun(key, entry.tags);
+    this.#own?.loadBegan(entry.clock);
+    return { key, tags: near, settings: [wholeMs(ttlMs), token === entry.version ? '' : token], own };
   }
 
   async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
@@ -270,7 +319,9 @@ class TierOverRedis implements RedisTier {
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     this.#own?.begun(key, entry.tags);
-    const clock = (await this.#write(putScript, [key, ...near], [text, ms])) as number;
+    const { start, length } = entryFields.clock;
+    const settings = [text.slice(0, start), ms] as const;
+    const clock = await this.#puts.call({ key, tags: near, settings, own: text.slice(start + length) });
     this.#own?.loadBegan(clock);
     if (far.length > 0) await this.#keepTags(far, clock, ms);
     return clock;
@@ -291,6 +342,7 @@ class TierOverRedis implements RedisTier {
   }
 
   async tagVersions(tags: readonly string[]): Promise<readonly (TierClock | undefined)[]> {
+    this.#puts.flush();
     const stored = await this.#reads.read(tags);
     return stored.map(tagVersion);
   }
@@ -326,6 +378,7 @@ class TierOverRedis implements RedisTier {
 
   /** Runs a script that tells others what it changed. */
   #write(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    this.#puts.flush();
     return this.#redis.script(script, [...keys, ...this.#log], [this.#channel, ...args]);
   }
 
@@ -345,6 +398,19 @@ class TierOverRedis implements RedisTier {
 }
 
 const leased: Acquisition = { state: 'leased' };
+const noTags: readonly string[] = [];
+
+function isText(answer: unknown): answer is string {
+  return typeof answer === 'string';
+}
+
+function stored(replies: readonly ScriptReply[]): readonly (boolean | Error)[] {
+  return replies.map((reply) => refusal(reply) ?? reply === 1);
+}
+
+function clocks(replies: readonly ScriptReply[]): readonly (TierClock | Error)[] {
+  return replies.map((reply) => refusal(reply) ?? (reply as TierClock));
+}
 
 function ignore(): void {}
 
