@@ -27,6 +27,7 @@ export default defineConfig({
     ],
     sidebar: [
       { text: 'Getting started', link: '/getting-started' },
+      { text: 'Beside other libraries', link: '/comparison' },
       { text: 'What is promised', link: '/promises' },
       {
         text: 'The cache',
@@ -36,6 +37,7 @@ export default defineConfig({
           { text: 'Tags', link: '/tags' },
           { text: 'Choosing a policy', link: '/choosing-a-policy' },
           { text: 'When something fails', link: '/failure' },
+          { text: 'How memory stays right', link: '/coherence' },
           { text: 'Over HTTP', link: '/http' },
           { text: 'Metrics and alerts', link: '/metrics' },
           { text: 'Codecs', link: '/codecs' },
@@ -61,10 +63,14 @@ export default defineConfig({
           { text: 'From another rate limiter', link: '/migrating-rate-limiters' },
         ],
       },
+      {
+        text: 'Redis',
+        items: [
+          { text: 'Locks, sessions, presence', link: '/locks-sessions-presence' },
+          { text: 'Permissions in Redis', link: '/redis-acl' },
+        ],
+      },
       { text: 'Packages', items: packages.map((name) => ({ text: name, link: `/packages/${name}` })) },
-      { text: 'How memory stays right', link: '/coherence' },
-      { text: 'Locks, sessions, presence', link: '/locks-sessions-presence' },
-      { text: 'Permissions in Redis', link: '/redis-acl' },
       { text: 'Errors', link: '/errors' },
       {
         text: 'Decisions',

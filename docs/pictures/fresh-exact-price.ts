@@ -74,6 +74,7 @@ export function drawFreshExactPrice({ figures, command, versions }: Results): st
   for (const [title, rows] of parts) {
     drawn.push(`<text x="8" y="${top}" font-size="14" font-weight="bold">${escaped(title)}</text>`);
     top += 12;
+    const rowsFrom = top;
     for (const { label, figure } of rows) {
       const found = figures.find(({ name }) => name.startsWith(figure));
       if (found?.ratio === undefined) throw new Error(`bench/results/pg.json has no ratio of "${figure}"`);
@@ -85,14 +86,14 @@ export function drawFreshExactPrice({ figures, command, versions }: Results): st
       );
       top += rowHeight;
     }
+    drawn.push(`<path d="M${x(1).toFixed(1)} ${rowsFrom}V${top}" stroke="#7a7f87" stroke-dasharray="5 4"/>`);
     top += 20;
   }
-  const line = `<path d="M${x(1).toFixed(1)} 26V${top - 16}" stroke="#7a7f87" stroke-dasharray="5 4"/>`;
   const ticks = [0.001, 0.01, 0.1, 1, 10].map(
     (tick) => `<text x="${x(tick).toFixed(1)}" y="${top}" text-anchor="middle">${spoken(tick)}</text>`,
   );
   const source = `<text x="8" y="${top + 22}" font-size="11">${command}: ${saidVersions(versions)}</text>`;
-  return svg('What fresh and exact cost, as ratios', top + 32, [...drawn, line, ...ticks, source]);
+  return svg('What fresh and exact cost, as ratios', top + 32, [...drawn, ...ticks, source]);
 }
 
 /** What a refresh costs by how many groups changed, beside one of the whole view. */
@@ -136,9 +137,9 @@ function scale(value: number, least: number, most: number, from: number, to: num
   return from + Math.min(1, Math.max(0, share)) * (to - from);
 }
 
-/** Two digits, as a fraction where it is small: a reader counts in "times". */
+/** Two digits, as a fraction where it is less than the peer: a reader counts in "times". */
 function spoken(ratio: number): string {
-  if (ratio >= 0.3) return `${Number(ratio.toPrecision(2))}`;
+  if (ratio >= 0.95) return `${Number(ratio.toPrecision(2))}`;
   return `1/${Number((1 / ratio).toPrecision(2))}`;
 }
 
