@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
-import { scanSql } from '../sql/scan.ts';
+import { nameOf, scanSql } from '../sql/scan.ts';
 import { understood } from './probe.ts';
 import type { ReadQuery, Rewriting } from './rewriting.ts';
 import { closing, joined, listOf, namedExpression, selectText } from './select-text.ts';
@@ -20,7 +20,8 @@ export async function storedAverages(
   for (const { sql: expression, name } of items) {
     const of = averaged(expression);
     if (of === undefined) continue;
-    const parts = (['sum', 'count'] as const).filter((part) => !shown.includes(squeezed(`${part}${of}`)));
+    const stored = await partsStored(sql, view.oid, parsed.from, of, shown);
+    const parts = (['sum', 'count'] as const).filter((part) => !stored.includes(part));
     if (parts.length === 0) continue;
     averages.push(name);
     for (const part of parts) {
@@ -39,6 +40,44 @@ export async function storedAverages(
       query: mended,
     },
   ];
+}
+
+/** What of the sum and the count of an average the select list has. `count(*)` counts too what cannot be NULL. */
+async function partsStored(
+  sql: SqlExecutor,
+  oid: string,
+  from: string,
+  of: string,
+  shown: string,
+): Promise<readonly string[]> {
+  const has = (call: string): boolean => {
+    const text = squeezed(call);
+    for (let at = shown.indexOf(text); at >= 0; at = shown.indexOf(text, at + 1)) {
+      if (!shown.startsWith(' FILTER', at + text.length)) return true;
+    }
+    return false;
+  };
+  const found = ['sum', 'count'].filter((part) => has(`${part}${of}`));
+  const column = /^\(((?:[^()]+\.)?[^().]+)\)/.exec(of)?.[1];
+  if (found.includes('count') || column === undefined || !has(of.replace(/^\([^()]+\)/, 'count(*)')))
+    return found;
+  const name = nameOf(scanSql(column).findLast(({ kind }) => kind === 'word' || kind === 'quoted') ?? none);
+  const never = !/\b(LEFT|RIGHT|FULL) JOIN\b/.test(from) && (await neverNull(sql, oid, name));
+  return never ? [...found, 'count'] : found;
+}
+
+const none = { kind: 'word', text: '' } as const;
+
+/** Whether every column of that name that a view reads is NOT NULL in its table. */
+async function neverNull(sql: SqlExecutor, oid: string, column: string): Promise<boolean> {
+  const { rows } = await sql.query<{ never: boolean | null }>(
+    `SELECT bool_and(a.attnotnull) AS never FROM pg_rewrite r
+     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+     JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+     WHERE r.ev_class = $1::text::oid AND d.refobjsubid > 0 AND a.attname = $2`,
+    [oid, column],
+  );
+  return rows[0]?.never === true;
 }
 
 /** `(arguments) FILTER (...)` of the first average in an expression. */

@@ -154,6 +154,22 @@ test('average-stored: without its sum and count no month can be made of days', a
   await drop('mv_average');
 });
 
+test('average-stored: beside a sum, count(*) is the count of a column that cannot be NULL, and of no other', async () => {
+  const averaged = (column: string, more: string, from = 'calls'): Promise<unknown> =>
+    run(`drop materialized view if exists mv_average; create materialized view mv_average as
+      select calls.device_id, avg(${column}) as a, sum(${column}) as s, ${more} from ${from} group by 1`);
+  const found = (): Promise<unknown> => findingsOf(database, 'average-stored', 'mv_average');
+  await averaged('duration', 'count(*) as n');
+  expect(await found()).toEqual([]);
+  await averaged('calls.device_id', 'count(*) as n');
+  expect(await found()).toHaveLength(1);
+  await averaged('duration', 'count(duration) filter (where duration > 5) as n');
+  expect(await found()).toHaveLength(1);
+  await averaged('duration', 'count(*) as n', 'devices d left join calls on calls.device_id = d.id');
+  expect(await found()).toHaveLength(1);
+  await drop('mv_average');
+});
+
 test('several mistakes in one view are mended by one piece of SQL, which says to change the definition too', async () => {
   await run(`create materialized view mv_all as
     select date_trunc('day', start_time) as day, avg(duration) as seconds from calls where start_time >= now() - interval '300 days' group by 1;
