@@ -115,6 +115,7 @@ const dailySummary = defineView({
       sum(first_response_seconds) as response_seconds,
       round(avg(first_response_seconds), 2) as avg_response_time,
       count(rating)::integer as total_rated,
+      sum(rating) as rating_sum,
       round(avg(rating), 2) as avg_rating
     from vw_conversations_analytics
     group by conversation_date, inbox_id, status`,
@@ -145,6 +146,7 @@ export const localSummary = defineRollup({
     response_seconds: sum('first_response_seconds'),
     avg_response_time: avg('first_response_seconds').as('numeric(20,2)'),
     total_rated: count('rating').as('integer'),
+    rating_sum: sum('rating'),
     avg_rating: avg('rating').as('numeric(20,2)'),
   },
 });

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { pgExecutor } from '@cachekit/core/postgres';
-import { createViews, defineView } from '@cachekit/pg-matviews';
+import { createDoctor, createViews, defineView } from '@cachekit/pg-matviews';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -106,20 +106,50 @@ describe('the layers', () => {
     ).toEqual([{ t_messages: 0, user_msg_count: 0, rating: null, contact_name: null }]);
   });
 
-  it('sum up the days of each inbox so that averages compose (CW-4)', async () => {
+  it('sum up each date, inbox and status: totals, first response, ratings (CW-4)', async () => {
     await remote.query('refresh materialized view concurrently mvw_daily_summary');
+    const columns =
+      'conversation_date, inbox_id, status, total_conversations, avg_response_time, total_rated, avg_rating';
+    // From the tables, in other words than the layers.
+    const truth = `select c.created_at::date, c.inbox_id, (array['open', 'resolved', 'pending', 'snoozed'])[c.status + 1], count(*)::integer,
+        round(avg(case when c.first_reply_created_at >= c.created_at
+          then extract(epoch from c.first_reply_created_at - c.created_at)::integer end), 2),
+        count(r.rating)::integer, round(avg(r.rating), 2)
+      from conversations c left join lateral (
+        select rating from csat_survey_responses s where s.conversation_id = c.id order by s.created_at desc, s.id desc limit 1
+      ) r on true group by 1, 2, 3`;
+    const shown = `select ${columns} from mvw_daily_summary`;
+    expect(
+      await rows(remote, `(${shown} except all (${truth})) union all ((${truth}) except all ${shown})`),
+    ).toEqual([]);
+    expect(await value(remote, 'select sum(total_rated)::int from mvw_daily_summary')).toBeGreaterThan(0);
+  });
+
+  it('store sums and counts beside averages, so that a month is made of days (CW-4)', async () => {
     expect(
       await rows(
         remote,
-        `select sum(total_conversations)::int as total, round(sum(response_seconds) / sum(answered), 4) as average from mvw_daily_summary`,
+        `select sum(total_conversations)::int as total, round(sum(response_seconds) / sum(answered), 4) as response,
+           round(sum(rating_sum)::numeric / sum(total_rated), 4) as rating from mvw_daily_summary`,
       ),
     ).toEqual(
       await rows(
         remote,
-        'select count(*)::int as total, round(avg(first_response_seconds), 4) as average from vw_conversations_analytics',
+        `select count(*)::int as total, round(avg(first_response_seconds), 4) as response, round(avg(rating), 4) as rating
+         from vw_conversations_analytics`,
       ),
     );
   });
+});
+
+it('the doctor finds nothing wrong with the layers, nor with the summary over the copy', async () => {
+  for (const [pool, views] of [
+    [remote, remoteViews],
+    [local, [localSummary]],
+  ] as const) {
+    const found = await createDoctor({ sql: pgExecutor(pool), views }).examine();
+    expect(found.map(({ defect, object }) => [defect, object])).toEqual([]);
+  }
 });
 
 describe('a change of the layers', () => {

@@ -1,5 +1,5 @@
 import { pgExecutor } from '@cachekit/core/postgres';
-import { createRefresher, createViews, type Refresher } from '@cachekit/pg-matviews';
+import { createDoctor, createRefresher, createViews, type Refresher } from '@cachekit/pg-matviews';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -61,6 +61,12 @@ beforeAll(async () => {
 afterAll(async () => {
   await refresher.stop();
   await pool.end();
+});
+
+it('the doctor finds nothing wrong with these views', async () => {
+  await fresh();
+  const found = await createDoctor({ sql: pgExecutor(pool), views: definePbxViews(zone) }).examine();
+  expect(found.map(({ defect, object }) => [defect, object])).toEqual([]);
 });
 
 describe('mv_call_statistics', () => {

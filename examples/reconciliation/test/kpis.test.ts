@@ -8,7 +8,13 @@ import {
   type SqlExecutor,
 } from '@cachekit/core';
 import { pgExecutor, sharedPool } from '@cachekit/core/postgres';
-import { createRefresher, createViews, type RefreshedEvent, refreshSource } from '@cachekit/pg-matviews';
+import {
+  createDoctor,
+  createRefresher,
+  createViews,
+  type RefreshedEvent,
+  refreshSource,
+} from '@cachekit/pg-matviews';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
@@ -82,6 +88,11 @@ describe.each([
     );
     expect(index).toEqual({ columns: '{tenant_id,month,type}' });
   });
+});
+
+it('the doctor finds nothing wrong with these views', async () => {
+  const found = await createDoctor({ sql, views }).examine();
+  expect(found.map(({ defect, object }) => [defect, object])).toEqual([]);
 });
 
 it('a whole refresh is CONCURRENTLY, and a reader of the view does not wait for it (RC-6)', async () => {
