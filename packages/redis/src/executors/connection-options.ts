@@ -27,8 +27,16 @@ export function commandOptions(timeoutMs: number, random: () => number): Connect
   };
 }
 
-/** Of the cluster client for commands. */
-export function clusterOptions(timeoutMs: number, random: () => number): ConnectionOptions {
+/**
+ * Of the cluster client for commands.
+ *
+ * @param redisOptions - Those of the client that is the pattern: its credentials and TLS.
+ */
+export function clusterOptions(
+  timeoutMs: number,
+  random: () => number,
+  redisOptions: object | undefined,
+): ConnectionOptions {
   return {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -38,7 +46,13 @@ export function clusterOptions(timeoutMs: number, random: () => number): Connect
     scaleReads: 'master',
     shardedSubscribers: false,
     clusterRetryStrategy: (attempt: number) => reconnectDelayMs(attempt, random),
-    redisOptions: { ...shared(), socketTimeout: stallMs(timeoutMs), connectTimeout: stallMs(timeoutMs) },
+    // ioredis 5 would take these in place of those of the pattern.
+    redisOptions: {
+      ...redisOptions,
+      ...shared(),
+      socketTimeout: stallMs(timeoutMs),
+      connectTimeout: stallMs(timeoutMs),
+    },
   };
 }
 

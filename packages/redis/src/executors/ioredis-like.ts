@@ -26,6 +26,7 @@ export interface IoRedisConnectionLike {
  */
 export interface IoRedisLike extends IoRedisConnectionLike {
   readonly isCluster: boolean;
-  // biome-ignore lint/suspicious/noExplicitAny: only the key prefix is read, which is text or bytes
-  readonly options: { readonly keyPrefix?: any };
+  /** Only a cluster has `redisOptions`: those of each node. */
+  // biome-ignore lint/suspicious/noExplicitAny: the key prefix is text or bytes
+  readonly options: { readonly keyPrefix?: any; readonly redisOptions?: object | undefined };
 }

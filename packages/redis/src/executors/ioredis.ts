@@ -94,7 +94,7 @@ class IoRedisExecutor implements RedisExecutor {
     this.#clock = clock;
     this.#random = random;
     const open = pattern.isCluster
-      ? () => pattern.duplicate([], clusterOptions(timeoutMs, random))
+      ? () => pattern.duplicate([], clusterOptions(timeoutMs, random, pattern.options.redisOptions))
       : () => pattern.duplicate(commandOptions(timeoutMs, random));
     this.#connection = new Connection(open, timeoutMs, clock);
   }
