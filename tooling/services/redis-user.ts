@@ -10,6 +10,8 @@ export interface RedisUser {
   readonly password: string;
   /** What the servers have refused this user since it was made, a line each. */
   refused(): Promise<readonly string[]>;
+  /** How many connections are this user's now. */
+  connections(): Promise<number>;
   /** Removes the user, with every connection of it. */
   close(): Promise<void>;
 }
@@ -51,6 +53,10 @@ export async function redisUser(
       const logs = await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG')));
       const lines = (logs.flat() as (readonly unknown[])[]).map((entry) => entry.map(String).join(' '));
       return lines.filter((line) => line.includes(` ${username} `) && !ofThemselves.test(line));
+    },
+    async connections() {
+      const lists = await Promise.all(admins.map((admin) => admin.call('CLIENT', 'LIST')));
+      return lists.join('').split(`user=${username} `).length - 1;
     },
     async close() {
       await Promise.all(admins.map((admin) => admin.call('ACL', 'DELUSER', username)));

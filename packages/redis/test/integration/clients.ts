@@ -9,13 +9,18 @@ interface Clients {
   readonly name: string;
   /** A client that is never connected itself. */
   standalone(url: string): IoRedisLike;
-  cluster(nodes: readonly Address[], natMap?: NatMap): IoRedisLike;
+  cluster(nodes: readonly Address[], natMap?: NatMap, user?: Credentials): IoRedisLike;
   sentinel(name: string, sentinels: readonly Address[], natMap?: NatMap): IoRedisLike;
 }
 
 interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+interface Credentials {
+  readonly username: string;
+  readonly password: string;
 }
 
 /** Where to go instead of the address, `host:port`, that a server names. */
@@ -26,14 +31,24 @@ export const ioredis: readonly Clients[] = [
   {
     name: 'ioredis 6',
     standalone: (url) => new Redis6(url, { lazyConnect: true }),
-    cluster: (nodes, natMap) => new Cluster6([...nodes], { lazyConnect: true, ...(natMap && { natMap }) }),
+    cluster: (nodes, natMap, user) =>
+      new Cluster6([...nodes], {
+        lazyConnect: true,
+        ...(natMap && { natMap }),
+        ...(user && { redisOptions: { username: user.username, password: user.password } }),
+      }),
     sentinel: (name, sentinels, natMap) =>
       new Redis6({ name, sentinels: [...sentinels], lazyConnect: true, ...(natMap && { natMap }) }),
   },
   {
     name: 'ioredis 5',
     standalone: (url) => new Redis5(url, { lazyConnect: true }),
-    cluster: (nodes, natMap) => new Cluster5([...nodes], { lazyConnect: true, ...(natMap && { natMap }) }),
+    cluster: (nodes, natMap, user) =>
+      new Cluster5([...nodes], {
+        lazyConnect: true,
+        ...(natMap && { natMap }),
+        ...(user && { redisOptions: { username: user.username, password: user.password } }),
+      }),
     sentinel: (name, sentinels, natMap) =>
       new Redis5({ name, sentinels: [...sentinels], lazyConnect: true, ...(natMap && { natMap }) }),
   },
