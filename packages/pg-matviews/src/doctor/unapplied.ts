@@ -34,7 +34,9 @@ export async function unappliedOrDrifted(
       finding(
         'not-applied',
         view,
-        `The definition waits to be applied (${action}${reason === undefined ? '' : `: ${reason}`}): readers still have the view as it was.`,
+        action === 'create'
+          ? 'It was never applied: the database has no such view.'
+          : `The definition was changed and not applied (${action}${reason === undefined ? '' : `: ${reason}`}): readers have the view as it was.`,
         mend,
       ),
     ),

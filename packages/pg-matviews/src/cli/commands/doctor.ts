@@ -20,13 +20,17 @@ export async function doctor(work: Work): Promise<ExitCode> {
   return findings.length === 0 ? 0 : 1;
 }
 
+const applying = 'Run `cachekit-views apply`; `cachekit-views generate` prints its SQL.';
+
 function findingsText(findings: readonly Finding[]): string {
   const printed = new Set<string>();
   const parts = findings.map(({ level, defect, object, reason, mend }) => {
     const sql = mend.map((one) => `\n${indented(`${one.trimEnd().replace(/;$/, '')};`)}`).join('\n');
     const again = printed.has(sql) && sql !== '';
     printed.add(sql);
-    const mended = again ? '\n  The SQL above mends this too.' : sql;
+    // The script of all definitions is long, and whoever has them has the command too.
+    const told = defect === 'not-applied' ? `\n  ${applying}` : sql;
+    const mended = again ? '\n  The same mends this too.' : told;
     return [`${level}  ${defect}  ${object}`, indented(reason), ...(mended === '' ? [] : [mended])].join(
       '\n',
     );

@@ -23,6 +23,8 @@ export async function generate(work: Work): Promise<ExitCode> {
       : format === 'kysely'
         ? kyselyMigration(script)
         : script;
+  if (script === '' && format !== 'types' && !line.json)
+    host.tell('Nothing to do: the database is as defined.\n');
   if (line.out === undefined) {
     print(work, { format, text }, () => text);
     return 0;

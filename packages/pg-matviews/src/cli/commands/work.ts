@@ -49,6 +49,8 @@ export async function assertApplied({ sql }: Work): Promise<void> {
     `SELECT to_regclass('cachekit.view') IS NOT NULL AS applied`,
   );
   if (rows[0]?.applied !== true) {
-    throw new ConfigurationError('No views were ever applied to this database; apply them first');
+    throw new ConfigurationError(
+      'No views were ever applied to this database; run `cachekit-views apply` first',
+    );
   }
 }

@@ -118,9 +118,13 @@ test('subscription-unmarked: what a subscription applies fires no statement trig
 
 test('replica-role: sessions of a role fire no triggers', async () => {
   const role = `loader_${process.pid}`;
-  await run(`create role ${role}; alter role ${role} set session_replication_role = replica`);
+  // Of this database alone: a doctor of another test would find a setting of the whole server.
+  await run(`create role ${role};
+    do $$ begin execute format('alter role ${role} in database %I set session_replication_role = replica', current_database()); end $$`);
   try {
-    await mended(database, 'replica-role', role);
+    expect((await mended(database, 'replica-role', role)).mend[0]).toContain(
+      `ALTER ROLE ${role} IN DATABASE`,
+    );
   } finally {
     await run(`drop role ${role}`);
   }
