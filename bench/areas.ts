@@ -1,13 +1,4 @@
-import type { Figure } from './runner/figure.ts';
-
-/** What can be said of a run. */
-export interface AreaOptions {
-  /** Rows of the table that is measured over, for areas that have one. */
-  readonly rows?: number;
-}
-
-/** Measures one area. `stop` of what it started has run when it resolves. */
-export type Area = (options?: AreaOptions) => Promise<readonly Figure[]>;
+import type { Area } from './runner/area.ts';
 
 /** Each area under the name that is given on the command line; loaded when it is asked for. */
 export const areas: Readonly<Record<string, () => Promise<Area>>> = {
