@@ -3,7 +3,7 @@ export class Cancellation {
   aborted = false;
   reason: unknown;
   /** Called once, when it aborts. */
-  onAbort: (() => void) | undefined;
+  onAbort: ((reason: unknown) => void) | undefined;
   #controller: AbortController | undefined;
 
   get signal(): AbortSignal {
@@ -19,7 +19,7 @@ export class Cancellation {
     this.aborted = true;
     this.reason = reason;
     this.#controller?.abort(reason);
-    this.onAbort?.();
+    this.onAbort?.(reason);
   }
 
   throwIfAborted(): void {

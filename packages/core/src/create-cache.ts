@@ -3,13 +3,14 @@ import type { CacheHealth } from './cache-health.ts';
 import { jsonCodec } from './codecs/json.ts';
 import { coherenceSink } from './engine/coherence-sink.ts';
 import { eraseTenant } from './engine/erase-tenant.ts';
+import { acquiresOf } from './engine/fly.ts';
 import { getManyOrLoad } from './engine/get-many-or-load.ts';
 import { getOrLoad, read } from './engine/get-or-load.ts';
 import { get, getMany, peek } from './engine/glance.ts';
 import { health } from './engine/health.ts';
 import { inspect } from './engine/inspect.ts';
 import { clear, deletePrefix, invalidate, invalidatePrefix, invalidateTags } from './engine/invalidate.ts';
-import { leasesOf } from './engine/load.ts';
+import { commitsOf, leasesOf } from './engine/load.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
 import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
 import { refresh } from './engine/refresh.ts';
@@ -19,7 +20,9 @@ import { set, setMany } from './engine/set.ts';
 import { Background } from './engine/steps/background.ts';
 import { Failures } from './engine/steps/failures.ts';
 import { Looks } from './engine/steps/looks.ts';
+import { Readings } from './engine/steps/readings.ts';
 import { SingleFlight } from './engine/steps/single-flight.ts';
+import { Timeouts } from './engine/steps/timeouts.ts';
 import { epochOf } from './engine/steps/trust.ts';
 import { TierTime } from './engine/tier-time.ts';
 import { viaIndex } from './engine/via-index.ts';
@@ -41,6 +44,7 @@ import { type Clock, systemClock } from './ports/clock.ts';
 import type { Codec } from './ports/codec.ts';
 import type { RemoteTier, TierClock } from './ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from './read-options.ts';
+import { Tokens } from './tokens.ts';
 import type { WarmOptions, WarmProgress } from './warm-up.ts';
 import { assertNamespace, defaultNamespace } from './wire-key.ts';
 
@@ -220,6 +224,7 @@ class EngineCache implements Cache {
     this.#parts.enabled = false;
     this.#parts.memory.clear();
     // What is under way fills no memory, and who asks from now on does not join it.
+    this.#parts.readings.touchedAll();
     for (const flight of this.#parts.flights.live()) {
       flight.touched = true;
       this.#parts.flights.detach(flight);
@@ -305,6 +310,7 @@ class EngineCache implements Cache {
     const policy = resolvePolicy(knownPolicy(options.policy), defaultPolicy, 'createCache: policy');
     assertParts(options);
     const clock = options.clock ?? systemClock;
+    const random = options.random ?? (() => Math.random());
     const events = new Events();
     const metrics = new Metrics(clock.now());
     const time = new TierTime(clock);
@@ -322,13 +328,15 @@ class EngineCache implements Cache {
       namespace,
       everything: namespaceTag(namespace),
       clock,
-      random: options.random ?? (() => Math.random()),
+      random,
+      tokens: new Tokens(random),
       codec: options.codec ?? jsonCodec,
       memory,
       sharing: share,
       coarse: new CoarseClock(clock),
       tags,
       flights: new SingleFlight(),
+      readings: new Readings(),
       background,
       failures: new Failures(clock),
       time,
@@ -337,6 +345,9 @@ class EngineCache implements Cache {
       enabled: true,
       remote,
       leases: remote && leasesOf(remote, clock, background),
+      acquires: remote && acquiresOf(remote, clock),
+      commits: remote && commitsOf(remote, clock),
+      timeouts: new Timeouts(clock),
       looks: remote && new Looks(remote, time, clock, tags, () => epochOf(memory.epoch)),
       repairs,
       resourceState: (resource) => {

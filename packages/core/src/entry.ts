@@ -78,7 +78,8 @@ export const noToken: string = '.'.repeat(tokenLength);
 /** Between two tags. No tag contains it, because tags are wire keys. */
 export const tagSeparator = '\x1f';
 
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+/** The characters of a version and of a token. */
+export const tokenAlphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const token = /^[A-Za-z0-9_-]{10}$/;
 
 /**
@@ -92,7 +93,7 @@ export function newToken(random: () => number): string {
   for (let half = 0; half < 2; half++) {
     let bits = Math.floor(random() * 0x4000_0000);
     for (let index = 0; index < tokenLength / 2; index++) {
-      text += alphabet[bits & 63];
+      text += tokenAlphabet[bits & 63];
       bits >>>= 6;
     }
   }

@@ -1,13 +1,14 @@
-import { newToken } from '../entry.ts';
 import { LoadTimeoutError } from '../errors.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
-import type { Acquisition } from '../ports/remote-tier.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { AcquireRequest, Acquisition, TierClock } from '../ports/remote-tier.ts';
 import { type HeldEntry, holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
-import { leaseMs, load } from './load.ts';
+import { type Landing, type Licence, Load, leaseMs, load } from './load.ts';
 import { countOutcome } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
+import { type Asker, Asks } from './steps/asks.ts';
 import { freshness } from './steps/freshness.ts';
 import type { Found, Looker, Looks } from './steps/looks.ts';
 import { Flight } from './steps/single-flight.ts';
@@ -44,11 +45,13 @@ export function launch(parts: EngineParts, request: ReadRequest, behind: boolean
   return flight;
 }
 
-/** What a flight sees first; most have their answer then. */
-class FirstLook implements Looker {
+/** What a flight sees first, and the load where that is nothing; most have their answer then. */
+class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
   readonly #parts: EngineParts;
   readonly #flight: Flight<Outcome>;
   readonly #request: ReadRequest;
+  #found: Found | undefined;
+  #asks: AcquireRequest | undefined;
   /** Goes on in the async context of the caller: the answer arrives in that of whoever began the batch. */
   #goOn: ((seen: Seen | undefined) => void) | undefined;
 
@@ -94,7 +97,9 @@ class FirstLook implements Looker {
           return;
         }
       }
-      this.#goOn?.({ found, entry });
+      if (entry === undefined && found.read.state !== 'leased' && request.renews === undefined) {
+        this.#acquire(found);
+      } else this.#goOn?.({ found, entry });
     } catch (error) {
       fail(parts, flight, request, error);
     }
@@ -104,15 +109,46 @@ class FirstLook implements Looker {
     this.#goOn?.(undefined);
   }
 
+  get asks(): AcquireRequest {
+    return this.#asks as AcquireRequest;
+  }
+
+  answered(answer: Acquisition, sentAt: number): void {
+    if (answer.state === 'acquired') this.#parts.time.observe(answer.clock, sentAt);
+    this.#goOn?.({ found: this.#found as Found, entry: undefined, answer });
+  }
+
+  unanswered(): void {
+    this.#goOn?.(undefined);
+  }
+
+  settle(outcome: Outcome): void {
+    settle(this.#parts, this.#flight, this.#request, outcome);
+  }
+
+  fail(error: unknown): void {
+    fail(this.#parts, this.#flight, this.#request, error);
+  }
+
+  /** Asks to load what is not there. */
+  #acquire(found: Found): void {
+    const parts = this.#parts;
+    sparedLoad(parts, this.#request, undefined);
+    this.#found = found;
+    this.#asks = acquisitionOf(parts, this.#flight, found);
+    begin(parts, this.#flight, 'loading');
+    parts.acquires?.add(this);
+  }
+
   readonly #load = (seen: Seen | undefined): void => {
     const parts = this.#parts;
     const flight = this.#flight;
     const request = this.#request;
-    const work =
-      seen === undefined
-        ? withoutRemote(parts, flight, request)
-        : throughRemote(parts, flight, request, seen.found, seen.entry);
-    finish(parts, flight, request, work);
+    if (seen === undefined) finish(parts, flight, request, withoutRemote(parts, flight, request));
+    else if (seen.answer?.state === 'acquired') {
+      const licence = licenceOf(this.asks, seen.answer.clock);
+      new Load(parts, flight, request, licence, undefined, this).start();
+    } else finish(parts, flight, request, throughRemote(parts, flight, request, seen));
   };
 }
 
@@ -120,6 +156,21 @@ class FirstLook implements Looker {
 interface Seen {
   readonly found: Found;
   readonly entry: HeldEntry | undefined;
+  /** What the tier said when it was asked for the load. */
+  readonly answer?: Acquisition;
+}
+
+function acquisitionOf(parts: EngineParts, flight: Flight<Outcome>, { read }: Found): AcquireRequest {
+  const { wire } = flight;
+  const tags: string[] = [];
+  for (const record of flight.tags) tags.push(record.wire);
+  const token = parts.tokens.next();
+  if (read.state !== 'entry') return { key: wire, token, leaseMs, tags };
+  return { key: wire, token, leaseMs, tags, replaces: read.entry.version };
+}
+
+function licenceOf({ token, tags = [] }: AcquireRequest, clock: TierClock): Licence {
+  return { clock, token, degraded: false, tags };
 }
 
 function finish(
@@ -190,7 +241,8 @@ async function withoutRemote(
   begin(parts, flight, 'loading');
   flight.degraded = remote !== undefined;
   const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
-  const licence = { clock, token: undefined, degraded: remote !== undefined };
+  const tags = flight.tags.map((record) => record.wire);
+  const licence = { clock, token: undefined, degraded: remote !== undefined, tags };
   return await load(parts, flight, request, licence, old);
 }
 
@@ -232,16 +284,15 @@ async function throughRemote(
   parts: EngineParts,
   flight: Flight<Outcome>,
   read: ReadRequest,
-  first: Found,
-  seen: HeldEntry | undefined,
+  seen: Seen,
 ): Promise<Outcome> {
   const { key, policy } = read;
   const remote = parts.remote as RemoteCall;
   const startedAt = parts.clock.now();
   // What a renewal replaces; any other version is what it asks for, whoever wrote it.
   let replaced = read.replaces;
-  let found = first;
-  let entry = seen;
+  let { found, entry } = seen;
+  let asked = seen.answer;
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
     const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
     if (read.renews) {
@@ -268,26 +319,21 @@ async function throughRemote(
     if (spared !== undefined) return spared;
     let again = false;
     if (found.read.state !== 'leased') {
-      const token = newToken(parts.random);
-      const request = {
-        key: key.wire,
-        token,
-        leaseMs,
-        tags: flight.tags.map((record) => record.wire),
-        ...(found.read.state === 'entry' ? { replaces: found.read.entry.version } : {}),
-      };
-      begin(parts, flight, 'loading');
-      const sentAt = parts.clock.now();
-      let answer: Acquisition;
-      try {
-        answer = await remote.read('acquire', (tier) => tier.acquire(request), key.wire);
-      } catch (cause) {
-        throw new Unreached('', { cause });
-      }
-      if (answer.state === 'acquired') {
-        parts.time.observe(answer.clock, sentAt);
-        const licence = { clock: answer.clock, token, degraded: false };
-        return await load(parts, flight, read, licence, old);
+      const request = acquisitionOf(parts, flight, found);
+      let answer = asked;
+      asked = undefined;
+      if (answer === undefined) {
+        begin(parts, flight, 'loading');
+        const sentAt = parts.clock.now();
+        try {
+          answer = await remote.read('acquire', (tier) => tier.acquire(request), key.wire);
+        } catch (cause) {
+          throw new Unreached('', { cause });
+        }
+        if (answer.state === 'acquired') {
+          parts.time.observe(answer.clock, sentAt);
+          return await load(parts, flight, read, licenceOf(request, answer.clock), old);
+        }
       }
       // Somebody stored it between the read and now: look again at once, the first time.
       again = answer.state === 'entry' && pollMs === firstPollMs;
@@ -329,4 +375,16 @@ async function lookAgain(parts: EngineParts, flight: Flight<Outcome>): Promise<F
 /** Whatever happened before is no concern of the read or load that begins now. */
 export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
   flight.begin(phase, epochOf(parts.memory.epoch), parts.tags.changes);
+}
+
+/** Asks to load keys, for all that are missing in one tick together. */
+export function acquiresOf(remote: RemoteCall, clock: Clock): Asks<AcquireRequest, Acquisition> {
+  const { tier } = remote;
+  const many = tier.partOf === undefined ? tier.acquireMany : undefined;
+  return new Asks({
+    now: () => clock.now(),
+    one: (request) => remote.read('acquire', () => tier.acquire(request), request.key),
+    ...(many && { many: (requests) => remote.read('acquire', () => many.call(tier, requests)) }),
+    failure: (error) => remote.failure('acquire', error),
+  });
 }

@@ -1,23 +1,23 @@
-import { isCacheKitError, LoadTimeoutError } from '../errors.ts';
+import { DueQueue } from '../due-queue.ts';
+import { ArgumentError, isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { handedOut, kept } from '../memory/sharing.ts';
 import { countLoad } from '../metrics.ts';
 import { keepMs, type ResolvedPolicy } from '../policy.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
+import type { CommitRequest, EntryKind, TierClock } from '../ports/remote-tier.ts';
 import { bytesOf, memoryEntry, type OldValue, servedOld } from './hold.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
+import { type Asker, Asks } from './steps/asks.ts';
 import type { Background } from './steps/background.ts';
-import { commit } from './steps/commit.ts';
 import { freshness } from './steps/freshness.ts';
 import { jittered } from './steps/jitter.ts';
-import { type Lease, Leases } from './steps/leases.ts';
 import { Loading } from './steps/loading.ts';
 import { aheadAt } from './steps/refresh-ahead.ts';
-import { runLoader } from './steps/run-loader.ts';
 import type { Flight } from './steps/single-flight.ts';
+import type { Expiring } from './steps/timeouts.ts';
 
 /** How long a lease lasts; a load keeps it by asking again, so a dead process is taken over after this. */
 export const leaseMs = 5_000;
@@ -30,6 +30,14 @@ export interface Licence {
   readonly token: string | undefined;
   /** The remote tier did not answer. */
   readonly degraded: boolean;
+  /** Wire keys of the tags of the flight. */
+  readonly tags: readonly string[];
+}
+
+/** Who is told how a load ended, once. */
+export interface Landing {
+  settle(outcome: Outcome): void;
+  fail(error: unknown): void;
 }
 
 /** Runs the loader and stores what it gives; serves the old value when the loader fails or is too slow. */
@@ -40,9 +48,9 @@ export function load(
   licence: Licence,
   old: OldValue | undefined,
 ): Promise<Outcome> {
-  flight.clock = licence.clock;
-  flight.token = licence.token;
-  const loading = loadAndStore(parts, flight, request, licence, old);
+  const loading = new Promise<Outcome>((settle, fail) => {
+    new Load(parts, flight, request, licence, old, { settle, fail }).start();
+  });
   const { softTimeoutMs, hardTimeoutMs } = request.policy;
   if (old === undefined || request.renews || softTimeoutMs >= hardTimeoutMs) return loading;
   flight.tail = loading;
@@ -76,42 +84,255 @@ export function release(parts: EngineParts, flight: Flight<Outcome>): void {
   );
 }
 
-async function loadAndStore(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  licence: Licence,
-  old: OldValue | undefined,
-): Promise<Outcome> {
-  const { key, loader, policy, state } = request;
-  const startedAt = parts.clock.now();
-  state.counters.loads++;
-  const lease = heldLease(parts, flight, licence);
-  const { cancellation } = flight;
-  const stale = handedOut(old?.value, parts.sharing);
-  const loading = new Loading(parts.namespace, key.wire, cancellation, stale, policy);
-  let value: unknown;
-  try {
-    value = await runLoader(loader, loading, key.wire, cancellation, policy.hardTimeoutMs, parts.clock);
-  } catch (error) {
-    release(parts, flight);
-    return failed(parts, flight, request, error, old);
-  } finally {
-    if (lease !== undefined) parts.leases?.drop(lease);
+/**
+ * One run of a loader and what becomes of its value. Not an async function: most loads wait for their loader and for their
+ * commit, and every promise in between would cost as much as either.
+ */
+export class Load implements Expiring, Asker<CommitRequest, boolean> {
+  readonly #parts: EngineParts;
+  readonly #flight: Flight<Outcome>;
+  readonly #request: ReadRequest;
+  readonly #licence: Licence;
+  readonly #old: OldValue | undefined;
+  readonly #landing: Landing;
+  readonly #loading: Loading;
+  #startedAt = 0;
+  /** The loader has answered, or nobody waits for it any more. */
+  #over = false;
+  #loaded: Loaded | undefined;
+  #commit: CommitRequest | undefined;
+
+  constructor(
+    parts: EngineParts,
+    flight: Flight<Outcome>,
+    request: ReadRequest,
+    licence: Licence,
+    old: OldValue | undefined,
+    landing: Landing,
+  ) {
+    flight.clock = licence.clock;
+    flight.token = licence.token;
+    this.#parts = parts;
+    this.#flight = flight;
+    this.#request = request;
+    this.#licence = licence;
+    this.#old = old;
+    this.#landing = landing;
+    const stale = handedOut(old?.value, parts.sharing);
+    this.#loading = new Loading(parts.namespace, flight.wire, flight.cancellation, stale, request.policy);
   }
-  const loadMs = parts.clock.now() - startedAt;
-  countLoad(state.counters, loadMs);
-  if (parts.events.heard('load')) {
-    parts.events.emit('load', { key: key.wire, resource: key.resource.name, durationMs: loadMs });
+
+  start(): void {
+    const { cancellation } = this.#flight;
+    const { loader, policy, state } = this.#request;
+    this.#startedAt = this.#parts.clock.now();
+    state.counters.loads++;
+    if (this.#licence.token !== undefined) this.#parts.leases?.add(this.#flight);
+    this.#parts.timeouts.begin(this, policy.hardTimeoutMs);
+    if (cancellation.aborted) {
+      this.#failed(cancellation.reason);
+      return;
+    }
+    cancellation.onAbort = this.#failed;
+    let loading: Promise<unknown>;
+    try {
+      loading = Promise.resolve(loader(this.#loading));
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    // A loader that goes on after it was given up is nobody's concern any more, its failure included.
+    loading.then(this.#gave, this.#failed);
   }
-  parts.failures.forget(key.wire);
-  if (old !== undefined && loading.unchanged && value === stale && licence.token !== undefined) {
-    await prolong(parts, flight, request, loading.policy, old);
-    return { value: old.value, state: 'miss', from: 'loader', clock: licence.clock };
+
+  expired(): void {
+    const { hardTimeoutMs } = this.#request.policy;
+    this.#flight.cancellation.abort(new LoadTimeoutError(this.#flight.wire, hardTimeoutMs));
   }
-  if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') deepFreeze(value);
-  await store(parts, flight, request, licence, loading, value, loadMs);
-  return { value, state: 'miss', from: 'loader', clock: licence.clock };
+
+  get asks(): CommitRequest {
+    return this.#commit as CommitRequest;
+  }
+
+  /** The commit was refused if it was not `stored`. */
+  answered(stored: boolean): void {
+    this.#flight.token = undefined;
+    if (stored) this.#hold();
+    else {
+      this.#flight.overtaken = true;
+      refused(this.#parts, this.#request);
+    }
+    this.#land();
+  }
+
+  /** Whether the commit would have been refused is not known: nobody else may see the value. */
+  unanswered(): void {
+    this.#flight.token = undefined;
+    this.#land();
+  }
+
+  readonly #failed = (error: unknown): void => {
+    if (!this.#ends()) return;
+    release(this.#parts, this.#flight);
+    try {
+      this.#landing.settle(failed(this.#parts, this.#flight, this.#request, error, this.#old));
+    } catch (thrown) {
+      this.#landing.fail(thrown);
+    }
+  };
+
+  readonly #gave = (value: unknown): void => {
+    if (value === undefined) {
+      const message = `The loader of "${this.#flight.wire}" gave undefined; null means "does not exist"`;
+      this.#failed(new ArgumentError(message));
+    } else if (this.#ends()) {
+      try {
+        this.#take(value);
+      } catch (error) {
+        this.#landing.fail(error);
+      }
+    }
+  };
+
+  #ends(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#flight.cancellation.onAbort = undefined;
+    this.#parts.timeouts.end(this, this.#request.policy.hardTimeoutMs);
+    if (this.#licence.token !== undefined) this.#parts.leases?.delete(this.#flight);
+    return true;
+  }
+
+  #take(value: unknown): void {
+    const parts = this.#parts;
+    const { key, state } = this.#request;
+    const now = parts.clock.now();
+    const loadMs = now - this.#startedAt;
+    countLoad(state.counters, loadMs);
+    if (parts.events.heard('load')) {
+      parts.events.emit('load', { key: key.wire, resource: key.resource.name, durationMs: loadMs });
+    }
+    parts.failures.forget(key.wire);
+    const { unchanged, stale, policy } = this.#loading;
+    const old = this.#old;
+    if (old !== undefined && unchanged && value === stale && this.#licence.token !== undefined) {
+      const outcome: Outcome = {
+        value: old.value,
+        state: 'miss',
+        from: 'loader',
+        clock: this.#licence.clock,
+      };
+      prolong(parts, this.#flight, this.#request, policy, old).then(
+        () => this.#landing.settle(outcome),
+        (error) => this.#landing.fail(error),
+      );
+      return;
+    }
+    if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') deepFreeze(value);
+    this.#store(value, loadMs, now);
+  }
+
+  /** Puts a loaded value where the next read finds it, unless something overtook the load. */
+  #store(value: unknown, loadMs: number, now: number): void {
+    const parts = this.#parts;
+    const flight = this.#flight;
+    const { policy } = this.#loading;
+    const kind: EntryKind = value === null ? 'negative' : 'value';
+    const lifeMs = kind === 'value' ? policy.ttlMs : Math.min(policy.negativeTtlMs, policy.ttlMs);
+    const ttlMs = jittered(lifeMs, policy.jitter, flight.wire);
+    const loaded = { value, kind, loadMs, now, ttlMs, tags: this.#tags() };
+    this.#loaded = loaded;
+    if (flight.overtaken || ttlMs === 0) {
+      if (flight.overtaken) refused(parts, this.#request);
+      release(parts, flight);
+    } else if (this.#licence.token === undefined) this.#hold();
+    else {
+      this.#commit = this.#encoded(loaded, this.#licence.token);
+      if (this.#commit !== undefined) {
+        parts.commits?.add(this);
+        return;
+      }
+      release(parts, flight);
+    }
+    this.#land();
+  }
+
+  #tags(): readonly string[] {
+    const { tags } = this.#licence;
+    const added = this.#loading.tags;
+    return added.size === 0 ? tags : [...new Set([...tags, ...added])];
+  }
+
+  /** Nothing if the codec refuses the value. */
+  #encoded(loaded: Loaded, token: string): CommitRequest | undefined {
+    const { value, kind, loadMs, now, ttlMs, tags } = loaded;
+    const parts = this.#parts;
+    const { codec } = parts;
+    const { wire } = this.#flight;
+    const { clock } = this.#licence;
+    const freshUntil = parts.time.toTier(now + ttlMs);
+    try {
+      const payload = codec.encode(value);
+      const entry = { kind, clock, freshUntil, version: token, loadMs, tags, codec: codec.id, payload };
+      const keptMs = kind === 'value' ? keepMs(this.#loading.policy) : ttlMs;
+      return { key: wire, token, entry, ttlMs: keptMs };
+    } catch (error) {
+      parts.events.emit('unstorable', { key: wire, resource: this.#request.key.resource.name, error });
+      return undefined;
+    }
+  }
+
+  /** Memory is filled with what the tier has now, or with what is all there is. */
+  #hold(): void {
+    const parts = this.#parts;
+    const flight = this.#flight;
+    const { key, state } = this.#request;
+    const { clock, token, degraded } = this.#licence;
+    const { value, kind, loadMs, now, ttlMs, tags } = this.#loaded as Loaded;
+    if (flight.overtaken || flight.touched || parts.memory.maxEntries === 0) return;
+    // A tag that came with the value was not watched while it was loaded.
+    for (const tag of this.#loading.tags) {
+      if (!parts.tags.changedSince(tag, flight.asOf)) continue;
+      refused(parts, this.#request);
+      return;
+    }
+    const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
+    const freshUntil = degraded ? degradedUntil : now + ttlMs;
+    let held: unknown;
+    try {
+      held = kept(value, parts.sharing);
+    } catch (error) {
+      parts.events.emit('unstorable', { key: key.wire, resource: key.resource.name, error });
+      return;
+    }
+    const version = token ?? '';
+    const bytes = bytesOf(parts, key.wire, value);
+    const holding = { kind, value: held, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil };
+    const entry = memoryEntry(parts, flight, state, holding, this.#loading.policy);
+    // The tier knows every tag now, and none was invalidated after the load began.
+    for (const record of entry.tags) {
+      if (token !== undefined && record.epoch !== flight.epoch) {
+        parts.tags.learned(record, clock, flight.epoch, flight.asOf);
+      }
+    }
+    parts.memory.set(entry);
+  }
+
+  #land(): void {
+    const { value } = this.#loaded as Loaded;
+    this.#landing.settle({ value, state: 'miss', from: 'loader', clock: this.#licence.clock });
+  }
+}
+
+/** What a loader gave. */
+interface Loaded {
+  readonly value: unknown;
+  readonly kind: EntryKind;
+  readonly loadMs: number;
+  /** When it came, by the clock of this process. */
+  readonly now: number;
+  readonly ttlMs: number;
+  readonly tags: readonly string[];
 }
 
 function failed(
@@ -185,100 +406,35 @@ async function prolong(
   held.quietUntil = aheadAt(held, policy, parts.random());
 }
 
-/** Puts a loaded value where the next read finds it, unless something overtook the load. */
-async function store(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  licence: Licence,
-  loading: Loading,
-  value: unknown,
-  loadMs: number,
-): Promise<void> {
-  const { key, state } = request;
-  const { policy } = loading;
-  const kind: EntryKind = value === null ? 'negative' : 'value';
-  const lifeMs = kind === 'value' ? policy.ttlMs : Math.min(policy.negativeTtlMs, policy.ttlMs);
-  const ttlMs = jittered(lifeMs, policy.jitter, key.wire);
-  if (flight.overtaken || ttlMs === 0) {
-    if (flight.overtaken) refused(parts, request);
-    release(parts, flight);
-    return;
-  }
-  const tags = flight.tags.map((record) => record.wire);
-  for (const tag of loading.tags) if (!tags.includes(tag)) tags.push(tag);
-  const { clock, token, degraded } = licence;
-  const now = parts.clock.now();
-  if (parts.remote !== undefined && token !== undefined) {
-    const committed = await commit(parts.remote, parts.codec, {
-      key: key.wire,
-      token,
-      kind,
-      value,
-      clock,
-      freshUntil: parts.time.toTier(now + ttlMs),
-      loadMs,
-      tags,
-      ttlMs: kind === 'value' ? keepMs(policy) : ttlMs,
-    });
-    if (committed.state === 'unstorable') {
-      const { error } = committed;
-      parts.events.emit('unstorable', { key: key.wire, resource: key.resource.name, error });
-      release(parts, flight);
-      return;
-    }
-    flight.token = undefined;
-    if (committed.state === 'refused') {
-      flight.overtaken = true;
-      refused(parts, request);
-      return;
-    }
-    // Whether it would have been refused is not known: nobody else may see the value.
-    if (committed.state === 'unreached') return;
-  }
-  if (flight.overtaken || flight.touched || parts.memory.maxEntries === 0) return;
-  // A tag that came with the value was not watched while it was loaded.
-  for (const tag of loading.tags)
-    if (parts.tags.changedSince(tag, flight.asOf)) return refused(parts, request);
-  const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
-  const freshUntil = degraded ? degradedUntil : now + ttlMs;
-  let held: unknown;
-  try {
-    held = kept(value, parts.sharing);
-  } catch (error) {
-    parts.events.emit('unstorable', { key: key.wire, resource: key.resource.name, error });
-    return;
-  }
-  const version = token ?? '';
-  const bytes = bytesOf(parts, key.wire, value);
-  const holding = { kind, value: held, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil };
-  const entry = memoryEntry(parts, flight, state, holding, policy);
-  // The tier knows every tag now, and none was invalidated after the load began.
-  for (const record of entry.tags) {
-    if (token !== undefined && record.epoch !== flight.epoch) {
-      parts.tags.learned(record, clock, flight.epoch, flight.asOf);
-    }
-  }
-  parts.memory.set(entry);
-}
-
 function refused(parts: EngineParts, request: ReadRequest): void {
   request.state.counters.refusedCommits++;
   if (!parts.events.heard('commitRefused')) return;
   parts.events.emit('commitRefused', { key: request.key.wire, resource: request.key.resource.name });
 }
 
-/** The lease of a load, which is prolonged for as long as it runs. */
-function heldLease(parts: EngineParts, { wire }: Flight<Outcome>, { token }: Licence): Lease | undefined {
-  if (parts.leases === undefined || token === undefined) return undefined;
-  const lease: Lease = { wire, token, dueAt: 0 };
-  parts.leases.hold(lease);
-  return lease;
+/** Prolongs the leases of loads for as long as they run. A lease that is lost stays lost: the commit is refused. */
+export function leasesOf(
+  remote: RemoteCall,
+  clock: Clock,
+  background: Background,
+): DueQueue<Flight<Outcome>> {
+  const leases = new DueQueue<Flight<Outcome>>(clock, leaseMs / 3, (flight) => {
+    const { wire, token } = flight;
+    if (token === undefined) return;
+    leases.add(flight);
+    background.run(remote.read('renew', (tier) => tier.renew(wire, token, leaseMs), wire));
+  });
+  return leases;
 }
 
-/** Prolongs the leases of loads. A lease that is lost stays lost: the commit is refused. */
-export function leasesOf(remote: RemoteCall, clock: Clock, background: Background): Leases {
-  return new Leases(clock, leaseMs / 3, ({ wire, token }) => {
-    background.run(remote.read('renew', (tier) => tier.renew(wire, token, leaseMs), wire));
+/** Stores what was loaded, what ends in one tick together. */
+export function commitsOf(remote: RemoteCall, clock: Clock): Asks<CommitRequest, boolean> {
+  const { tier } = remote;
+  const many = tier.partOf === undefined ? tier.commitMany : undefined;
+  return new Asks({
+    now: () => clock.now(),
+    one: (request) => remote.attempt('commit', () => tier.commit(request), request.key),
+    ...(many && { many: (requests) => remote.attempt('commit', () => many.call(tier, requests)) }),
+    failure: (error) => remote.failure('commit', error),
   });
 }

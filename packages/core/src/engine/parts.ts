@@ -1,3 +1,4 @@
+import type { DueQueue } from '../due-queue.ts';
 import type { Events } from '../events.ts';
 import type { KeyResource } from '../key-space.ts';
 import type { CoarseClock } from '../memory/coarse-clock.ts';
@@ -8,14 +9,17 @@ import type { Metrics, ResourceCounters } from '../metrics.ts';
 import type { ResolvedPolicy } from '../policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Codec } from '../ports/codec.ts';
-import type { TierClock } from '../ports/remote-tier.ts';
+import type { AcquireRequest, Acquisition, CommitRequest, TierClock } from '../ports/remote-tier.ts';
+import type { Tokens } from '../tokens.ts';
 import type { RemoteCall } from './remote-call.ts';
 import type { Repairs } from './repairs.ts';
+import type { Asks } from './steps/asks.ts';
 import type { Background } from './steps/background.ts';
 import type { Failures } from './steps/failures.ts';
-import type { Leases } from './steps/leases.ts';
 import type { Looks } from './steps/looks.ts';
-import type { SingleFlight } from './steps/single-flight.ts';
+import type { Readings } from './steps/readings.ts';
+import type { Flight, SingleFlight } from './steps/single-flight.ts';
+import type { Timeouts } from './steps/timeouts.ts';
 import type { TierTime } from './tier-time.ts';
 
 /** What a read came to. Times are of this process. */
@@ -42,6 +46,7 @@ export interface EngineParts {
   readonly everything: string;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly tokens: Tokens;
   readonly codec: Codec;
   readonly memory: MemoryTier;
   /** What callers have of the values in memory. */
@@ -50,6 +55,7 @@ export interface EngineParts {
   readonly coarse: CoarseClock;
   readonly tags: TagRecords;
   readonly flights: SingleFlight<Outcome>;
+  readonly readings: Readings;
   readonly background: Background;
   readonly failures: Failures;
   readonly time: TierTime;
@@ -59,9 +65,14 @@ export interface EngineParts {
   enabled: boolean;
   /** Absent: memory is all there is. */
   readonly remote: RemoteCall | undefined;
-  /** Absent where the remote tier is, as the leases are. */
+  /** Of loads that may take so long and no longer. */
+  readonly timeouts: Timeouts;
+  /** Absent where the remote tier is, as the next ones are. */
   readonly looks: Looks | undefined;
-  readonly leases: Leases | undefined;
+  readonly acquires: Asks<AcquireRequest, Acquisition> | undefined;
+  readonly commits: Asks<CommitRequest, boolean> | undefined;
+  /** Of flights that hold one, which is prolonged for as long as their load runs. */
+  readonly leases: DueQueue<Flight<Outcome>> | undefined;
   /** Absent: an invalidation that does not reach the remote tier is rejected. */
   readonly repairs: Repairs | undefined;
   resourceState(resource: KeyResource): ResourceState;

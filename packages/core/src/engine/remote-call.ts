@@ -91,12 +91,17 @@ export class RemoteCall {
       this.#breakers.succeeded(part);
       return answer;
     } catch (cause) {
-      const error = new TierError(this.tier.name, operation, cause);
-      this.#metrics.remoteFailures++;
-      this.#breakers.failed(part);
-      this.#events.emit('tierError', { operation, error });
-      throw error;
+      throw this.failure(operation, cause, part);
     }
+  }
+
+  /** Counts and tells a failure. For one alone among many that were asked for together; the calls here do so themselves. */
+  failure(operation: string, cause: unknown, part = ''): TierError {
+    const error = new TierError(this.tier.name, operation, cause);
+    this.#metrics.remoteFailures++;
+    this.#breakers.failed(part);
+    this.#events.emit('tierError', { operation, error });
+    return error;
   }
 
   /** The part of the tier that has all of the keys; empty if there is none, or no parts. */

@@ -1,4 +1,3 @@
-import { newToken } from '../entry.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../key-space.ts';
 import { kept } from '../memory/sharing.ts';
@@ -157,7 +156,7 @@ function encoded(
   const { codec } = parts;
   try {
     const payload = codec.encode(value);
-    return { kind, clock: 0, version: newToken(parts.random), loadMs: 0, tags, codec: codec.id, payload };
+    return { kind, clock: 0, version: parts.tokens.next(), loadMs: 0, tags, codec: codec.id, payload };
   } catch (error) {
     throw new ArgumentError(`The value for "${key.wire}" cannot be encoded: ${String(error)}`);
   }

@@ -1,0 +1,43 @@
+import { DueQueue } from '../../due-queue.ts';
+import type { Clock } from '../../ports/clock.ts';
+
+/** Somebody who has so much time and no more. */
+export interface Expiring {
+  expired(): void;
+}
+
+/** Longest delay that timers of a platform take; what may take longer may take for ever. */
+const longestMs = 0x7fff_ffff;
+/** Lengths of time that are kept ready while nobody has so much. */
+const mostIdle = 16;
+
+/** Tells those whose time is over; those who have the same time share a timer. */
+export class Timeouts {
+  readonly #clock: Clock;
+  readonly #queues = new Map<number, DueQueue<Expiring>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  begin(who: Expiring, timeoutMs: number): void {
+    if (timeoutMs > longestMs) return;
+    let queue = this.#queues.get(timeoutMs);
+    if (queue === undefined) {
+      queue = new DueQueue(this.#clock, timeoutMs, expire);
+      this.#queues.set(timeoutMs, queue);
+    }
+    queue.add(who);
+  }
+
+  end(who: Expiring, timeoutMs: number): void {
+    const queue = this.#queues.get(timeoutMs);
+    if (queue === undefined) return;
+    queue.delete(who);
+    if (queue.size === 0 && this.#queues.size > mostIdle) this.#queues.delete(timeoutMs);
+  }
+}
+
+function expire(who: Expiring): void {
+  who.expired();
+}

@@ -1,0 +1,87 @@
+import { FakeClock } from '@cachekit/core/testing';
+import { expect, it } from 'vitest';
+import { DueQueue } from '../src/due-queue.ts';
+
+interface Item {
+  readonly name: string;
+}
+
+const item = (name: string): Item => ({ name });
+
+it('says of each when its time is over, for as long as it is there, and has one timer for all', async () => {
+  const clock = new FakeClock();
+  const over: string[] = [];
+  const queue: DueQueue<Item> = new DueQueue(clock, 100, (one) => {
+    over.push(`${one.name} ${clock.now() - began}`);
+    queue.add(one);
+  });
+  const began = clock.now();
+  const [first, second, third] = [item('first'), item('second'), item('third')] as const;
+  queue.add(first);
+  await clock.advance(30);
+  queue.add(second);
+  await clock.advance(30);
+  queue.add(third);
+  expect(clock.timers).toBe(1);
+  queue.delete(second);
+  await clock.advance(200);
+  expect(over).toEqual(['first 100', 'third 160', 'first 200', 'third 260']);
+  expect(clock.timers).toBe(1);
+  queue.delete(first);
+  queue.delete(third);
+  expect(clock.timers).toBe(0);
+  await clock.advance(500);
+  expect(over).toHaveLength(4);
+});
+
+it('those who leave while others are told, and those who come, have one timer', async () => {
+  const clock = new FakeClock();
+  const over: string[] = [];
+  const queue: DueQueue<Item> = new DueQueue(clock, 100, (one) => {
+    over.push(one.name);
+    if (one === first) {
+      queue.delete(second);
+      queue.add(third);
+    }
+  });
+  const [first, second, third] = [item('first'), item('second'), item('third')] as const;
+  queue.add(first);
+  await clock.advance(50);
+  queue.add(second);
+  await clock.advance(50);
+  expect(over).toEqual(['first']);
+  expect(clock.timers).toBe(1);
+  await clock.advance(100);
+  expect(over).toEqual(['first', 'third']);
+  expect(clock.timers).toBe(0);
+});
+
+it('says it once where time is no whole number, and a clock that was set back delays none', () => {
+  // What the timer calls, by a clock that stands still meanwhile.
+  let now = 1_763_700_000_001;
+  let due: (() => void) | undefined;
+  const clock = {
+    now: () => now,
+    setTimeout: (run: () => void) => {
+      due = run;
+      return 1;
+    },
+    clearTimeout: () => {},
+  };
+  for (let start = 0; start < 50; start++) {
+    let times = 0;
+    const queue: DueQueue<Item> = new DueQueue(clock, 5_000 / 3, (one) => {
+      times++;
+      if (times > 10) throw new Error('It never ends');
+      queue.add(one);
+    });
+    now = 1_763_700_000_000 + start;
+    queue.add(item('one'));
+    now += 1_667;
+    due?.();
+    expect(times).toBe(1);
+    now -= 3_600_000;
+    due?.();
+    expect(times).toBe(2);
+  }
+});
