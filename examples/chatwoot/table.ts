@@ -12,5 +12,10 @@ export function tableLines(head: readonly string[], rows: readonly (readonly str
   return [line(head), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(line)];
 }
 
-export const milliseconds = (ms: number | undefined): string =>
-  ms === undefined ? '-' : ms < 10 ? `${ms.toFixed(2)} ms` : `${Math.round(ms)} ms`;
+/** `-` where there is nothing to say. */
+export function timeText(ms: number | undefined): string {
+  if (ms === undefined) return '-';
+  if (ms === 0) return 'at once';
+  if (ms < 10) return `${ms.toFixed(2)} ms`;
+  return ms < 10_000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1_000)} s`;
+}
