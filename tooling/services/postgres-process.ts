@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { childrenOf } from './child-processes.ts';
 import { makeDatabaseCluster } from './database-cluster.ts';
-import { freePort } from './free-port.ts';
+import { onFreePort } from './free-port.ts';
 import type { PostgresBinary } from './postgres-binary.ts';
 import { postgresSettings } from './postgres-settings.ts';
 import { type PostgresUser, postgresUser } from './postgres-user.ts';
@@ -62,16 +62,6 @@ export async function startPostgresProcess(
     await server.stop();
     throw new Error(`${binary.name} did not start on port ${port}:\n${server.log()}`);
   };
-  const startOnFreePort = async (attempts: number): Promise<Spawned> => {
-    port = await freePort();
-    try {
-      return await start();
-    } catch (error) {
-      if (attempts > 1 && String(error).includes('Address already in use'))
-        return startOnFreePort(attempts - 1);
-      throw error;
-    }
-  };
   const thaw = (): void => {
     for (const pid of frozen) signalIfThere(pid, 'SIGCONT');
     frozen = [];
@@ -81,7 +71,10 @@ export async function startPostgresProcess(
   try {
     if (user.identity !== undefined) await chmod(folder.path, 0o711);
     await makeDatabaseCluster(binary, user, data);
-    server = await startOnFreePort(5);
+    server = await onFreePort('Address already in use', (free) => {
+      port = free;
+      return start();
+    });
   } catch (error) {
     await folder.remove();
     throw error;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { freePort } from './free-port.ts';
+import { onFreePort } from './free-port.ts';
 import type { RedisBinary } from './redis-binary.ts';
 import { type Spawned, spawnServer } from './spawned.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -53,21 +53,15 @@ export async function startRedisProcess(
     await server.stop();
     throw new Error(`${binary.name} did not start on port ${port}:\n${server.log()}`);
   };
-  const startOnFreePort = async (attempts: number): Promise<Spawned> => {
-    port = await freePort();
-    const place = ['--port', String(port), '--bind', host, '--dir', folder.path, '--daemonize', 'no'];
-    args = await argumentsFor({ folder: folder.path, args: place });
-    try {
-      return await start();
-    } catch (error) {
-      if (attempts > 1 && String(error).includes('in use')) return startOnFreePort(attempts - 1);
-      throw error;
-    }
-  };
 
   let server: Spawned;
   try {
-    server = await startOnFreePort(5);
+    server = await onFreePort('in use', async (free) => {
+      port = free;
+      const place = ['--port', String(port), '--bind', host, '--dir', folder.path, '--daemonize', 'no'];
+      args = await argumentsFor({ folder: folder.path, args: place });
+      return start();
+    });
   } catch (error) {
     await folder.remove();
     throw error;
