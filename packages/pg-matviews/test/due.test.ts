@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type LastRun, msUntilDue, owedAfter, retryMs } from '../src/refresh/due.ts';
+import { type LastRun, msOfRest, msUntilDue, owedAfter, retryMs } from '../src/refresh/due.ts';
 
 const pace = { debounceMs: 250, maxWaitMs: 2_000 };
 
@@ -46,21 +46,30 @@ describe('msUntilDue() of a rollup', () => {
   });
 
   it('lets one slow refresh after a rest delay nothing', () => {
-    const owedMs = owedAfter(undefined, 25, pace);
-    expect(msUntilDue(mark, pace, { tookMs: 25, owedMs, endedMsAgo: 50 })).toBe(0);
+    const owedMs = owedAfter(undefined, 13, pace);
+    expect(msUntilDue(mark, pace, { tookMs: 13, owedMs, endedMsAgo: 50 })).toBe(0);
   });
 
-  it('leaves nine tenths of the time to others when changes never end', () => {
+  it('leaves nineteen twentieths of the time to others when changes never end', () => {
     let last: LastRun | undefined;
     let [running, passed] = [0, 0];
     for (let run = 0; run < 100; run++) {
       const endedMsAgo = msUntilDue(mark, pace, last);
       const before: LastRun | undefined = last && { ...last, endedMsAgo };
-      last = { tookMs: 20, owedMs: owedAfter(before, 20, pace), endedMsAgo: 0 };
-      running += 20;
-      passed += 20 + endedMsAgo;
+      last = { tookMs: 10, owedMs: owedAfter(before, 10, pace), endedMsAgo: 0 };
+      running += 10;
+      passed += 10 + endedMsAgo;
     }
-    expect(running / passed).toBeCloseTo(0.1, 2);
+    expect(running / passed).toBeCloseTo(0.05, 2);
+  });
+
+  it('does not depend on the marks while the view rests', () => {
+    expect(msOfRest(pace, undefined)).toBe(0);
+    expect(msOfRest(pace, { tookMs: 2, owedMs: 38, endedMsAgo: 20 })).toBe(30);
+    expect(msOfRest(pace, { tookMs: 2, owedMs: 38, endedMsAgo: 90 })).toBe(0);
+    const slow: LastRun = { tookMs: 2_000, owedMs: owedAfter(undefined, 2_000, pace), endedMsAgo: 10 };
+    expect(msOfRest(pace, slow)).toBe(240);
+    expect(msOfRest({ ...pace, leading: false }, slow)).toBe(0);
   });
 
   it('lets no mark wait longer than maxWait, and forgets slow refreshes with the first fast one', () => {

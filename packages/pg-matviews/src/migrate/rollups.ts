@@ -10,10 +10,12 @@ import {
   type RollupPlace,
   type RollupProgram,
   type RollupShape,
+  runName,
   tableName,
   wholeMask,
 } from '../rollup/objects.ts';
 import { liveName } from '../rollup/rollup.ts';
+import { runFunctionSql } from '../rollup/run-function.ts';
 import type { LogMark } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
@@ -152,6 +154,7 @@ export function recordRollupSql(
     `EXPLAIN ${program.exact}`,
     `EXPLAIN ${program.partial}`,
     `EXPLAIN ${program.whole}`,
+    runFunctionSql(program),
     `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, rollup, fresh_as_of)
 VALUES (${name}, ${quoteLiteral(schema)}, 'rollup', ${view.tenant === undefined ? 'NULL' : quoteLiteral(view.tenant)}, 'auto',
   ${deparsed(view.name)}, current_setting('server_version_num')::integer,
@@ -183,5 +186,6 @@ export function dropRollupSql(view: string, version: number): string[] {
   return [
     `DROP TABLE IF EXISTS ${relationSql('cachekit', tableName(view, version))}`,
     `DROP TABLE IF EXISTS ${relationSql('cachekit', logName(view, version))}`,
+    `DROP FUNCTION IF EXISTS ${relationSql('cachekit', runName(view, version))}(text)`,
   ];
 }

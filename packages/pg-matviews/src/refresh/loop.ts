@@ -3,7 +3,7 @@ import { wakeChannel } from '@cachekit/core/postgres';
 import { wakeSubject } from '../sql/mark-trigger.ts';
 import { Alarm } from './alarm.ts';
 import { Armed } from './armed.ts';
-import { type LastRun, msUntilDue, owedAfter, type Pace, retryMs } from './due.ts';
+import { type LastRun, msOfRest, msUntilDue, owedAfter, type Pace, retryMs } from './due.ts';
 import { hears } from './hearing.ts';
 import { glanceAtMarks } from './marks.ts';
 
@@ -128,6 +128,8 @@ export class RefreshLoop {
   /** One look and at most one refresh. @returns How long to sleep before the next. */
   async #step(): Promise<number> {
     const { sql, clock, views, consumer } = this.#host;
+    const rest = this.#msOfRest();
+    if (rest > 0) return Math.ceil(rest);
     const glance = await glanceAtMarks(sql, views, consumer);
     if (glance.dirty.size === 0) return this.#listening ? this.#armed.idle(glance, pollMs) : pollMs;
     await this.#armed.busy(glance);
@@ -148,6 +150,16 @@ export class RefreshLoop {
       soonest = Math.min(soonest, wait);
     }
     return Math.max(1, Math.ceil(soonest));
+  }
+
+  /** While every view rests, marks are nothing to look at, and nobody needs to tell of them. */
+  #msOfRest(): number {
+    const now = this.#host.clock.now();
+    let least = Number.POSITIVE_INFINITY;
+    for (const view of this.#host.views) {
+      least = Math.min(least, msOfRest(this.#host.paceOf(view), this.#lastRun(view, now)));
+    }
+    return least;
   }
 
   #lastRun(view: string, now: number): LastRun | undefined {

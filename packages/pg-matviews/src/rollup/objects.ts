@@ -29,6 +29,8 @@ export interface RollupShape {
 export interface RollupProgram {
   readonly table: string;
   readonly log: string;
+  /** Function that runs `load` and `exact` with plans that a session keeps; that of an older version has none. */
+  readonly run?: string;
   readonly searchPath: string;
   /** The table that is summed up, qualified and quoted. */
   readonly source: string;
@@ -62,6 +64,11 @@ export function tableName(view: string, version: number): string {
 /** Name of the mark log of a version, in schema `cachekit`. */
 export function logName(view: string, version: number): string {
   return `${view}__m${version}`;
+}
+
+/** Name of the function of a version that refreshes it, in schema `cachekit`. */
+export function runName(view: string, version: number): string {
+  return `${view}__r${version}`;
 }
 
 /** Bits of all keys. */
@@ -120,7 +127,6 @@ export function programOf(place: RollupPlace, shape: RollupShape, searchPath: st
   const names = rollup.keys.map((key) => q(key.name));
   const rest = stored.map(q);
   const covered = (mark: string, row: string): string => matchSql(rollup, mark, row);
-  const partially = `EXISTS (SELECT FROM ${log} p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
 
   const named = `SELECT ${ks.join(', ')} FROM taken WHERE wild = 0`;
   // Groups that are stored, and groups that are not yet.
@@ -180,6 +186,7 @@ SELECT (SELECT count(*) FROM compared)::text AS groups, (SELECT count(*) FROM wr
   return {
     table,
     log,
+    run: relationSql('cachekit', runName(place.view, place.version)),
     searchPath,
     source: shape.source,
     keys: rollup.keys.map((key, at) => ({
@@ -190,7 +197,11 @@ SELECT (SELECT count(*) FROM compared)::text AS groups, (SELECT count(*) FROM wr
     mask: wholeMask(rollup),
     load: `SELECT count(*) AS marks,
   count(DISTINCT ROW(${ks.join(', ')})) FILTER (WHERE wild = 0)
-    + CASE WHEN bool_or(wild > 0) THEN (SELECT count(*) FROM ${table} r WHERE ${partially}) ELSE 0 END AS dirty,
+    + CASE WHEN bool_or(wild = ${wholeMask(rollup)}) THEN (SELECT count(*) FROM ${table})
+        WHEN bool_or(wild > 0) THEN (
+          WITH p AS MATERIALIZED (SELECT ${ks.join(', ')}, wild FROM ${log} WHERE wild > 0)
+          SELECT count(*) FROM ${table} r WHERE EXISTS (SELECT FROM p WHERE ${covered('p', 'r')}))
+        ELSE 0 END AS dirty,
   coalesce(bool_or(wild > 0), false) AS parts, coalesce(bool_or(wild = ${wholeMask(rollup)}), false) AS everything,
   (SELECT greatest(c.reltuples, 0) FROM pg_class c WHERE c.oid = ${quoteLiteral(table)}::regclass) AS groups
 FROM ${log}`,
@@ -205,27 +216,28 @@ FROM ${log}`,
 /**
  * The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. While a mark is
  * about part of a key, which is rare and short, all are from the rows: to tell which it covers would cost every read
- * the planning of it.
+ * the planning of it. The log is read once, as it may be longer than its marks.
  */
 function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const { rollup, stored } = shape;
   const table = relationSql('cachekit', tableName(place.view, place.version));
   const log = relationSql('cachekit', logName(place.view, place.version));
   const names = rollup.keys.map((key) => q(key.name));
-  const columns = [...names, ...stored.map(q)];
-  const ks = rollup.keys.map((_, at) => `k${at}`);
-  const parts = `EXISTS (SELECT FROM ${log} WHERE wild > 0)`;
-  return `SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
-  FROM (SELECT DISTINCT ${ks.join(', ')} FROM ${log} WHERE wild = 0) d
+  const columns = [...names, ...stored.map(q)].map((column) => `r.${column}`).join(', ');
+  const ks = rollup.keys.map((_, at) => `k${at}`).join(', ');
+  const parts = 'EXISTS (SELECT FROM ck_marks WHERE wild > 0)';
+  return `WITH ck_marks AS MATERIALIZED (SELECT ${ks}, wild FROM ${log})
+SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
+  FROM (SELECT DISTINCT ${ks} FROM ck_marks WHERE wild = 0) d
   CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
   WHERE NOT ${parts}
 UNION ALL
-SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM (${rollup.groups}) r
+SELECT ${columns} FROM (${rollup.groups}) r
   WHERE ${parts}
 UNION ALL
-SELECT ${columns.map((column) => `r.${column}`).join(', ')} FROM ${table} r
+SELECT ${columns} FROM ${table} r
   WHERE NOT ${parts}
-    AND NOT EXISTS (SELECT FROM ${log} d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})`;
+    AND NOT EXISTS (SELECT FROM ck_marks d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})`;
 }
 
 /** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */

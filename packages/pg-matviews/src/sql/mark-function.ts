@@ -59,7 +59,7 @@ export function markFunctionBody(
             of: (event: MarkedEvent): Inserts => {
               const all = `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
     ${groups.map((group) => marksSql(table, group, from, event, types)).join('\n    UNION ALL ')}`;
-              return { many: all, one: all, single: false };
+              return { many: all, one: all };
             },
           },
         ]),
@@ -77,7 +77,6 @@ DECLARE
   armed boolean;
   many boolean;
   told text;
-  command bigint;
   spent bigint;
   most bigint;
   written bigint;
@@ -131,8 +130,6 @@ interface Inserts {
   readonly many: string;
   /** If the statement was about one row. */
   readonly one: string;
-  /** That writes one mark at most. */
-  readonly single: boolean;
 }
 
 /** The statement that creates or replaces the function of a table. */
@@ -231,7 +228,7 @@ function logSql(
   const start = `${quoteLiteral(rule.view)}, ${quoteLiteral(table)}`;
   if (known.length === 0) {
     const all = `${target} SELECT ${start}, ${wild} WHERE EXISTS (${changed})`;
-    return { many: all, one: all, single: false };
+    return { many: all, one: all };
   }
   const marks = (
     of: string,
@@ -249,7 +246,6 @@ function logSql(
   return {
     many: marks(`SELECT DISTINCT ${keysOf} FROM (${changed}) c`),
     one: marks(one),
-    single: event !== 'update',
   };
 }
 

@@ -174,6 +174,8 @@ DECLARE
   v record;
   load record;
   program jsonb;
+  run text;
+  step text;
   whole boolean;
   must boolean;
   touched bigint := 0;
@@ -181,17 +183,24 @@ DECLARE
   changes jsonb := '[]';
 BEGIN${lockSql('rollup')}
   program := v.rollup->'program';
+  run := program->>'run';
   -- The planner does not know how few rows the log has, and would compile for many.
   PERFORM set_config('search_path', program->>'searchPath', true), set_config('TimeZone', 'UTC', true),
     set_config('jit', 'off', true);
-  EXECUTE program->>'load' INTO load;
+  EXECUTE coalesce('SELECT l[1] AS marks, l[2] AS dirty, l[3] > 0 AS parts, l[4] > 0 AS everything, l[5] AS groups FROM '
+    || run || '(''load'') l', program->>'load') INTO load;
   must := forced AND (since IS NULL OR v.fresh_as_of IS NULL OR extract(epoch FROM v.fresh_as_of) * 1000000 < since);
   IF load.marks = 0 AND NOT must THEN
     RETURN jsonb_build_object('state', 'clean', 'freshAsOf', extract(epoch FROM v.fresh_as_of) * 1000);
   END IF;
   whole := must OR load.everything OR (load.dirty > ${fewGroups} AND load.dirty > load.groups * ${wholeShare});
-  EXECUTE program->>CASE WHEN whole THEN 'whole' WHEN load.parts THEN 'partial' ELSE 'exact' END;
-  GET DIAGNOSTICS touched = ROW_COUNT;
+  step := CASE WHEN whole THEN 'whole' WHEN load.parts THEN 'partial' ELSE 'exact' END;
+  IF step = 'exact' AND run IS NOT NULL THEN
+    EXECUTE 'SELECT (' || run || '(''exact''))[1]' INTO touched;
+  ELSE
+    EXECUTE program->>step;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+  END IF;
   IF program->>'expire' <> '' AND v.expired_on IS DISTINCT FROM today THEN
     EXECUTE program->>'expire';
   END IF;${refreshedSql}, expired_on = today
