@@ -3,6 +3,7 @@ import { createRefresher, createViews, type Refresher } from '@cachekit/pg-matvi
 import type { Etl } from '@cachekit/pg-matviews/etl';
 import { conversationsCopy, localIndexes } from './copy.ts';
 import { giantView } from './giant.sql.ts';
+import { hourlySummary } from './hourly.ts';
 import { seed } from './seed/seed.ts';
 import { localSummary, remoteViews } from './views.ts';
 
@@ -23,7 +24,7 @@ export async function prepare(
   const created = await createViews({ sql: remote, views: remoteViews }).apply();
   show('layers', created.map(({ view }) => view).join(', '));
   await remote.query(giantView);
-  await createRefresher({ sql: remote, views: remoteViews }).refresh('mvw_daily_summary', { timeout: '1h' });
+  await hourlySummary(remote).refresh('mvw_daily_summary', { timeout: '1h' });
 
   const etl = conversationsCopy(remote, local);
   await etl.install();

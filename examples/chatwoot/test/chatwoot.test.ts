@@ -1,11 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import { pgExecutor } from '@cachekit/core/postgres';
+import { FakeClock } from '@cachekit/core/testing';
 import { createDoctor, createViews, defineView } from '@cachekit/pg-matviews';
 import { useDatabase } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareApproaches } from '../comparison.ts';
 import { conversationsCopy } from '../copy.ts';
+import { hourlySummary } from '../hourly.ts';
 import { type Analytics, prepare } from '../run.ts';
 import { firstPhase, localSummary, remoteViews } from '../views.ts';
 
@@ -95,6 +97,31 @@ describe('the layers', () => {
     expect(await value(remote, 'select count(*)::int from messages where private')).toBeGreaterThan(0);
   });
 
+  it('say the first response, flags and times of each conversation (CW-2)', async () => {
+    const shown = `select conversation_id, first_response_seconds, is_resolved, is_assigned, conversation_date, conversation_hour, day_of_week
+      from vw_conversation_metrics`;
+    const truth = `select id, case when first_reply_created_at < created_at then null
+        else round(extract(epoch from first_reply_created_at) - extract(epoch from created_at))::integer end,
+        status = 1, assignee_id > 0 is true, to_char(created_at, 'YYYY-MM-DD')::date, to_char(created_at, 'HH24')::integer,
+        to_char(created_at, 'D')::integer - 1
+      from conversations`;
+    expect(
+      await rows(remote, `(${shown} except all (${truth})) union all ((${truth}) except all ${shown})`),
+    ).toEqual([]);
+  });
+
+  it('say who wrote how much and for how long, private messages apart (CW-2)', async () => {
+    const shown = `select conversation_id, user_msg_count, contact_msg_count, first_message_at, last_message_at, duration_seconds
+      from vw_message_stats`;
+    const truth = `select conversation_id, sum(case sender_type when 'User' then 1 else 0 end)::integer,
+        sum(case sender_type when 'Contact' then 1 else 0 end)::integer, min(created_at), max(created_at),
+        round(extract(epoch from max(created_at)) - extract(epoch from min(created_at)))::integer
+      from messages where private = false group by 1`;
+    expect(
+      await rows(remote, `(${shown} except all (${truth})) union all ((${truth}) except all ${shown})`),
+    ).toEqual([]);
+  });
+
   it('join to one row per conversation, also without a message or a survey (CW-3)', async () => {
     await remote.query(`insert into conversations (account_id, inbox_id, display_id, created_at, updated_at, last_activity_at)
       values (1, 1, 9001, '2026-06-20', '2026-06-20', '2026-06-20')`);
@@ -123,6 +150,35 @@ describe('the layers', () => {
       await rows(remote, `(${shown} except all (${truth})) union all ((${truth}) except all ${shown})`),
     ).toEqual([]);
     expect(await value(remote, 'select sum(total_rated)::int from mvw_daily_summary')).toBeGreaterThan(0);
+  });
+
+  it('refresh the summary every hour, and say when that was and how long it took (CW-4, CW-8)', async () => {
+    const clock = new FakeClock(Date.now());
+    const hourly = hourlySummary(pgExecutor(remote), clock);
+    const before = (await hourly.status())[0];
+    await remote.query('update conversations set status = 3 where id = 9');
+    await hourly.start();
+    await expect
+      .poll(
+        async () => {
+          await clock.advance(3_600_000);
+          return (await hourly.status())[0]?.freshAsOf;
+        },
+        { timeout: 20_000 },
+      )
+      .toBeGreaterThan(before?.freshAsOf ?? 0);
+    await hourly.stop();
+    expect((await hourly.status())[0]).toMatchObject({
+      view: 'mvw_daily_summary',
+      lastRunMs: expect.any(Number),
+      failures: 0,
+    });
+    expect(
+      await value(
+        remote,
+        `select sum(total_conversations)::int from mvw_daily_summary where status = 'snoozed'`,
+      ),
+    ).toBe(await value(remote, 'select count(*)::int from conversations where status = 3'));
   });
 
   it('store sums and counts beside averages, so that a month is made of days (CW-4)', async () => {

@@ -63,7 +63,7 @@ test('backoffMs() grows to its ceiling and never becomes a busy loop', () => {
   expect(backoffMs(9, 100, 5_000, () => 0)).toBe(50);
 });
 
-test('RC-5: sharedPool() gives one pool per name for the whole process, whichever copy of the module asks', async () => {
+test('RC-5, CRM-1: sharedPool() gives one pool per name for the whole process, whichever copy of the module asks, and its pressure is seen', async () => {
   const made: FakePool[] = [];
   class FakePool {
     listeners = 0;
@@ -90,6 +90,5 @@ test('RC-5: sharedPool() gives one pool per name for the whole process, whicheve
   expect(made).toHaveLength(2);
   expect(pool.listeners).toBe(1);
 
-  // CRM-1
   expect(poolPressure(pool)).toEqual({ max: 20, total: 3, idle: 1, used: 2, waiting: 2, saturation: 0.1 });
 });

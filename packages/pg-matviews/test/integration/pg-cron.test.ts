@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 describe('pgCronScript()', () => {
-  it('gives jobs that refresh what is marked, or all, and leave paused views alone', async () => {
+  it('gives jobs that refresh what is marked, or all, and leave paused views alone (PBX-4)', async () => {
     const [rollup = '', native = ''] = commands(pgCronScript({ schedule }));
     const session = await database.client();
     const freshAsOf = (name: string): Promise<string> =>
@@ -69,7 +69,9 @@ describe('pgCronScript()', () => {
 // them is told so.
 if (process.env.CACHEKIT_LONG) {
   describe('pg_cron', () => {
-    it('refreshes by itself, and its jobs go with uninstallViews()', { timeout: 300_000 }, async () => {
+    it('refreshes by itself, and its jobs go with uninstallViews() (PBX-4)', {
+      timeout: 300_000,
+    }, async () => {
       const server = await startPostgresWithCron();
       const pool = new pg.Pool({ connectionString: server.url, max: 4 });
       pool.on('error', () => undefined);

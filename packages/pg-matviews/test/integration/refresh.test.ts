@@ -256,7 +256,7 @@ describe('refresh()', () => {
     expect(await database.one('select tens from top where user_id = 8')).toBe((await truth(8)) * 10);
   });
 
-  it('keeps the marks when it fails, says why, and counts', async () => {
+  it('keeps the marks when it fails, says why, and counts (CW-8)', async () => {
     const keeper = refresher({ timeout: { lock: '20s', run: 300 } });
     await insert(9);
     await gate.query('select pg_advisory_lock(42)');

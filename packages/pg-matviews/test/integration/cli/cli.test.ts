@@ -80,7 +80,7 @@ test('check fails when somebody changed a view by hand, apply refuses it, --drif
   expect((await cli('check')).code).toBe(0);
 });
 
-test('refresh and status: what waits, how it was refreshed, and one group of a rollup', async () => {
+test('refresh and status: what waits, how it was refreshed, and one group of a rollup (PBX-4, CW-8)', async () => {
   await cli('refresh');
   await run('insert into calls (user_id) values (1)');
   const waiting = await cli('status', '--json');
