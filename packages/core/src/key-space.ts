@@ -1,7 +1,7 @@
 import { ArgumentError, assertKnownOptions, ConfigurationError } from './errors.ts';
 import { Interned } from './interned.ts';
 import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
-import { stableHash } from './stable-hash.ts';
+import { freshHash, stableHash } from './stable-hash.ts';
 import { type StandardSchemaV1, schemaCheck } from './standard-schema.ts';
 import { assertNamespace, defaultNamespace, escapePart, globalPrefix, tenantPrefix } from './wire-key.ts';
 
@@ -223,6 +223,8 @@ interface TaggedResource {
   readonly scope: 'tenant' | 'global';
   readonly part: string;
   readonly tags: readonly string[] | ((params: never) => readonly string[]);
+  /** By tenant; with `''` for the one of a resource that belongs to none. */
+  readonly places: Interned<Place>;
   /** By tenant, those without parameters. */
   readonly plain: Interned<CacheKey>;
   /** By tenant and parameters. */
@@ -257,6 +259,7 @@ function tagged(
     scope,
     part: escapePart(name),
     tags,
+    places: new Interned(mostInterned),
     plain: new Interned(mostInterned),
     various: new Interned(mostInterned),
   };
@@ -275,7 +278,7 @@ function keyOf(made: TaggedResource, params: KeyParams): CacheKey {
   const text = rest === '' ? tenant : `${tenant.length}:${tenant}${rest}`;
   const before = known.get(text);
   if (before !== undefined) return before;
-  const key = newKey(made, params);
+  const key = newKey(made, params, true);
   let length = text.length + key.wire.length;
   for (const tag of key.tags) length += tag.length;
   if (length <= longestInterned) known.set(text, key);
@@ -308,30 +311,56 @@ function paramsText(params: KeyParams, tenants: boolean): string | undefined {
   return text;
 }
 
-function newKey(made: TaggedResource, params: KeyParams): CacheKey {
-  const { namespace } = made.resource;
-  if (made.scope === 'global') return keyUnder(globalPrefix(namespace, 'c'), made, params, []);
-  const { tenant, ...rest } = params;
-  // What is no text is refused there.
-  const prefix = tenantPrefix(namespace, 'c', tenant as string);
-  return keyUnder(prefix, made, rest, [everythingUnder(prefix)]);
+/** What the keys of a resource have in common that belong to one tenant. */
+interface Place {
+  readonly prefix: string;
+  /** The tag that all of its entries carry. */
+  readonly implicit: readonly string[];
+  /** All tags, where they do not depend on the parameters. */
+  readonly tags: readonly string[] | undefined;
 }
 
-function keyUnder(
-  prefix: string,
-  made: TaggedResource,
-  params: KeyParams,
-  implicit: readonly string[],
-): CacheKey {
-  let wire = prefix + made.part;
+/** @param remembered - The parameters are plain, and the key is not made again soon. */
+function newKey(made: TaggedResource, params: KeyParams, remembered = false): CacheKey {
+  const tenant = made.scope === 'tenant' ? (params.tenant as string) : '';
+  const place = placeOf(made, tenant);
+  const except = made.scope === 'tenant' ? 'tenant' : undefined;
+  let wire = place.prefix + made.part;
   for (const name in params) {
     // One property that is there is enough: the hash covers all of them.
-    if (params[name] !== undefined) {
-      wire += `:${stableHash(params)}`;
-      break;
-    }
+    if (params[name] === undefined || name === except) continue;
+    wire += `:${remembered ? freshHash(params, except) : stableHash(ownOf(made, params))}`;
+    break;
   }
   assertLength(wire);
+  const tags = place.tags ?? tagsOf(made, place, ownOf(made, params));
+  return Object.freeze({ wire, resource: made.resource, tags });
+}
+
+function placeOf(made: TaggedResource, tenant: string): Place {
+  // What is no text is refused below.
+  const before = typeof tenant === 'string' ? made.places.get(tenant) : undefined;
+  if (before !== undefined) return before;
+  const { namespace } = made.resource;
+  const prefix =
+    made.scope === 'global' ? globalPrefix(namespace, 'c') : tenantPrefix(namespace, 'c', tenant);
+  const implicit = made.scope === 'global' ? [] : [everythingUnder(prefix)];
+  const place: Place = { prefix, implicit, tags: undefined };
+  if (typeof made.tags === 'function') return place;
+  const tags = tagsOf(made, place, noParams);
+  const whole = { ...place, tags };
+  if (tags.join('').length <= longestInterned) made.places.set(tenant, whole);
+  return whole;
+}
+
+/** The parameters without the tenant. */
+function ownOf(made: TaggedResource, params: KeyParams): KeyParams {
+  if (made.scope === 'global') return params;
+  const { tenant: _, ...own } = params;
+  return own;
+}
+
+function tagsOf(made: TaggedResource, { prefix, implicit }: Place, params: KeyParams): readonly string[] {
   const names = typeof made.tags === 'function' ? made.tags(params as never) : made.tags;
   const tags = names.map((name) => tagUnder(prefix, name));
   let length = 0;
@@ -342,7 +371,7 @@ function keyUnder(
     );
   }
   tags.push(...implicit);
-  return Object.freeze({ wire, resource: made.resource, tags: Object.freeze(tags) });
+  return Object.freeze(tags);
 }
 
 function tagUnder(prefix: string, name: string): string {

@@ -2,6 +2,7 @@ import { ArgumentError } from './errors.ts';
 import { sha256 } from './sha256.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const pairs = [...alphabet].flatMap((one) => [...alphabet].map((other) => one + other));
 const deepest = 32;
 
 /** Hashes of the texts seen last: the same few parameters come again and again, and hashing costs more than a hit. */
@@ -32,12 +33,18 @@ export function stableHash(params: unknown): string {
   const text = canonical(params, 'params', 0);
   const before = known.get(text);
   if (before !== undefined) return before;
-  const hash = encode(sha256(text));
+  const hash = encoded(sha256(text));
   if (text.length <= longestKnown) {
     if (known.size >= mostKnown) known.clear();
     known.set(text, hash);
   }
   return hash;
+}
+
+/** The same, of all that `params` has as its own but `except`; for whoever remembers what it is given. */
+export function freshHash(params: object, except: string | undefined): string {
+  const text = except === undefined ? structure(params, 'params', 0) : members(params, 'params', 0, except);
+  return encoded(sha256(text));
 }
 
 function canonical(value: unknown, path: string, depth: number): string {
@@ -81,10 +88,14 @@ function structure(value: object, path: string, depth: number): string {
       `${path}: an instance of ${className(prototype)} cannot be part of a key; give plain data`,
     );
   }
+  return members(value, path, depth);
+}
+
+function members(value: object, path: string, depth: number, except?: string): string {
   let text = '{';
   for (const name of Object.keys(value).sort()) {
     const member = (value as Record<string, unknown>)[name];
-    if (member === undefined) continue;
+    if (member === undefined || name === except) continue;
     text += `${JSON.stringify(name)}:${canonical(member, `${path}.${name}`, depth + 1)},`;
   }
   return `${text}}`;
@@ -95,18 +106,16 @@ function className(prototype: object): string {
   return typeof name === 'string' && name !== '' ? name : 'a class';
 }
 
-function encode(words: Int32Array): string {
+function encoded(words: Int32Array): string {
   let text = '';
   // 22 characters of 6 bits hold 132 bits, the last four of which are zero.
-  for (let first = 0; first < 128; first += 6) {
+  for (let first = 0; first < 132; first += 12) {
     const word = first >> 5;
     const left = 32 - (first & 31);
     const here = words[word] as number;
-    if (left >= 6) text += alphabet[(here >>> (left - 6)) & 63];
-    else {
-      const next = word === 3 ? 0 : (words[word + 1] as number) >>> (26 + left);
-      text += alphabet[((here << (6 - left)) | next) & 63];
-    }
+    const next = word === 3 ? 0 : (words[word + 1] as number);
+    const bits = left >= 12 ? here >>> (left - 12) : (here << (12 - left)) | (next >>> (20 + left));
+    text += pairs[bits & 4095];
   }
   return text;
 }
