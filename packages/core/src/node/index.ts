@@ -7,3 +7,4 @@ export {
   type OpenTelemetryOptions,
   openTelemetryMetrics,
 } from './open-telemetry.ts';
+export { openTelemetryTraces, type SpanLike, type TracerLike } from './open-telemetry-traces.ts';
