@@ -1,31 +1,34 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import type { FaultProxy } from '@cachekit/core/testing';
-import type { Answer, Order } from './history-process.ts';
+import { type FaultProxy, startFaultProxy } from '@cachekit/core/testing';
+import type { Answer, Order, Start } from './history-process.ts';
 
-/** A process of its own behind a link that breaks. */
+/** A process of its own behind links that break, one to each server. */
 export class Child {
-  readonly proxy: FaultProxy;
+  readonly proxies: readonly FaultProxy[];
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, (answer: { value?: unknown; error?: string }) => void>();
   #last = 0;
 
-  constructor(process: ChildProcess, proxy: FaultProxy) {
+  constructor(process: ChildProcess, proxies: readonly FaultProxy[]) {
     this.#process = process;
-    this.proxy = proxy;
+    this.proxies = proxies;
   }
 
-  static async start(
-    proxy: FaultProxy,
-    namespace: string,
-    mode: { readonly coherence: string; readonly sabotage: string },
-    load: (key: string) => Promise<number>,
-  ): Promise<Child> {
+  static async start(start: Omit<Start, 'through'>, load: (key: string) => Promise<number>): Promise<Child> {
+    const { servers } = start.reach;
+    const proxies = await Promise.all(servers.map((server) => startFaultProxy(server)));
+    const through = Object.fromEntries(
+      servers.map(({ host, port }, index) => [
+        `${host}:${port}`,
+        { host: '127.0.0.1', port: (proxies[index] as FaultProxy).port },
+      ]),
+    );
     const forked = fork(
       new URL('./history-process.ts', import.meta.url),
-      [String(proxy.port), namespace, mode.coherence, mode.sabotage],
+      [JSON.stringify({ ...start, through } satisfies Start)],
       { execArgv: ['--conditions=@cachekit/source'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
-    const child = new Child(forked, proxy);
+    const child = new Child(forked, proxies);
     await new Promise<void>((resolve, reject) => {
       forked.once('exit', (code) => reject(new Error(`The process ended with ${code}`)));
       forked.on('message', async (answer: Answer) => {
@@ -52,14 +55,18 @@ export class Child {
     });
   }
 
+  mend(): void {
+    for (const proxy of this.proxies) proxy.mend();
+  }
+
   async close(): Promise<void> {
-    this.proxy.mend();
+    this.mend();
     const ended = new Promise((resolve) => this.#process.once('exit', resolve));
     const patience = setTimeout(() => this.#process.kill('SIGKILL'), 10_000);
     await Promise.race([this.order({ do: 'close' }), ended]);
     await ended;
     clearTimeout(patience);
-    await this.proxy.close();
+    await Promise.all(this.proxies.map((proxy) => proxy.close()));
   }
 
   #say(order: Order): void {

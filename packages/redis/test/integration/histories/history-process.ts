@@ -1,7 +1,6 @@
 /** One process of a random history: reads and writes as its parent says, and asks its parent for what it loads. */
-import { createCache, defineKeys, resource, type TierClock } from '@cachekit/core';
-import { Redis } from 'ioredis';
-import { ioredisExecutor, redisTier } from '../../../src/index.ts';
+import { type CoherenceMode, createCache, defineKeys, resource, type TierClock } from '@cachekit/core';
+import { type NatMap, type Reach, tierOf } from './reach.ts';
 import { type Sabotage, sabotaged } from './sabotage.ts';
 
 /** What the parent asks for. */
@@ -17,7 +16,16 @@ export type Answer =
   | { readonly load: number; readonly key: string }
   | { readonly ready: true };
 
-const [port = '', namespace = '', coherence = 'tracking', sabotage = 'none'] = process.argv.slice(2);
+/** What the process is started with, as JSON. */
+export interface Start {
+  readonly reach: Reach;
+  readonly through: NatMap;
+  readonly namespace: string;
+  readonly coherence: CoherenceMode;
+  readonly sabotage: Sabotage;
+}
+
+const { reach, through, namespace, coherence, sabotage } = JSON.parse(process.argv[2] ?? '') as Start;
 const keys = defineKeys({
   namespace,
   scope: 'tenant',
@@ -29,9 +37,8 @@ const keys = defineKeys({
     }),
   },
 });
-const redis = ioredisExecutor(new Redis(`redis://127.0.0.1:${port}`, { lazyConnect: true }));
-const own = redisTier({ redis, namespace, coherence: coherence as 'tracking' | 'pubsub' });
-const tier = sabotage === 'none' ? own : sabotaged(own, sabotage as Sabotage);
+const store = tierOf(reach, through, { namespace, coherence, commandTimeout: undefined });
+const tier = sabotage === 'none' ? store.tier : sabotaged(store.tier, sabotage);
 const cache = createCache({ namespace, remote: tier });
 const loads = new Map<number, (value: number) => void>();
 let lastLoad = 0;
@@ -69,7 +76,7 @@ process.on('message', async (order: Order) => {
   }
   if (order.do === 'close') {
     await cache.close();
-    await redis.close();
+    await store.close();
     say({ id: order.id });
     process.disconnect?.();
     return;

@@ -1,12 +1,9 @@
-import { createCache, defineKeys, resource } from '@cachekit/core';
-import { startFaultProxy } from '@cachekit/core/testing';
+import { type CoherenceMode, createCache, defineKeys, resource } from '@cachekit/core';
 import { uniqueNamespace } from '@cachekit/services/vitest';
-import { ioredisExecutor, redisTier } from '../../../src/index.ts';
-import { ioredis } from '../clients.ts';
 import { Child } from './history-child.ts';
+import { type Reach, tierOf } from './reach.ts';
 import type { Sabotage } from './sabotage.ts';
 
-const [newest] = ioredis as [(typeof ioredis)[0] & object];
 const processCount = 4;
 const keyNames = Array.from({ length: 10 }, (_, index) => `k${index}`);
 /** How long a process may go on serving what another has invalidated, whatever happens to its connections. */
@@ -14,8 +11,8 @@ const worstMs = 8_000;
 
 /** What {@link liveHistory} takes. */
 export interface HistoryOptions {
-  readonly port: number;
-  readonly coherence: 'tracking' | 'pubsub';
+  readonly reach: Reach;
+  readonly coherence: CoherenceMode;
   readonly seed: number;
   readonly runMs: number;
   /** What the processes do wrong; the history then ends with the first broken promise. */
@@ -42,7 +39,7 @@ interface Floor {
  * promised: by the deleting process and by reads that reach Redis never an older value, elsewhere in time.
  */
 export async function liveHistory(options: HistoryOptions): Promise<Told> {
-  const { port, coherence, seed, runMs, sabotage = 'none' } = options;
+  const { reach, coherence, seed, runMs, sabotage = 'none' } = options;
   const random = numbers(seed);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const namespace = uniqueNamespace();
@@ -54,9 +51,8 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
 
   const children = await Promise.all(
     Array.from({ length: processCount }, async () => {
-      const proxy = await startFaultProxy({ port });
       const delay = () => Math.floor(random() * 30);
-      return await Child.start(proxy, namespace, { coherence, sabotage }, async (key) => {
+      return await Child.start({ reach, namespace, coherence, sabotage }, async (key) => {
         // The value is read in the middle of the load, as that of a query is.
         await sleep(delay());
         const version = database.get(key) ?? 0;
@@ -65,7 +61,7 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
       });
     }),
   );
-  const cold = coldReader(namespace, port, database);
+  const cold = coldReader(namespace, reach, database);
 
   /** What a read that begins now must not be older than. */
   const floorOf = (key: string, reader: number | 'redis'): number => {
@@ -109,14 +105,18 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
     if (error === undefined) floors.get(key)?.push({ version, at: Date.now(), by });
   };
   const breakOne = async (): Promise<void> => {
-    const { proxy } = pick(children);
+    const child = pick(children);
+    // One of several servers, or all of them.
+    const broken = random() < 0.5 ? [pick(child.proxies)] : child.proxies;
     const fault = pick(['cut', 'cut bus', 'hang', 'refuse'] as const);
-    if (fault === 'cut') proxy.cut();
-    else if (fault === 'cut bus') proxy.cut(({ sent }) => /subscribe/i.test(sent));
-    else if (fault === 'hang') proxy.hang();
-    else proxy.refuse();
+    for (const proxy of broken) {
+      if (fault === 'cut') proxy.cut();
+      else if (fault === 'cut bus') proxy.cut(({ sent }) => /subscribe/i.test(sent));
+      else if (fault === 'hang') proxy.hang();
+      else proxy.refuse();
+    }
     await sleep(50 + random() * 450);
-    proxy.mend();
+    child.mend();
   };
 
   const found = (): boolean => sabotage !== 'none' && wrong.length > 0;
@@ -137,7 +137,7 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
       lane(readCold, 10),
       lane(breakOne, 400),
     ]);
-    for (const { proxy } of children) proxy.mend();
+    for (const child of children) child.mend();
     if (found()) return { wrong, reads, written: 0 };
     await sleep(worstMs + 200);
     for (let round = 0; round < 20; round++) {
@@ -152,7 +152,7 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
 }
 
 /** Reads that all reach Redis: a process without memory, on a link that nobody breaks. */
-function coldReader(namespace: string, port: number, database: ReadonlyMap<string, number>) {
+function coldReader(namespace: string, reach: Reach, database: ReadonlyMap<string, number>) {
   const keys = defineKeys({
     namespace,
     scope: 'tenant',
@@ -164,18 +164,14 @@ function coldReader(namespace: string, port: number, database: ReadonlyMap<strin
       }),
     },
   });
-  const redis = ioredisExecutor(newest.standalone(`redis://127.0.0.1:${port}`), { commandTimeout: '10s' });
-  const cache = createCache({
-    namespace,
-    memory: false,
-    remote: redisTier({ redis, namespace, coherence: 'ttl' }),
-  });
+  const { tier, close } = tierOf(reach, {}, { namespace, coherence: 'ttl', commandTimeout: '10s' });
+  const cache = createCache({ namespace, memory: false, remote: tier });
   return {
     read: (key: string) =>
       cache.getOrLoad(keys.item({ tenant: 'acme', id: key }), () => database.get(key) ?? 0),
     close: async () => {
       await cache.close();
-      await redis.close();
+      await close();
     },
   };
 }

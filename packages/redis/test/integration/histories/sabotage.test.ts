@@ -20,7 +20,8 @@ describe('the check of random histories finds what it is there to find', () => {
     'processes that %s',
     async (sabotage) => {
       const runMs = sabotage === deaf ? 3_000 : 60_000;
-      const told = await liveHistory({ port: server.port, coherence: 'pubsub', seed: 1, runMs, sabotage });
+      const reach = { kind: 'standalone', servers: [{ host: '127.0.0.1', port: server.port }] } as const;
+      const told = await liveHistory({ reach, coherence: 'pubsub', seed: 1, runMs, sabotage });
       expect(told.wrong.length).toBeGreaterThan(0);
     },
     180_000,

@@ -18,7 +18,9 @@ export function sabotaged(tier: RemoteTier, sabotage: Sabotage): RemoteTier {
     changes.commit = async ({ key, entry, ttlMs }) => (await tier.put(key, entry, ttlMs)) > 0;
   }
   if (sabotage === 'take every tag for one that was never invalidated') {
-    changes.tagVersions = async (tags) => tags.map(() => 1);
+    const versions = (tags: readonly string[]) => tags.map(() => 1);
+    changes.tagVersions = async (tags) => versions(tags);
+    changes.look = async (keys, tags) => ({ reads: await tier.getMany(keys), versions: versions(tags) });
   }
   // A process that published the change would hear of it as others do.
   if (
