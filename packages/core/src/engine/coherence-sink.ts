@@ -14,6 +14,7 @@ export function coherenceSink(parts: EngineParts): CoherenceSink {
       parts.memory.clear();
       parts.tags.changedAll();
       for (const flight of parts.flights.live()) touch(parts, flight);
+      parts.readings.touchedAll();
       wakeAll(parts);
     },
     lost: () => {
@@ -46,6 +47,7 @@ function changed(parts: EngineParts, wire: string, version: string | undefined):
     }
   }
   parts.memory.changed(wire, version);
+  parts.readings.changed(wire, 'touched');
   for (const flight of parts.flights.liveOf(wire)) {
     if (!wrote(flight, version)) touch(parts, flight);
     flight.wake();

@@ -1,18 +1,17 @@
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../key-space.ts';
+import type { CacheKey, KeyResource } from '../key-space.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
-import { begin, landed } from './fly.ts';
-import { type HeldEntry, holdFound } from './hold.ts';
+import { type HeldEntry, hold } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import type { Found, Looker, Looks } from './steps/looks.ts';
-import { Flight } from './steps/single-flight.ts';
-import { surely, trusted } from './steps/trust.ts';
+import type { Found, Looker } from './steps/looks.ts';
+import type { Reading } from './steps/readings.ts';
+import { epochOf, surely, trusted } from './steps/trust.ts';
 
 /** One key that is looked at and not loaded. */
 export interface Glance {
@@ -42,30 +41,59 @@ export async function getMany(
 ): Promise<unknown[]> {
   parts.use();
   const minClock = minClockOf(parts, 'getMany', options);
-  const values: unknown[] = new Array(keys.length);
-  const missing: Glance[] = [];
-  const places: number[] = [];
   // All of them are checked before the first is counted.
-  const glances = keys.map((key) => glanceAt(parts, key, minClock));
-  for (let place = 0; place < glances.length; place++) {
-    const glance = glances[place] as Glance;
-    const held = fromMemory(parts, glance);
-    if (held === undefined) {
-      missing.push(glance);
-      places.push(place);
-    } else {
-      countOutcome(glance.state.counters, held);
-      values[place] = held.value;
+  for (const key of keys) assertKey(parts, key);
+  const { memory, tags, sharing } = parts;
+  const now = parts.clock.now();
+  const values: unknown[] = new Array(keys.length);
+  const missing: number[] = [];
+  const states = new States(parts);
+  for (let place = 0; place < keys.length; place++) {
+    const key = keys[place] as CacheKey;
+    const entry = memory.get(key.wire);
+    if (entry !== undefined && entry.clock >= minClock && surely(entry, memory.epoch, now, tags.stamp)) {
+      const { policy, counters } = states.of(key.resource);
+      const life = freshness(entry, now, policy);
+      if (life === 'fresh' || life === 'stale') {
+        counters.memoryHits++;
+        if (life === 'stale') counters.staleServed++;
+        values[place] = handedOut(entry.value, sharing);
+        continue;
+      }
     }
+    missing.push(place);
   }
   if (missing.length === 0) return values;
-  const outcomes = await manyFromRemote(parts, missing);
-  for (let index = 0; index < missing.length; index++) {
-    const outcome = outcomes[index];
-    count(missing[index] as Glance, outcome);
-    values[places[index] as number] = outcome?.value;
+  const glances = missing.map((place): Glance => {
+    const key = keys[place] as CacheKey;
+    return { key, state: states.of(key.resource), minClock };
+  });
+  const found = await lookAt(parts, glances, counted).taken;
+  for (let index = 0; index < glances.length; index++) {
+    const value = found[index];
+    if (value === undefined) (glances[index] as Glance).state.counters.misses++;
+    else values[missing[index] as number] = value;
   }
   return values;
+}
+
+/** The states of resources; one is often asked for many times in a row. */
+class States {
+  readonly #parts: EngineParts;
+  #resource: KeyResource | undefined;
+  #state: ResourceState | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  of(resource: KeyResource): ResourceState {
+    if (resource !== this.#resource || this.#state === undefined) {
+      this.#resource = resource;
+      this.#state = this.#parts.resourceState(resource);
+    }
+    return this.#state;
+  }
 }
 
 /** The value that memory would answer with now. Counts nothing and reads nothing. */
@@ -104,107 +132,117 @@ export function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefi
 
 /** A look at the remote tier; one that does not answer has nothing. */
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome | undefined> {
-  if (parts.looks === undefined || !parts.enabled) return undefined;
-  const flight = watched(parts, glance);
-  try {
-    return taken(parts, glance, flight, await foundFor(parts, parts.looks, flight));
-  } catch {
-    // Told by whoever makes the call.
-    return undefined;
-  } finally {
-    landed(parts, flight);
-  }
+  return (await lookAt(parts, [glance], taken).taken)[0];
 }
 
-/** All at once, so that they are one look; none of them is a promise of its own. */
-function manyFromRemote(
-  parts: EngineParts,
-  glances: readonly Glance[],
-): Promise<readonly (Outcome | undefined)[]> {
-  return new Promise((resolve) => {
-    const { looks } = parts;
-    if (looks === undefined || !parts.enabled || glances.length === 0) return resolve([]);
-    const many: Many = { outcomes: new Array(glances.length), left: glances.length, resolve };
-    for (let place = 0; place < glances.length; place++) {
-      looks.add(new OneOfMany(parts, glances[place] as Glance, many, place));
-    }
-  });
+/** What a look at the remote tier comes to. */
+export type Take<T> = (parts: EngineParts, glance: Glance, reading: Reading, found: Found) => T | undefined;
+
+/** Looks at the remote tier, all at once, so that they are one read; none of them is a promise of its own. */
+export function lookAt<T>(parts: EngineParts, glances: readonly Glance[], take: Take<T>): Together<T> {
+  const { looks } = parts;
+  const count = looks === undefined || !parts.enabled ? 0 : glances.length;
+  const together = new Together(parts, take, count);
+  for (let place = 0; place < count; place++) {
+    looks?.add(new Glancing(together, glances[place] as Glance, place));
+  }
+  return together;
 }
 
 /** Looks that are answered together. */
-interface Many {
-  readonly outcomes: (Outcome | undefined)[];
-  left: number;
-  readonly resolve: (outcomes: readonly (Outcome | undefined)[]) => void;
+export class Together<T> {
+  readonly parts: EngineParts;
+  readonly take: Take<T>;
+  /** In the order asked; `undefined` also where the tier does not answer, which was told by then. */
+  readonly taken: Promise<readonly (T | undefined)[]>;
+  /** Since it was sent. */
+  reading: Reading | undefined;
+  readonly #taken: (T | undefined)[];
+  #left: number;
+  #resolve: ((taken: readonly (T | undefined)[]) => void) | undefined;
+
+  constructor(parts: EngineParts, take: Take<T>, count: number) {
+    this.parts = parts;
+    this.take = take;
+    this.#taken = new Array(count);
+    this.#left = count;
+    this.taken = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    if (count === 0) this.#resolve?.(this.#taken);
+  }
+
+  /** What one of them came to. */
+  told(place: number, taken: T | undefined): void {
+    this.#taken[place] = taken;
+    if (--this.#left > 0) return;
+    if (this.reading !== undefined) this.parts.readings.end(this.reading);
+    this.#resolve?.(this.#taken);
+  }
 }
 
-class OneOfMany implements Looker {
+class Glancing<T> implements Looker {
   readonly wire: string;
   readonly records: readonly TagRecord[];
-  readonly #parts: EngineParts;
+  readonly #together: Together<T>;
   readonly #glance: Glance;
-  readonly #flight: Flight<Outcome>;
-  readonly #many: Many;
   readonly #place: number;
 
-  constructor(parts: EngineParts, glance: Glance, many: Many, place: number) {
-    const flight = watched(parts, glance);
-    this.wire = flight.wire;
-    this.records = flight.tags;
-    this.#parts = parts;
+  constructor(together: Together<T>, glance: Glance, place: number) {
+    const { parts } = together;
+    const { wire, tags } = glance.key;
+    this.wire = wire;
+    this.records = parts.tags.retain(tags, parts.everything);
+    this.#together = together;
     this.#glance = glance;
-    this.#flight = flight;
-    this.#many = many;
     this.#place = place;
   }
 
   sent(): void {
-    begin(this.#parts, this.#flight, 'reading');
+    const { parts } = this.#together;
+    this.#together.reading ??= parts.readings.begin(epochOf(parts.memory.epoch), parts.tags.changes);
   }
 
   found(found: Found): void {
-    this.#flight.others = found.others;
+    const { parts, take, reading } = this.#together;
+    let taken: T | undefined;
     try {
-      this.#many.outcomes[this.#place] = taken(this.#parts, this.#glance, this.#flight, found);
+      taken = take(parts, this.#glance, reading as Reading, found);
     } finally {
-      this.#ended();
+      parts.tags.release(found.others);
+      this.#told(taken);
     }
   }
 
-  /** A tier that does not answer has nothing; it was told by whoever made the call. */
   failed(): void {
-    this.#ended();
+    this.#told(undefined);
   }
 
-  #ended(): void {
-    landed(this.#parts, this.#flight);
-    if (--this.#many.left === 0) this.#many.resolve(this.#many.outcomes);
+  #told(taken: T | undefined): void {
+    this.#together.parts.tags.release(this.records);
+    this.#together.told(this.#place, taken);
   }
 }
 
-export async function foundFor(parts: EngineParts, looks: Looks, flight: Flight<Outcome>): Promise<Found> {
-  const found = await looks.look(flight.wire, flight.tags, () => begin(parts, flight, 'reading'));
-  flight.others = found.others;
-  return found;
-}
-
-/** What is read may be changed meanwhile: a flight that nobody joins hears of it. */
-export function watched(parts: EngineParts, { key }: Glance): Flight<Outcome> {
-  const flight = new Flight<Outcome>(key.wire, parts.tags.retain(key.tags, parts.everything), false);
-  parts.flights.watch(flight);
-  return flight;
-}
-
+/** What a read may answer with; nothing where an invalidation of this process resolved before the answer came. */
 export function taken(
   parts: EngineParts,
   glance: Glance,
-  flight: Flight<Outcome>,
+  reading: Reading,
   found: Found,
 ): Outcome | undefined {
-  // An invalidation of this process resolved before the answer came: what was read may be older.
-  if (flight.overtaken) return undefined;
-  const entry = holdFound(parts, flight, glance, found);
+  const { wire, tags } = glance.key;
+  const change = reading.changeOf(wire, tags, parts.everything);
+  if (change === 'overtaken') return undefined;
+  const entry = hold(parts, reading, change === undefined, glance, found);
   return entry && served(parts, glance, entry, 'remote');
+}
+
+/** The value of a hit, which is counted. */
+function counted(parts: EngineParts, glance: Glance, reading: Reading, found: Found): unknown {
+  const outcome = taken(parts, glance, reading, found);
+  if (outcome !== undefined) countOutcome(glance.state.counters, outcome);
+  return outcome?.value;
 }
 
 function served(
@@ -213,7 +251,7 @@ function served(
   entry: HeldEntry,
   from: Outcome['from'],
 ): Outcome | undefined {
-  const life = freshness(entry, parts.clock.now(), glance.state.policy);
+  const life = freshness(entry, parts.coarse.now(), glance.state.policy);
   if (life !== 'fresh' && life !== 'stale') return undefined;
   const state = life === 'fresh' ? 'hit' : 'stale';
   return handed(parts, { value: entry.value, state, from, clock: entry.clock });

@@ -57,7 +57,7 @@ export function memoryEntry(
     counters: state.counters,
     loadMs: holding.loadMs,
     freshUntil: holding.freshUntil,
-    quietUntil: aheadAt(holding, policy, parts.random()),
+    quietUntil: quietUntil(parts, holding, policy),
     epoch: holding.degradedUntil === 0 ? flight.epoch : 0,
     sureAt: -1,
     degradedUntil: holding.degradedUntil,
@@ -68,6 +68,17 @@ export function memoryEntry(
     newer: undefined,
     older: undefined,
   };
+}
+
+/** As `freshUntil`, or earlier where it is refreshed ahead; only then anything is drawn. */
+function quietUntil(
+  parts: EngineParts,
+  { kind, loadMs, freshUntil }: Pick<MemoryEntry, 'kind' | 'loadMs' | 'freshUntil'>,
+  policy: ResolvedPolicy,
+): number {
+  return policy.refreshAhead === 0
+    ? freshUntil
+    : aheadAt({ kind, freshUntil, loadMs }, policy, parts.random());
 }
 
 /** About how much a value takes in memory, where anybody counts. */
@@ -88,6 +99,22 @@ export function holdFound(
   request: Pick<ReadRequest, 'key' | 'state' | 'minClock'>,
   found: Found,
 ): HeldEntry | undefined {
+  return hold(parts, flight, !flight.touched && !flight.overtaken, request, found);
+}
+
+/**
+ * As {@link holdFound}.
+ *
+ * @param place - When the read began.
+ * @param current - Whether nobody changed it since.
+ */
+export function hold(
+  parts: EngineParts,
+  place: Pick<Flight<Outcome>, 'epoch' | 'asOf'>,
+  current: boolean,
+  request: Pick<ReadRequest, 'key' | 'state' | 'minClock'>,
+  found: Found,
+): HeldEntry | undefined {
   const { key, state } = request;
   if (found.read.state === 'absent' && found.read.damaged === true) {
     parts.events.emit('damaged', { key: key.wire, resource: key.resource.name });
@@ -95,14 +122,13 @@ export function holdFound(
   const entry = found.valid;
   if (entry === undefined || entry.clock < request.minClock) return undefined;
   const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
-  const current = !flight.touched && !flight.overtaken;
   const held = parts.memory.get(key.wire);
   if (held !== undefined && held.version === entry.version) {
     // Unchanged: trusted again without being decoded again.
-    if (current) held.epoch = flight.epoch;
+    if (current) held.epoch = place.epoch;
     if (held.freshUntil !== freshUntil) {
       held.freshUntil = freshUntil;
-      held.quietUntil = aheadAt(held, state.policy, parts.random());
+      held.quietUntil = quietUntil(parts, held, state.policy);
     }
     return held;
   }
@@ -115,12 +141,20 @@ export function holdFound(
   }
   const { kind, clock, version, loadMs, tags } = entry;
   if (!current || parts.memory.maxEntries === 0) {
-    const quietUntil = aheadAt({ kind, freshUntil, loadMs }, state.policy, parts.random());
-    return { kind, value, clock, version, freshUntil, quietUntil };
+    return {
+      kind,
+      value,
+      clock,
+      version,
+      freshUntil,
+      quietUntil: quietUntil(parts, { kind, loadMs, freshUntil }, state.policy),
+    };
   }
-  const bytes = parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOfText(key.wire, entry.payload);
+  const { wire } = key;
+  const { epoch, asOf } = place;
+  const bytes = parts.memory.maxBytes === Number.POSITIVE_INFINITY ? 0 : sizeOfText(wire, entry.payload);
   const holding = { kind, value, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil: 0 };
-  const made = memoryEntry(parts, flight, state, holding);
+  const made = memoryEntry(parts, { wire, epoch, asOf }, state, holding);
   parts.memory.set(made);
   return made;
 }

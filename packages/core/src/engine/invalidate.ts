@@ -79,6 +79,7 @@ export async function invalidatePrefix(parts: EngineParts, prefix: string): Prom
 export function dropPrefix(parts: EngineParts, prefix: string): void {
   for (const wire of parts.memory.wires()) if (wire.startsWith(prefix)) parts.memory.delete(wire);
   for (const flight of parts.flights.live()) if (flight.wire.startsWith(prefix)) overtake(parts, flight);
+  parts.readings.overtakenPrefix(prefix);
   parts.tags.changedPrefix(prefix);
 }
 
@@ -102,6 +103,7 @@ export function dropKey(parts: EngineParts, wire: string): void {
   parts.memory.delete(wire);
   parts.failures.forget(wire);
   for (const flight of parts.flights.liveOf(wire)) overtake(parts, flight);
+  parts.readings.changed(wire, 'overtaken');
 }
 
 async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierClock> {
@@ -145,6 +147,7 @@ async function around(
 function distrustTag(parts: EngineParts, wire: string, carriedOut: boolean): void {
   const record = parts.remote === undefined ? parts.tags.get(wire) : parts.tags.changed(wire);
   if (record === undefined) return;
+  parts.readings.changed(wire, 'overtaken');
   for (const flight of parts.flights.live()) {
     if (!flight.tags.includes(record)) continue;
     overtake(parts, flight);

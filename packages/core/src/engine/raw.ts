@@ -4,15 +4,14 @@ import type { CacheKey } from '../key-space.ts';
 import type { Loader } from '../loader.ts';
 import type { RemoteEntry } from '../ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from '../read-options.ts';
-import { landed } from './fly.ts';
 import { answer } from './get-or-load.ts';
-import { foundFor, fromMemory, type Glance, glanceAt, minClockOf, taken, watched } from './glance.ts';
+import { fromMemory, type Glance, glanceAt, lookAt, minClockOf, type Together, taken } from './glance.ts';
 import { countOutcome } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { readRequest } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import type { Looks } from './steps/looks.ts';
-import type { Flight } from './steps/single-flight.ts';
+import type { Found } from './steps/looks.ts';
+import type { Reading } from './steps/readings.ts';
 
 /** A value as JSON, and where it came from. */
 export interface RawOutcome extends Omit<Outcome, 'value'> {
@@ -63,65 +62,57 @@ function storedText(parts: EngineParts, key: CacheKey): boolean {
 
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
   if (parts.looks === undefined || !parts.enabled) return undefined;
-  if (storedText(parts, glance.key)) {
-    const entry = await sharedEntry(parts, glance);
-    return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
-  }
-  const flight = watched(parts, glance);
-  try {
-    const found = await foundFor(parts, parts.looks, flight);
-    const outcome = taken(parts, glance, flight, found);
-    if (outcome === undefined) return undefined;
-    const { valid } = found;
-    const unchanged = parts.codec.id === jsonCodec.id && glance.key.resource.check === undefined;
-    if (unchanged && valid?.kind === 'value') keepJsonText(outcome.value, valid.payload);
-    return inJson(outcome);
-  } catch {
-    // Told by whoever makes the call.
-    return undefined;
-  } finally {
-    landed(parts, flight);
-  }
+  if (!storedText(parts, glance.key)) return (await lookAt(parts, [glance], textTaken).taken)[0];
+  const [entry] = await sharedRead(parts, glance).taken;
+  return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
 }
 
-/** A read of the remote tier that others may wait for too, as long as it is not known to be older than a change. */
-interface SharedRead {
-  readonly flight: Flight<Outcome>;
-  readonly entry: Promise<RemoteEntry | undefined>;
+function textTaken(
+  parts: EngineParts,
+  glance: Glance,
+  reading: Reading,
+  found: Found,
+): RawOutcome | undefined {
+  const outcome = taken(parts, glance, reading, found);
+  if (outcome === undefined) return undefined;
+  const { valid } = found;
+  const unchanged = parts.codec.id === jsonCodec.id && glance.key.resource.check === undefined;
+  if (unchanged && valid?.kind === 'value') keepJsonText(outcome.value, valid.payload);
+  return inJson(outcome);
 }
 
-const sharedReads = new WeakMap<EngineParts, Map<string, SharedRead>>();
+/** The entry as it stands there, unless an invalidation of this process resolved before the answer came. */
+function entryTaken(
+  parts: EngineParts,
+  { key }: Glance,
+  reading: Reading,
+  found: Found,
+): RemoteEntry | undefined {
+  const change = reading.changeOf(key.wire, key.tags, parts.everything);
+  return change === 'overtaken' ? undefined : found.valid;
+}
 
-/** What the remote tier has under a key, read once for all who ask meanwhile. */
-function sharedEntry(parts: EngineParts, glance: Glance): Promise<RemoteEntry | undefined> {
+const sharedReads = new WeakMap<EngineParts, Map<string, Together<RemoteEntry>>>();
+
+/** A read that others may wait for too, as long as it is not known to be older than a change. */
+function sharedRead(parts: EngineParts, glance: Glance): Together<RemoteEntry> {
   let reads = sharedReads.get(parts);
   if (reads === undefined) {
     reads = new Map();
     sharedReads.set(parts, reads);
   }
-  const { wire } = glance.key;
+  const { wire, tags } = glance.key;
   const running = reads.get(wire);
-  if (running !== undefined && !running.flight.touched && !running.flight.overtaken) return running.entry;
-  const flight = watched(parts, glance);
-  const read: SharedRead = {
-    flight,
-    entry: entryFor(parts, flight).finally(() => {
-      landed(parts, flight);
-      if (reads.get(wire) === read) reads.delete(wire);
-    }),
-  };
-  reads.set(wire, read);
-  return read.entry;
-}
-
-async function entryFor(parts: EngineParts, flight: Flight<Outcome>): Promise<RemoteEntry | undefined> {
-  try {
-    const { valid } = await foundFor(parts, parts.looks as Looks, flight);
-    return flight.overtaken ? undefined : valid;
-  } catch {
-    // Told by whoever makes the call.
-    return undefined;
+  if (running !== undefined && running.reading?.changeOf(wire, tags, parts.everything) === undefined) {
+    return running;
   }
+  const read = lookAt(parts, [glance], entryTaken);
+  reads.set(wire, read);
+  const forget = (): void => {
+    if (reads.get(wire) === read) reads.delete(wire);
+  };
+  read.taken.then(forget, forget);
+  return read;
 }
 
 function asStored(parts: EngineParts, glance: Glance, entry: RemoteEntry): RawOutcome | undefined {

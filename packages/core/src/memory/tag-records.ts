@@ -9,15 +9,23 @@ export interface TagRecord {
   epoch: number;
   /** Number of the last change heard, by {@link TagRecords.changes}. */
   changedAt: number;
-  /** How many entries and flights hold the record; at none it is forgotten. */
+  /** How many entries and reads hold the record; at none it may be forgotten. */
   holders: number;
+  /** Whether it stands in the list of those that nobody held when it came there. */
+  idle: boolean;
+  /** Number of the last look that asked for it, and what that look is being told. */
+  asked: number;
+  answer: TierClock | undefined;
 }
 
 /** How many changes of tags that nothing carries are remembered one by one. */
 const mostMissed = 1_000;
+/** How many tags are kept that nobody holds any more: most are asked for again at once. */
+const mostIdle = 1_000;
 
 /**
- * The tags that something in memory carries; grows with memory, not with the number of tags ever invalidated.
+ * The tags that something in memory carries, and some more; grows with memory, not with the number of tags ever
+ * invalidated.
  */
 export class TagRecords {
   /** How many changes were heard so far. */
@@ -26,6 +34,9 @@ export class TagRecords {
   stamp = 0;
 
   readonly #records = new Map<string, TagRecord>();
+  #idle: TagRecord[] = [];
+  /** What was retained last. */
+  #last: readonly TagRecord[] = [];
   /** Changes of tags that nothing here carried, by their number; a load may still add such a tag to its value. */
   readonly #missed = new Map<string, number>();
   /** The last number that {@link TagRecords.#missed} had to forget. */
@@ -38,16 +49,18 @@ export class TagRecords {
   }
 
   /** @param besides - One more. */
-  retain(wires: readonly string[], besides?: string): TagRecord[] {
-    const records: TagRecord[] = [];
-    for (let index = 0; index < wires.length; index++) records.push(this.#held(wires[index] as string));
-    if (besides !== undefined) records.push(this.#held(besides));
+  retain(wires: readonly string[], besides?: string): readonly TagRecord[] {
+    const records = this.#likeLast(wires, besides) ?? this.#found(wires, besides);
+    for (let index = 0; index < records.length; index++) (records[index] as TagRecord).holders++;
     return records;
   }
 
   release(records: readonly TagRecord[]): void {
-    for (const record of records) {
-      if (--record.holders === 0) this.#records.delete(record.wire);
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index] as TagRecord;
+      if (--record.holders > 0 || record.idle) continue;
+      record.idle = true;
+      if (this.#idle.push(record) > mostIdle) this.#forgetIdle();
     }
   }
 
@@ -115,25 +128,68 @@ export class TagRecords {
     record.epoch = epoch;
   }
 
-  #held(wire: string): TagRecord {
+  /** Keys that are read one after the other often have the same tags. */
+  #likeLast(wires: readonly string[], besides: string | undefined): readonly TagRecord[] | undefined {
+    const last = this.#last;
+    if (last.length !== (besides === undefined ? wires.length : wires.length + 1)) return undefined;
+    for (let index = 0; index < last.length; index++) {
+      const record = last[index] as TagRecord;
+      if (record.wire !== (index < wires.length ? wires[index] : besides)) return undefined;
+      if (record.holders === 0 && !record.idle) return undefined;
+    }
+    return last;
+  }
+
+  #found(wires: readonly string[], besides: string | undefined): readonly TagRecord[] {
+    const records: TagRecord[] = new Array(besides === undefined ? wires.length : wires.length + 1);
+    for (let index = 0; index < wires.length; index++) records[index] = this.#of(wires[index] as string);
+    if (besides !== undefined) records[wires.length] = this.#of(besides);
+    this.#last = records;
+    return records;
+  }
+
+  #of(wire: string): TagRecord {
     let record = this.#records.get(wire);
     if (record === undefined) {
-      record = { wire, version: 0, epoch: this.#initialEpoch, changedAt: 0, holders: 0 };
+      record = {
+        wire,
+        version: 0,
+        epoch: this.#initialEpoch,
+        changedAt: 0,
+        holders: 0,
+        idle: false,
+        asked: 0,
+        answer: undefined,
+      };
       this.#records.set(wire, record);
     }
-    record.holders++;
     return record;
+  }
+
+  #forgetIdle(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const record of idle) {
+      record.idle = false;
+      if (record.holders > 0) continue;
+      this.#records.delete(record.wire);
+      if (record.changedAt > this.#forgotten) this.#remember(record.wire, record.changedAt);
+    }
   }
 
   #miss(wire: string): void {
     // Keys of entries come the same way as tags do; no part of a key but the name of a tag begins like this.
     if (!wire.includes('#')) return;
+    this.#remember(wire, ++this.changes);
+  }
+
+  #remember(wire: string, changedAt: number): void {
     this.#missed.delete(wire);
-    this.#missed.set(wire, ++this.changes);
+    this.#missed.set(wire, changedAt);
     if (this.#missed.size <= mostMissed) return;
     for (const [oldest, number] of this.#missed) {
       this.#missed.delete(oldest);
-      this.#forgotten = number;
+      this.#forgotten = Math.max(this.#forgotten, number);
       break;
     }
   }

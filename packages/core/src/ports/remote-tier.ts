@@ -34,6 +34,12 @@ export type RemoteRead =
   /** Nothing, or something that is no entry of a known format (`damaged`). */
   | { readonly state: 'absent'; readonly damaged?: true };
 
+/** What a look at keys and tags found: that of each, in the order asked. */
+export interface RemoteLook {
+  readonly reads: readonly RemoteRead[];
+  readonly versions: readonly (TierClock | undefined)[];
+}
+
 /** An attempt to become the loader of a key. */
 export interface AcquireRequest {
   readonly key: string;
@@ -43,6 +49,8 @@ export interface AcquireRequest {
   readonly leaseMs: number;
   /** Version of the entry that is to be replaced; it stays readable meanwhile. */
   readonly replaces?: string;
+  /** The caller has not looked at the key: whatever is there, also what is damaged, stays, and the answer is `leased`. */
+  readonly unseen?: true;
   readonly tags?: readonly string[];
 }
 
@@ -99,6 +107,9 @@ export interface RemoteTier {
 
   /** What is under each key, in the order asked. */
   getMany(keys: readonly string[]): Promise<readonly RemoteRead[]>;
+
+  /** `getMany` and `tagVersions` by one call, which costs less than two. Absent: both are called at once. */
+  look?(keys: readonly string[], tags: readonly string[]): Promise<RemoteLook>;
 
   /**
    * Asks to load `key`. Succeeds if the key is absent or damaged, if it holds an entry whose version is `replaces`

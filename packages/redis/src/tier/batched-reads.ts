@@ -35,6 +35,24 @@ export class BatchedReads {
     this.#redis = redis;
   }
 
+  /** As {@link BatchedReads.read}, and waits for nobody else's. */
+  readNow(keys: readonly string[]): Promise<readonly Stored[]> {
+    if (keys.length <= mostKeys && !this.#redis.capabilities.cluster) {
+      return keys.length === 0 ? Promise.resolve([]) : this.#mget(keys);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Stored[]>();
+    void this.#send({
+      keys: keys as string[],
+      requests: [{ start: 0, count: keys.length, resolve, reject }],
+      seen: 0,
+    });
+    return promise;
+  }
+
+  #mget(keys: readonly string[]): Promise<readonly Stored[]> {
+    return this.#redis.command('MGET', ...keys) as Promise<readonly Stored[]>;
+  }
+
   /** What the keys held, in the order asked. */
   read(keys: readonly string[]): Promise<readonly Stored[]> {
     if (keys.length === 0) return Promise.resolve([]);
@@ -83,7 +101,7 @@ export class BatchedReads {
   ): Promise<void> {
     try {
       const wanted = positions.map((position) => keys[position] as string);
-      const values = (await this.#redis.command('MGET', ...wanted)) as readonly Stored[];
+      const values = await this.#mget(wanted);
       for (let index = 0; index < positions.length; index++) {
         stored[positions[index] as number] = values[index] ?? null;
       }

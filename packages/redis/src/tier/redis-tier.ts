@@ -16,6 +16,7 @@ import {
   type RedisExecutor,
   type RedisScript,
   type RemoteEntry,
+  type RemoteLook,
   type RemoteRead,
   type RemoteTier,
   type RemoteTierCapabilities,
@@ -30,7 +31,7 @@ import { TrackingCoherence } from '../coherence/tracking.ts';
 import { TtlCoherence } from '../coherence/ttl.ts';
 import { UnsupportedByClientError } from '../errors.ts';
 import { cachePrefix, changesChannel, changesLog, hashTag } from '../keys.ts';
-import { acquireScript } from '../scripts/acquire.ts';
+import { acquireScript, unseenMark } from '../scripts/acquire.ts';
 import { bumpTagsScript } from '../scripts/bump-tags.ts';
 import { commitScript } from '../scripts/commit.ts';
 import { deleteScript } from '../scripts/delete.ts';
@@ -239,6 +240,19 @@ class TierOverRedis implements RedisTier {
     return stored.map(decodeRead);
   }
 
+  look(keys: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
+    this.#puts.flush();
+    return this.#reads.readNow(keys.concat(tags)).then((stored) => {
+      const reads = new Array<RemoteRead>(keys.length);
+      const versions = new Array<TierClock | undefined>(tags.length);
+      for (let index = 0; index < keys.length; index++) reads[index] = decodeRead(stored[index]);
+      for (let index = 0; index < tags.length; index++) {
+        versions[index] = tagVersion(stored[keys.length + index] ?? null);
+      }
+      return { reads, versions };
+    });
+  }
+
   async acquire(request: AcquireRequest): Promise<Acquisition> {
     const { key, tags = [] } = request;
     const [near, far] = this.#tagsBySlot(key, tags);
@@ -264,11 +278,11 @@ class TierOverRedis implements RedisTier {
   }
 
   #asked(
-    { key, token, leaseMs, replaces = '', tags = noTags }: AcquireRequest,
+    { key, token, leaseMs, replaces = '', unseen, tags = noTags }: AcquireRequest,
     near: readonly string[],
   ): ScriptItem {
     this.#own?.begun(key, tags, token);
-    return { key, tags: near, settings: [wholeMs(leaseMs), replaces], own: token };
+    return { key, tags: near, settings: [wholeMs(leaseMs), unseen ? unseenMark : replaces], own: token };
   }
 
   async #acquired(request: AcquireRequest, answer: Acquisition | string): Promise<Acquisition> {

@@ -1,7 +1,7 @@
 import { longestLeaseMs } from '../../entry.ts';
 import type { TagRecord, TagRecords } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { RemoteEntry, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
+import type { RemoteEntry, RemoteLook, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
 
 /** Calls the remote tier and rejects in time. */
 export interface RemoteReader {
@@ -62,6 +62,8 @@ export class Looks {
   #waiting: Looker[] = [];
   /** How many there were when the flush was put off last. */
   #seen = 0;
+  /** How many reads were sent. */
+  #looks = 0;
 
   constructor(remote: RemoteReader, time: TimeObserver, clock: Clock, tags: TagRecords, epoch: () => number) {
     this.#remote = remote;
@@ -92,41 +94,54 @@ export class Looks {
     }
     this.#waiting = [];
     const { tier } = this.#remote;
-    if (tier.partOf === undefined) void this.#read(waiting);
+    if (tier.partOf === undefined) this.#read(waiting);
     else {
       const parts = Map.groupBy(waiting, ({ wire }) => tier.partOf?.(wire));
-      for (const lookers of parts.values()) void this.#read(lookers);
+      for (const lookers of parts.values()) this.#read(lookers);
     }
   };
 
-  async #read(lookers: readonly Looker[]): Promise<void> {
+  #read(lookers: readonly Looker[]): void {
+    const number = ++this.#looks;
     const epoch = this.#epoch();
     const asOf = this.#tags.changes;
-    const wires: string[] = [];
-    const tags: string[] = [];
-    const places = new Map<TagRecord, number>();
-    for (const looker of lookers) {
+    const wires = new Array<string>(lookers.length);
+    const asked: TagRecord[] = [];
+    let last: readonly TagRecord[] | undefined;
+    for (let index = 0; index < lookers.length; index++) {
+      const looker = lookers[index] as Looker;
+      const { records } = looker;
       looker.sent();
-      wires.push(looker.wire);
-      for (const record of looker.records) {
-        if (places.has(record)) continue;
-        places.set(record, tags.length);
-        tags.push(record.wire);
+      wires[index] = looker.wire;
+      if (records === last) continue;
+      last = records;
+      for (let place = 0; place < records.length; place++) {
+        const record = records[place] as TagRecord;
+        if (record.asked === number) continue;
+        record.asked = number;
+        asked.push(record);
       }
     }
-    let reads: readonly RemoteRead[];
-    let versions: readonly (TierClock | undefined)[];
-    try {
-      [reads, versions] = await this.#ask(wires, tags);
-    } catch (error) {
-      for (const looker of lookers) looker.failed(error);
-      return;
-    }
-    for (const [record, place] of places) {
-      const version = versions[place];
-      if (version !== undefined) this.#tags.learned(record, version, epoch, asOf);
-    }
-    let later: Unsure[] | undefined;
+    const tags = asked.map(({ wire }) => wire);
+    this.#ask(wires, tags).then(
+      ({ reads, versions }) => {
+        for (let place = 0; place < asked.length; place++) {
+          const record = asked[place] as TagRecord;
+          const version = versions[place];
+          record.answer = version;
+          if (version !== undefined) this.#tags.learned(record, version, epoch, asOf);
+        }
+        this.#tell(lookers, reads);
+      },
+      (error) => {
+        for (const looker of lookers) looker.failed(error);
+      },
+    );
+  }
+
+  /** The records have their answers, until others are told. */
+  #tell(lookers: readonly Looker[], reads: readonly RemoteRead[]): void {
+    let unsure: Unsure[] | undefined;
     for (let index = 0; index < lookers.length; index++) {
       const looker = lookers[index] as Looker;
       const read = reads[index] ?? absent;
@@ -135,29 +150,25 @@ export class Looks {
         continue;
       }
       const { entry } = read;
-      const verdict = judged(entry, looker.records, places, versions);
+      const verdict = judged(entry, looker.records);
       if (verdict === undefined) {
-        later ??= [];
-        later.push({ looker, entry });
+        unsure ??= [];
+        unsure.push({ looker, entry, versions: looker.records.map(({ answer }) => answer) });
       } else looker.found({ read, valid: verdict ? entry : undefined, others: none });
     }
-    if (later !== undefined) await this.#readOthers(later, places, versions);
+    if (unsure !== undefined) void this.#readOthers(unsure);
   }
 
-  async #ask(
-    wires: readonly string[],
-    tags: readonly string[],
-  ): Promise<[readonly RemoteRead[], readonly (TierClock | undefined)[], unknown]> {
-    const ask = (tier: RemoteTier) => {
+  #ask(wires: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
+    if (this.#time.known) return this.#remote.read('getMany', (tier) => lookedAt(tier, wires, tags), wires);
+    // Once per process: what "fresh until" means here is not known before.
+    const ask = async (tier: RemoteTier): Promise<RemoteLook> => {
       const sentAt = this.#clock.now();
-      return Promise.all([
-        tier.getMany(wires),
-        tier.tagVersions(tags),
-        // Once per process: what "fresh until" means here is not known before.
-        this.#time.known ? undefined : tier.time().then((now) => this.#time.observe(now, sentAt)),
-      ]);
+      const time = tier.time().then((now) => this.#time.observe(now, sentAt));
+      const [look] = await Promise.all([lookedAt(tier, wires, tags), time]);
+      return look;
     };
-    return await this.#remote.read('getMany', ask, wires);
+    return this.#remote.read('getMany', ask, wires);
   }
 
   /**
@@ -165,19 +176,15 @@ export class Looks {
    * tags that the tier did not know: where they are in another slot than the entry, they were read at another moment, and
    * the load that made them known may have ended in between.
    */
-  async #readOthers(
-    unsure: readonly Unsure[],
-    places: ReadonlyMap<TagRecord, number>,
-    versions: readonly (TierClock | undefined)[],
-  ): Promise<void> {
+  async #readOthers(unsure: readonly Unsure[]): Promise<void> {
     const epoch = this.#epoch();
     const asOf = this.#tags.changes;
     const asked = new Map<TagRecord, TierClock | undefined>();
-    const held = unsure.map(({ looker, entry }) => {
+    const held = unsure.map(({ looker, entry, versions }) => {
       const others = this.#tags.retain(
         entry.tags.filter((tag) => {
-          const record = looker.records.find(({ wire }) => wire === tag);
-          return record === undefined || versions[places.get(record) as number] === undefined;
+          const place = looker.records.findIndex(({ wire }) => wire === tag);
+          return place === -1 || versions[place] === undefined;
         }),
       );
       for (const record of others) asked.set(record, undefined);
@@ -199,13 +206,13 @@ export class Looks {
       }
       return;
     }
-    for (const [index, { looker, entry }] of unsure.entries()) {
+    for (const [index, { looker, entry, versions }] of unsure.entries()) {
       const others = held[index] as readonly TagRecord[];
       const valid =
         looker.records.every(
-          (record) =>
+          (record, place) =>
             entry.tags.includes(record.wire) &&
-            (asked.get(record) ?? versions[places.get(record) as number] ?? never) <= entry.clock,
+            (asked.get(record) ?? versions[place] ?? never) <= entry.clock,
         ) && others.every((record) => (asked.get(record) ?? never) <= entry.clock);
       looker.found({ read: { state: 'entry', entry }, valid: valid ? entry : undefined, others });
     }
@@ -226,6 +233,8 @@ export class Looks {
 interface Unsure {
   readonly looker: Looker;
   readonly entry: RemoteEntry;
+  /** What the tier said of the records of the looker. */
+  readonly versions: readonly (TierClock | undefined)[];
 }
 
 /** The version of a tag that nobody knows: later than every load. */
@@ -240,22 +249,30 @@ const damaged: RemoteRead = { state: 'absent', damaged: true };
 
 function nothing(): void {}
 
+async function asked(
+  tier: RemoteTier,
+  wires: readonly string[],
+  tags: readonly string[],
+): Promise<RemoteLook> {
+  const [reads, versions] = await Promise.all([tier.getMany(wires), tier.tagVersions(tags)]);
+  return { reads, versions };
+}
+
+function lookedAt(tier: RemoteTier, wires: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
+  return tier.look?.(wires, tags) ?? asked(tier, wires, tags);
+}
+
 /** Whether its tags say that an entry holds; `undefined` if it carries others, or one that the tier does not know. */
-function judged(
-  { tags, clock }: RemoteEntry,
-  records: readonly TagRecord[],
-  places: ReadonlyMap<TagRecord, number>,
-  versions: readonly (TierClock | undefined)[],
-): boolean | undefined {
+function judged({ tags, clock }: RemoteEntry, records: readonly TagRecord[]): boolean | undefined {
   let holds = true;
   let common = 0;
   for (let index = 0; index < records.length; index++) {
     const record = records[index] as TagRecord;
     if (tags[index] === record.wire || tags.includes(record.wire)) {
       common++;
-      const version = versions[places.get(record) as number];
-      if (version === undefined) return undefined;
-      if (version > clock) holds = false;
+      const { answer } = record;
+      if (answer === undefined) return undefined;
+      if (answer > clock) holds = false;
     }
     // A key whose resource got a tag that this entry does not carry yet: what it said is not known to hold.
     else holds = false;
