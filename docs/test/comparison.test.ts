@@ -13,8 +13,10 @@ test.each([
   '@upstash/ratelimit',
   'rate-limit-redis',
   'express-rate-limit',
+  'redlock',
+  'redis-semaphore',
 ])('the comparison was read against the installed %s', (name) => {
   const { version } = JSON.parse(read(`bench/node_modules/${name}/package.json`)) as { version: string };
-  const [major, minor] = version.split('.');
+  const [major, minor] = version.replace(/^v/, '').split('.');
   expect(read('docs/comparison.md')).toContain(`${name} ${major}.${minor}`);
 });
