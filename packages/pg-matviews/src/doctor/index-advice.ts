@@ -23,6 +23,8 @@ const sampleBytes = 16 * 1024 * 1024;
 const fewRows = 1_000;
 /** An index is worth its upkeep if it makes the look-up so many times cheaper. */
 const worthwhile = 2;
+/** A look-up that costs less, some 25 pages, is cheap by whatever index: the planner takes keys that go together for independent. */
+const cheap = 100;
 
 /**
  * The index that makes the rows of a group cheap to find, unless there is one.
@@ -63,7 +65,7 @@ export async function adviseIndex(
   });
   if (costs?.before === undefined || costs.after === undefined) return undefined;
   const { before, after } = costs;
-  if (!after.indexes.includes('cachekit_candidate') || before.cost < worthwhile * after.cost)
+  if (!after.indexes.includes('cachekit_candidate') || before.cost < Math.max(cheap, worthwhile * after.cost))
     return undefined;
   const { name } = parseQualifiedName(program.source);
   const index = quoteIdentifier(fittingIdentifier([name, ...columns, 'idx'].join('_')));

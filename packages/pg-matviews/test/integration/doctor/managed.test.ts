@@ -229,6 +229,18 @@ test('index-missing: proven by the plan of a refresh over a sample of the table'
   );
 });
 
+test('index-missing: an index without a key that the others tell already is good enough', async () => {
+  await run(`create table paired (device_id integer not null, user_id integer not null, at timestamptz not null);
+    insert into paired select i % 20, i % 10, timestamptz '2026-01-01Z' + i * interval '1 minute' from generate_series(1, 20000) i;
+    create index paired_device_at on paired (device_id, at); analyze paired`);
+  const key = { device_id: 'device_id', user_id: 'user_id', day: bucket('at', 'day', { timeZone: 'UTC' }) };
+  const byDevice = defineRollup({ name: 'by_device', from: 'paired', key, measures: { total: count() } });
+  await createViews({ sql: database.sql, views: [byDevice] }).apply();
+  expect(await findingsOf(database, 'index-missing', 'public.paired')).toEqual([]);
+  await run('drop index paired_device_at');
+  await mended(database, 'index-missing', 'public.paired');
+});
+
 test('explain: a native view has the plan of its query, and an unknown one is refused', async () => {
   const doctor = createDoctor({ sql: database.sql });
   const { kind, plans } = await doctor.explain('mv_calls');
