@@ -9,6 +9,7 @@ import {
   min,
   sum,
   type ViewDefinition,
+  type ViewScheduleOptions,
 } from '@cachekit/pg-matviews';
 
 /** Per user and day over the last 90 days, today included. Only the user and the day of a changed call are computed again. */
@@ -156,6 +157,13 @@ export const definePbxViews = (timeZone: string): readonly ViewDefinition[] => [
   campaignDays(timeZone),
   campaignPerformance,
 ];
+
+/** Every night all of it is computed once more, for what was written past the triggers: a restore, a load without them. */
+export const nightly: Readonly<Record<string, ViewScheduleOptions>> = {
+  mv_call_statistics: { cron: '0 3 * * *', timeZone: 'UTC' },
+  device_days: { cron: '5 3 * * *', timeZone: 'UTC' },
+  campaign_days: { cron: '10 3 * * *', timeZone: 'UTC' },
+};
 
 /** The views of the demo. */
 export const views: readonly ViewDefinition[] = definePbxViews('UTC');

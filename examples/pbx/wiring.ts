@@ -24,7 +24,7 @@ import { countCalls } from './live-counters.ts';
 import { type Operations, operate } from './operations.ts';
 import { announceDevices } from './presence.ts';
 import { type Shared, shareBy } from './shared.ts';
-import { views } from './views.ts';
+import { nightly, views } from './views.ts';
 
 /** The parts of the application that the server and the simulator use. */
 export interface Switchboard {
@@ -85,7 +85,7 @@ export async function wire(options: WiringOptions): Promise<Switchboard> {
     },
   });
 
-  const refresher = createRefresher({ sql, listener, views });
+  const refresher = createRefresher({ sql, listener, views, schedule: nightly });
   const pipeline = createChangePipeline({
     sources: [changeSource({ sql, listener }), refreshSource({ sql, listener })],
     stages: [
