@@ -22,7 +22,8 @@ export interface BoundedMarks {
 }
 
 /**
- * PL/pgSQL that writes the marks of a statement, as many as the transaction may.
+ * PL/pgSQL that writes the marks of a statement, as many as the transaction may; one for everything if it is not known
+ * how many rows it was about.
  *
  * The count is kept in a setting that ends with the transaction, and goes back with a savepoint as the marks do; it is
  * believed only with the id of this transaction. Whether a rollup has so many groups that more marks are worth it is looked
@@ -50,6 +51,8 @@ export function boundedSql({ log, groups, everything, many, one }: BoundedMarks)
       END IF;`;
   return `IF NOT many AND clock_timestamp() < transaction_timestamp() + interval '${uncounted}' THEN
       ${one};
+    ELSIF many IS NULL THEN
+      ${everything}
     ELSIF coalesce(current_setting(${full}, true), '') = '' OR current_setting(${full}, true) <> ${xid} THEN
       told := current_setting(${counter}, true);
       spent := CASE WHEN split_part(told, ':', 1) = ${xid} THEN split_part(told, ':', 2)::bigint ELSE 0 END;

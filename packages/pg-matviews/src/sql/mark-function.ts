@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteLiteral, wakeChannel, wakeSql } from '@cachekit/core/postgres';
+import { quoteIdentifier, quoteLiteral, wakeChannel } from '@cachekit/core/postgres';
 import { boundedSql } from './mark-bound.ts';
 import { type LogMark, type MarkRule, type MarkUnit, markFunctionName, wakeSubject } from './mark-trigger.ts';
 
@@ -22,8 +22,8 @@ const rowsOf: Readonly<Record<MarkUnit, RowsOf>> = {
  * An update marks the rows that differ in a column that counts, before and after.
  *
  * The probe is never executed, only analysed, and rides on the one look at what else must be known: whether somebody
- * is to be woken, and whether the statement was about more than one row. The flag may be read before the marks are
- * written, because whoever changed a row has a transaction id.
+ * is to be woken, and whether the statement was about more than one row, which stays unknown if the probe fails. The flag
+ * may be read before the marks are written, because whoever changed a row has a transaction id.
  */
 export function markFunctionBody(
   table: string,
@@ -40,12 +40,19 @@ export function markFunctionBody(
   const logs = rollups.map(({ rollup }) => `${rollup.log}, `).join('');
   const reads = [...groups.flatMap((group) => [...group.reads]), ...rollups.flatMap(readsOf)];
   const tables = `${logs}${groups.length === 0 ? '' : 'ONLY cachekit.mark, '}cachekit.wake`;
-  const look = (
-    rows: string,
-    many: string,
-  ): string => `SELECT EXISTS (SELECT FROM cachekit.wake w WHERE w.subject = ${quoteLiteral(wakeSubject)} AND w.armed), ${many}
+  const isArmed = `EXISTS (SELECT FROM cachekit.wake w WHERE w.subject = ${quoteLiteral(wakeSubject)} AND w.armed)`;
+  const guarded = (probe: string): string => `BEGIN
+      ${probe}
+    EXCEPTION
+      WHEN undefined_table OR invalid_schema_name THEN
+        RETURN NULL;
+      WHEN undefined_column THEN
+        SELECT ${isArmed} INTO armed;
+    END;`;
+  const look = (rows: string, many: string): string =>
+    guarded(`SELECT ${isArmed}, ${many}
       INTO armed, many FROM (VALUES (1)) o
-      WHERE true OR EXISTS (SELECT FROM ${tables}, (SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM ${rows} t) t);`;
+      WHERE true OR EXISTS (SELECT FROM ${tables}, (SELECT ${[...new Set(reads)].map((column) => `t.${quoteIdentifier(column)}`).join(', ')} FROM ${rows} t) t);`);
   const natives = rules.filter(({ rollup }) => rollup === undefined);
   const marks: readonly Marks[] = [
     ...(natives.length === 0
@@ -81,32 +88,18 @@ DECLARE
   most bigint;
   written bigint;
 BEGIN
-  BEGIN
-    IF TG_OP = 'INSERT' THEN
-      ${look(from.inserted, more('EXISTS (SELECT FROM new_rows OFFSET 1)'))}
-    ELSIF TG_OP = 'UPDATE' THEN
-      ${look(from.inserted, more('EXISTS (SELECT FROM old_rows OFFSET 1) OR NOT EXISTS (SELECT FROM new_rows)'))}
-    ELSIF TG_OP = 'DELETE' THEN
-      ${look(from.deleted, more('EXISTS (SELECT FROM old_rows OFFSET 1)'))}
-    ELSE
-      PERFORM FROM ${tables} WHERE false;
-    END IF;
-  EXCEPTION
-    WHEN undefined_table OR invalid_schema_name THEN
-      RETURN NULL;
-    WHEN undefined_column THEN
-      many := NULL;
-  END;
-  IF many IS NULL THEN
-    ${marks.map(({ everything }) => everything).join('\n    ')}
-    ${wakeSql(wakeSubject)};
-    RETURN NULL;
-  ELSIF TG_OP = 'INSERT' THEN
+  IF TG_OP = 'INSERT' THEN
+    ${look(from.inserted, more('EXISTS (SELECT FROM new_rows OFFSET 1)'))}
     ${written('insert')}
   ELSIF TG_OP = 'UPDATE' THEN
+    ${look(from.inserted, more('EXISTS (SELECT FROM old_rows OFFSET 1) OR NOT EXISTS (SELECT FROM new_rows)'))}
     ${written('update')}
-  ELSE
+  ELSIF TG_OP = 'DELETE' THEN
+    ${look(from.deleted, more('EXISTS (SELECT FROM old_rows OFFSET 1)'))}
     ${written('delete')}
+  ELSE
+    ${guarded(`SELECT ${isArmed} INTO armed WHERE true OR EXISTS (SELECT FROM ${tables});`)}
+    ${marks.map(({ everything }) => everything).join('\n    ')}
   END IF;
   IF armed THEN
     PERFORM pg_catalog.pg_notify(${quoteLiteral(wakeChannel(wakeSubject))}, '');
