@@ -355,7 +355,7 @@ class EngineCache implements Cache {
         if (state === undefined) {
           const { name } = resource;
           const resolved = resolvePolicy(resource.policy, policy, name);
-          state = { policy: resolved, counters: metrics.countersOf(name, resolved.ttlMs) };
+          state = { policy: resolved, counters: metrics.countersOf(name, resolved.ttlMs), misses: 0 };
           states.set(resource, state);
         }
         return state;

@@ -18,6 +18,9 @@ import { epochOf } from './steps/trust.ts';
 const firstPollMs = 20;
 const longestPollMs = 200;
 
+/** After so many reads in a row that found nothing, the next one asks for the load without looking first. */
+const missesToExpect = 8;
+
 /** Starts the one refresh of this process behind an entry that is served stale. */
 export function refreshBehind(parts: EngineParts, request: ReadRequest): void {
   if (mayBegin(parts, request.key.wire)) launch(parts, { ...request, minClock: 0 }, true);
@@ -39,7 +42,7 @@ export function launch(parts: EngineParts, request: ReadRequest, behind: boolean
   const flight = new Flight<Outcome>(wire, parts.tags.retain(tags, parts.everything), behind);
   parts.flights.add(flight);
   parts.background.begin();
-  if (parts.looks !== undefined) parts.looks.add(new FirstLook(parts, flight, request));
+  if (parts.looks !== undefined) new FirstLook(parts, flight, request).begin();
   // A turn later, so that the flight can be joined before the loader runs.
   else queueMicrotask(() => finish(parts, flight, request, withoutRemote(parts, flight, request)));
   return flight;
@@ -65,6 +68,16 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     void seen.then(this.#load);
   }
 
+  /** Where nothing is to be expected, to look for it first would be one call more. */
+  begin(): void {
+    const parts = this.#parts;
+    const { wire, behind } = this.#flight;
+    const { policy, state, renews } = this.#request;
+    const held = behind || renews || policy.errorTtlMs > 0 || parts.memory.get(wire) !== undefined;
+    if (held || state.misses < missesToExpect) parts.looks?.add(this);
+    else this.#acquire(undefined);
+  }
+
   get wire(): string {
     return this.#flight.wire;
   }
@@ -74,7 +87,7 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
   }
 
   sent(): void {
-    begin(this.#parts, this.#flight, 'reading');
+    begin(this.#parts, this.#flight, this.#asks === undefined ? 'reading' : 'loading');
   }
 
   found(found: Found): void {
@@ -84,6 +97,8 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     try {
       flight.others = found.others;
       flight.cancellation.throwIfAborted();
+      if (found.read.state === 'absent') request.state.misses++;
+      else request.state.misses = 0;
       const entry = holdFound(parts, flight, request, found);
       if (entry !== undefined && request.renews === undefined) {
         const now = parts.clock.now();
@@ -115,7 +130,13 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
 
   answered(answer: Acquisition, sentAt: number): void {
     if (answer.state === 'acquired') this.#parts.time.observe(answer.clock, sentAt);
-    this.#goOn?.({ found: this.#found as Found, entry: undefined, answer });
+    else if (this.#found === undefined) {
+      this.#request.state.misses = 0;
+      this.#asks = undefined;
+      this.#parts.looks?.add(this);
+      return;
+    }
+    this.#goOn?.({ found: this.#found ?? unseen, entry: undefined, answer });
   }
 
   unanswered(): void {
@@ -130,13 +151,12 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     fail(this.#parts, this.#flight, this.#request, error);
   }
 
-  /** Asks to load what is not there. */
-  #acquire(found: Found): void {
+  /** Asks to load what is not there, or is not expected to be. */
+  #acquire(found: Found | undefined): void {
     const parts = this.#parts;
     sparedLoad(parts, this.#request, undefined);
     this.#found = found;
     this.#asks = acquisitionOf(parts, this.#flight, found);
-    begin(parts, this.#flight, 'loading');
     parts.acquires?.add(this);
   }
 
@@ -160,11 +180,19 @@ interface Seen {
   readonly answer?: Acquisition;
 }
 
-function acquisitionOf(parts: EngineParts, flight: Flight<Outcome>, { read }: Found): AcquireRequest {
+const unseen: Found = { read: { state: 'absent' }, valid: undefined, others: [] };
+
+function acquisitionOf(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  found: Found | undefined,
+): AcquireRequest {
   const { wire } = flight;
   const tags: string[] = [];
   for (const record of flight.tags) tags.push(record.wire);
   const token = parts.tokens.next();
+  if (found === undefined) return { key: wire, token, leaseMs, tags, unseen: true };
+  const { read } = found;
   if (read.state !== 'entry') return { key: wire, token, leaseMs, tags };
   return { key: wire, token, leaseMs, tags, replaces: read.entry.version };
 }

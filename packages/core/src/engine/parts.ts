@@ -37,6 +37,8 @@ export interface Outcome {
 export interface ResourceState {
   readonly policy: ResolvedPolicy;
   readonly counters: ResourceCounters;
+  /** Reads in a row that found nothing in the remote tier. */
+  misses: number;
 }
 
 /** What the conductors of one cache share. */

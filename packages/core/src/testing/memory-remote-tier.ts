@@ -233,9 +233,10 @@ export class MemoryRemoteTier implements RemoteTier {
   }
 
   acquire(request: AcquireRequest): Promise<Acquisition> {
-    const { key, token, leaseMs, replaces, tags = [] } = request;
+    const { key, token, leaseMs, replaces, unseen, tags = [] } = request;
     return this.#answer('acquire', () => {
       const text = this.remote.get(key);
+      if (unseen && text !== undefined) return { state: 'leased' };
       const read = decodeRead(text);
       const clock = this.remote.tick();
       const until = this.remote.now() + leaseMs;

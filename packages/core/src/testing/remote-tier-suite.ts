@@ -176,6 +176,17 @@ export function remoteTierSuite(name: string, fixture: () => Promise<RemoteTierF
       expect(await readOne(key)).toMatchObject({ state: 'leased' });
     });
 
+    test('acquire() of a key that was not looked at takes it if it is absent, and else leaves it as it is', async () => {
+      const unseen = { key, leaseMs: 60_000, unseen: true } as const;
+      const token = nextToken();
+      expect(await tier.acquire({ ...unseen, token })).toMatchObject({ state: 'acquired' });
+      expect(await other.acquire({ ...unseen, token: nextToken() })).toEqual({ state: 'leased' });
+      await tier.release(key, token);
+      await tier.put(key, entryOf({}), 60_000);
+      expect(await other.acquire({ ...unseen, token: nextToken() })).toEqual({ state: 'leased' });
+      expect((await tier.getMany([key]))[0]).toMatchObject({ state: 'entry' });
+    });
+
     test('acquire() gives an entry that appeared meanwhile', async () => {
       const entry = await stored(key);
       expect(await other.acquire({ key, token: nextToken(), leaseMs: 60_000 })).toEqual({

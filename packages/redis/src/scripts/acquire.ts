@@ -18,6 +18,9 @@ import {
   noRest,
 } from './fragments.ts';
 
+/** Stands in place of a version where nobody looked: nothing but an absent key is taken. */
+export const unseenMark = '?';
+
 /**
  * Asks to load keys, each for itself.
  *
@@ -28,10 +31,10 @@ import {
  * would refuse each other: the first to end would make the tag newer than the others are.
  *
  * - KEYS: for each request the entry, then the tags that they will carry
- * - ARGV: the requests, in runs with these settings: lease in ms, version of the entry that is to be replaced (or empty);
- *   for each its token
- * - returns: the clock of all loads that begin now, then for each request 1 acquired · 0 somebody else loads · the text of
- *   another entry that is there · the error with which Redis refused it
+ * - ARGV: the requests, in runs with these settings: lease in ms, version of the entry that is to be replaced (or empty,
+ *   or {@link unseenMark}); for each its token
+ * - returns: the clock of all loads that begin now, then for each request 1 acquired · 0 somebody else loads, or something
+ *   is there that was not seen · the text of another entry that is there · the error with which Redis refused it
  * - complexity: O(requests + tags); O(size) for each entry it returns
  */
 export const acquireScript: RedisScript = {
@@ -59,11 +62,11 @@ local function acquires(tags, arg)
   end
   local known = false
   return function(key, token)
-    local reply
+    local reply = 0
     -- Most of what is loaded is not there.
-    if replaces == '' and redis.call('SET', key, before .. token .. '${noRefresh}${noRest}', 'NX', 'PX', lease) then
+    if #replaces < 2 and redis.call('SET', key, before .. token .. '${noRefresh}${noRest}', 'NX', 'PX', lease) then
       reply = 1
-    else
+    elseif replaces ~= '${unseenMark}' then
       reply = contend(key, token)
     end
     if reply == 1 and not known then

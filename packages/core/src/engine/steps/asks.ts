@@ -1,6 +1,8 @@
 /** Somebody with a request, who is told one of the two, once. */
 export interface Asker<Request, Answer> {
   readonly asks: Request;
+  /** The request is sent now. */
+  sent?(): void;
   /** @param sentAt - When the request was sent. */
   answered(answer: Answer, sentAt: number): void;
   unanswered(error: unknown): void;
@@ -54,6 +56,7 @@ export class Asks<Request, Answer> {
     const askers = this.#waiting;
     this.#waiting = [];
     const sentAt = this.#asked.now();
+    for (const asker of askers) asker.sent?.();
     if (this.#asked.many === undefined) {
       for (const asker of askers) {
         this.#asked.one(asker.asks).then(
