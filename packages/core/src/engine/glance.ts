@@ -4,7 +4,7 @@ import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { GetOptions } from '../read-options.ts';
-import { type HeldEntry, hold } from './hold.ts';
+import { decodedValue, type HeldEntry, hold, usable } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
@@ -64,15 +64,17 @@ export async function getMany(
     missing.push(place);
   }
   if (missing.length === 0) return values;
-  const glances = missing.map((place): Glance => {
+  const together = new Together(parts, counted);
+  for (const place of missing) {
     const key = keys[place] as CacheKey;
-    return { key, state: states.of(key.resource), minClock };
-  });
-  const found = await lookAt(parts, glances, counted).taken;
-  for (let index = 0; index < glances.length; index++) {
+    together.add(key, states.of(key.resource), minClock);
+  }
+  const found = await together.taken;
+  for (let index = 0; index < missing.length; index++) {
+    const place = missing[index] as number;
     const value = found[index];
-    if (value === undefined) (glances[index] as Glance).state.counters.misses++;
-    else values[missing[index] as number] = value;
+    if (value === undefined) states.of((keys[place] as CacheKey).resource).counters.misses++;
+    else values[place] = value;
   }
   return values;
 }
@@ -132,44 +134,48 @@ export function fromMemory(parts: EngineParts, glance: Glance): Outcome | undefi
 
 /** A look at the remote tier; one that does not answer has nothing. */
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<Outcome | undefined> {
-  return (await lookAt(parts, [glance], taken).taken)[0];
+  return (await lookAt(parts, glance, taken).taken)[0];
+}
+
+/** A look that is answered alone. */
+export function lookAt<T>(parts: EngineParts, { key, state, minClock }: Glance, take: Take<T>): Together<T> {
+  const together = new Together(parts, take);
+  together.add(key, state, minClock);
+  return together;
 }
 
 /** What a look at the remote tier comes to. */
 export type Take<T> = (parts: EngineParts, glance: Glance, reading: Reading, found: Found) => T | undefined;
 
-/** Looks at the remote tier, all at once, so that they are one read; none of them is a promise of its own. */
-export function lookAt<T>(parts: EngineParts, glances: readonly Glance[], take: Take<T>): Together<T> {
-  const { looks } = parts;
-  const count = looks === undefined || !parts.enabled ? 0 : glances.length;
-  const together = new Together(parts, take, count);
-  for (let place = 0; place < count; place++) {
-    looks?.add(new Glancing(together, glances[place] as Glance, place));
-  }
-  return together;
-}
-
-/** Looks that are answered together. */
+/** Looks at the remote tier that are answered together; none of them is a promise of its own. */
 export class Together<T> {
   readonly parts: EngineParts;
   readonly take: Take<T>;
-  /** In the order asked; `undefined` also where the tier does not answer, which was told by then. */
-  readonly taken: Promise<readonly (T | undefined)[]>;
-  /** Since it was sent. */
+  /** Since they were sent. */
   reading: Reading | undefined;
-  readonly #taken: (T | undefined)[];
-  #left: number;
+  readonly #taken: (T | undefined)[] = [];
+  #left = 0;
+  #promise: Promise<readonly (T | undefined)[]> | undefined;
   #resolve: ((taken: readonly (T | undefined)[]) => void) | undefined;
 
-  constructor(parts: EngineParts, take: Take<T>, count: number) {
+  constructor(parts: EngineParts, take: Take<T>) {
     this.parts = parts;
     this.take = take;
-    this.#taken = new Array(count);
-    this.#left = count;
-    this.taken = new Promise((resolve) => {
+  }
+
+  /** One look more, in the same tick as the others, so that they are one read. */
+  add(key: CacheKey, state: ResourceState, minClock: TierClock): void {
+    const { looks, enabled } = this.parts;
+    if (enabled) looks?.add(new Glancing(this, key, state, minClock, this.#left++));
+  }
+
+  /** In the order asked; `undefined` also where the tier does not answer, which was told by then, or is not asked. */
+  get taken(): Promise<readonly (T | undefined)[]> {
+    if (this.#left === 0) return Promise.resolve(this.#taken);
+    this.#promise ??= new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    if (count === 0) this.#resolve?.(this.#taken);
+    return this.#promise;
   }
 
   /** What one of them came to. */
@@ -181,20 +187,29 @@ export class Together<T> {
   }
 }
 
-class Glancing<T> implements Looker {
+class Glancing<T> implements Looker, Glance {
+  readonly key: CacheKey;
+  readonly state: ResourceState;
+  readonly minClock: TierClock;
   readonly wire: string;
   readonly records: readonly TagRecord[];
   readonly #together: Together<T>;
-  readonly #glance: Glance;
   readonly #place: number;
 
-  constructor(together: Together<T>, glance: Glance, place: number) {
+  constructor(
+    together: Together<T>,
+    key: CacheKey,
+    state: ResourceState,
+    minClock: TierClock,
+    place: number,
+  ) {
     const { parts } = together;
-    const { wire, tags } = glance.key;
-    this.wire = wire;
-    this.records = parts.tags.retain(tags, parts.everything);
+    this.key = key;
+    this.state = state;
+    this.minClock = minClock;
+    this.wire = key.wire;
+    this.records = parts.tags.retain(key.tags, parts.everything);
     this.#together = together;
-    this.#glance = glance;
     this.#place = place;
   }
 
@@ -207,7 +222,7 @@ class Glancing<T> implements Looker {
     const { parts, take, reading } = this.#together;
     let taken: T | undefined;
     try {
-      taken = take(parts, this.#glance, reading as Reading, found);
+      taken = take(parts, this, reading as Reading, found);
     } finally {
       parts.tags.release(found.others);
       this.#told(taken);
@@ -240,9 +255,22 @@ export function taken(
 
 /** The value of a hit, which is counted. */
 function counted(parts: EngineParts, glance: Glance, reading: Reading, found: Found): unknown {
-  const outcome = taken(parts, glance, reading, found);
-  if (outcome !== undefined) countOutcome(glance.state.counters, outcome);
-  return outcome?.value;
+  const { key, state } = glance;
+  if (parts.memory.maxEntries > 0) {
+    const outcome = taken(parts, glance, reading, found);
+    if (outcome !== undefined) countOutcome(state.counters, outcome);
+    return outcome?.value;
+  }
+  const entry = usable(parts, glance, found);
+  if (entry === undefined) return undefined;
+  if (reading.changeOf(key.wire, key.tags, parts.everything) === 'overtaken') return undefined;
+  const life = freshness(entry, parts.time.toTier(parts.coarse.now()), state.policy);
+  if (life !== 'fresh' && life !== 'stale') return undefined;
+  const value = decodedValue(parts, key, entry);
+  if (value === undefined) return undefined;
+  state.counters.remoteHits++;
+  if (life === 'stale') state.counters.staleServed++;
+  return value;
 }
 
 function served(

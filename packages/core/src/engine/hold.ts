@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import type { KeyResource } from '../key-space.ts';
+import type { CacheKey, KeyResource } from '../key-space.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { sizeOf, sizeOfText } from '../memory/size-of.ts';
 import type { MemoryEntry } from '../memory/tier.ts';
@@ -116,11 +116,8 @@ export function hold(
   found: Found,
 ): HeldEntry | undefined {
   const { key, state } = request;
-  if (found.read.state === 'absent' && found.read.damaged === true) {
-    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name });
-  }
-  const entry = found.valid;
-  if (entry === undefined || entry.clock < request.minClock) return undefined;
+  const entry = usable(parts, request, found);
+  if (entry === undefined) return undefined;
   const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
   const held = parts.memory.get(key.wire);
   if (held !== undefined && held.version === entry.version) {
@@ -132,23 +129,12 @@ export function hold(
     }
     return held;
   }
-  let value: unknown;
-  try {
-    value = decoded(parts, key.resource, entry);
-  } catch (error) {
-    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
-    return undefined;
-  }
+  const value = decodedValue(parts, key, entry);
+  if (value === undefined) return undefined;
   const { kind, clock, version, loadMs, tags } = entry;
   if (!current || parts.memory.maxEntries === 0) {
-    return {
-      kind,
-      value,
-      clock,
-      version,
-      freshUntil,
-      quietUntil: quietUntil(parts, { kind, loadMs, freshUntil }, state.policy),
-    };
+    const quiet = quietUntil(parts, { kind, loadMs, freshUntil }, state.policy);
+    return { kind, value, clock, version, freshUntil, quietUntil: quiet };
   }
   const { wire } = key;
   const { epoch, asOf } = place;
@@ -157,6 +143,28 @@ export function hold(
   const made = memoryEntry(parts, { wire, epoch, asOf }, state, holding);
   parts.memory.set(made);
   return made;
+}
+
+/** What was found, if it holds and is young enough for whoever asks. */
+export function usable(
+  parts: EngineParts,
+  { key, minClock }: Pick<ReadRequest, 'key' | 'minClock'>,
+  { read, valid }: Found,
+): RemoteEntry | undefined {
+  if (read.state === 'absent' && read.damaged === true) {
+    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name });
+  }
+  return valid === undefined || valid.clock < minClock ? undefined : valid;
+}
+
+/** The value of an entry; `undefined` for one that cannot be decoded, which is told. */
+export function decodedValue(parts: EngineParts, key: CacheKey, entry: RemoteEntry): unknown {
+  try {
+    return decoded(parts, key.resource, entry);
+  } catch (error) {
+    parts.events.emit('damaged', { key: key.wire, resource: key.resource.name, error });
+    return undefined;
+  }
 }
 
 /**
@@ -186,6 +194,7 @@ function decoded(parts: EngineParts, resource: KeyResource, entry: RemoteEntry):
   }
   const stored = parts.codec.decode(entry.payload);
   const value = resource.check === undefined ? stored : resource.check(stored);
+  if (value === undefined) throw new ArgumentError('undefined is no value');
   // What was just decoded is nobody else's, so memory needs no copy of it.
   return parts.memory.maxEntries > 0 && parts.sharing === 'freeze' ? deepFreeze(value) : value;
 }

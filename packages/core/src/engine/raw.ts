@@ -62,7 +62,7 @@ function storedText(parts: EngineParts, key: CacheKey): boolean {
 
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
   if (parts.looks === undefined || !parts.enabled) return undefined;
-  if (!storedText(parts, glance.key)) return (await lookAt(parts, [glance], textTaken).taken)[0];
+  if (!storedText(parts, glance.key)) return (await lookAt(parts, glance, textTaken).taken)[0];
   const [entry] = await sharedRead(parts, glance).taken;
   return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
 }
@@ -106,7 +106,7 @@ function sharedRead(parts: EngineParts, glance: Glance): Together<RemoteEntry> {
   if (running !== undefined && running.reading?.changeOf(wire, tags, parts.everything) === undefined) {
     return running;
   }
-  const read = lookAt(parts, [glance], entryTaken);
+  const read = lookAt(parts, glance, entryTaken);
   reads.set(wire, read);
   const forget = (): void => {
     if (reads.get(wire) === read) reads.delete(wire);

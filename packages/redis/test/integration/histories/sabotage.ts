@@ -15,7 +15,10 @@ export type Sabotage = (typeof sabotages)[number] | 'none';
 export function sabotaged(tier: RemoteTier, sabotage: Sabotage): RemoteTier {
   const changes: Partial<RemoteTier> = {};
   if (sabotage === 'commit without a fence') {
-    changes.commit = async ({ key, entry, ttlMs }) => (await tier.put(key, entry, ttlMs)) > 0;
+    const commit: RemoteTier['commit'] = async ({ key, entry, ttlMs }) =>
+      (await tier.put(key, entry, ttlMs)) > 0;
+    changes.commit = commit;
+    changes.commitMany = (requests) => Promise.all(requests.map(commit));
   }
   if (sabotage === 'take every tag for one that was never invalidated') {
     const versions = (tags: readonly string[]) => tags.map(() => 1);
