@@ -13,7 +13,7 @@ export const mostTaken = 8;
  *
  * KEYS: one per policy of each check. ARGV: the deadline by the clock of the server (0: none), then the cost and the
  * numbers of the rules, once if they are the same for all checks, else for each check. Returns: the time of the server,
- * then what was found for each key. The first value of a check, which is never negative, says how it ended: as it is, it
+ * then what was found for each key: where there are several keys, and nothing but numbers, as one text with spaces. The first value of a check, which is never negative, says how it ended: as it is, it
  * was taken; as -1 minus it, it does not fit; the text of an error; nothing, if its edges are not those of now.
  *
  * After the deadline it counts nothing and returns the time alone: nobody waits for the answer any more.
@@ -127,7 +127,9 @@ for k = 0, #KEYS - 1, ${policies.length} do
   end
   r = r + ${found.length}
 end
-return reply`;
+if #KEYS == 1 then return reply end
+local ok, text = pcall(string.format, '%d' .. string.rep(' %d', #reply - 1), unpack(reply))
+return ok and text or reply`;
 }
 
 function general(algorithms: readonly Algorithm[]): string {

@@ -83,6 +83,51 @@ describe('batching', () => {
     expect(calls.map(({ keys }) => keys)).toEqual([1, 1, 50]);
   });
 
+  describe('under a steady load', () => {
+    /** Each of `atOnce` callers asks again as soon as it is answered. Time stands still, so that nothing is late. */
+    async function callsOf(executor: RedisExecutor, calls: { readonly keys: number }[], atOnce: number) {
+      const now = Date.now();
+      const limits = createRateLimiter({
+        policies: { api: gcra({ limit: 60_000, window: '1m' }) },
+        store: redisStore({ redis: executor, namespace }),
+        timeout: '10s',
+        onUnavailable: 'throw',
+        clock: {
+          now: () => now,
+          setTimeout: (run, ms) => setTimeout(run, ms),
+          clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+        },
+      });
+      const caller = async (_: unknown, id: number): Promise<void> => {
+        for (let i = 0; i < 20; i++) await limits.consume({ api: [id] });
+      };
+      await Promise.all(Array.from({ length: atOnce }, caller));
+      for (let id = 0; id < atOnce; id++) {
+        // Nothing was lost on the way, and nothing counted twice.
+        expect((await limits.peek({ api: [id] })).limits.api.remaining).toBeGreaterThanOrEqual(60_000 - 20);
+      }
+      return calls.slice(0, -atOnce).map(({ keys }) => keys);
+    }
+
+    test('two calls take turns, so that Redis works while this process does', async () => {
+      const { executor, calls } = watched(redis);
+      const sizes = await callsOf(executor, calls, 64);
+      expect(sizes[0]).toBe(64);
+      expect(sizes.slice(1, 20)).toEqual(Array(19).fill(32));
+    });
+
+    test('few callers share one call each time', async () => {
+      const { executor, calls } = watched(redis);
+      expect(await callsOf(executor, calls, 20)).toEqual(Array(20).fill(20));
+    });
+
+    test('over HTTP there is one call, because each has a price', async () => {
+      const { executor, calls } = watched(redis);
+      const overHttp = { ...executor, capabilities: { cluster: false, subscribe: false } };
+      expect(await callsOf(overHttp, calls, 64)).toEqual(Array(20).fill(64));
+    });
+  });
+
   test('checks behind a call that is not answered leave after a few milliseconds without it', async () => {
     const { executor, calls, hold, release } = watched(redis);
     const limits = limiter(executor);

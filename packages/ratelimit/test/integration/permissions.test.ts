@@ -41,6 +41,7 @@ async function refusedTo(rules: readonly string[]): Promise<readonly string[]> {
         slots: concurrency({ limit: 2, lease: '10s' }),
       },
       store: redisStore({ redis }),
+      timeout: '10s',
       onUnavailable: 'throw',
     });
     const checks = { gcra: ['a'], fixed: ['a'], sliding: ['a'], quota: ['a'] };
