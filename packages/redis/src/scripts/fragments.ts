@@ -129,7 +129,7 @@ end
  * first setting of a run, gives the function that carries out one of them: it takes its entry and its argument and gives the
  * reply. An error of one is its reply, and the others are carried out.
  */
-export const luaEach = `
+export const luaEach: string = `
 local function each(first, width, begin, replies)
   local last, arg, entry = #ARGV, first, 0
   while arg <= last do
