@@ -49,8 +49,6 @@ export async function compareApproaches(
   const layered = `vw_conversation_metrics m join vw_conversations_base b on b.id = m.conversation_id
     left join vw_csat_base c on c.conversation_id = b.id`;
   const time = (sql: SqlExecutor, query: string): Promise<number> => median(sql, query, now);
-  // What has changed before is out of the way then.
-  await etl.run();
   await remote.query(messageArrives);
   const began = now();
   await etl.run();

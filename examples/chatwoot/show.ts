@@ -19,6 +19,11 @@ async function show({ remote, local, dropRemote }: Databases): Promise<void> {
   const { etl, summary } = analytics;
   console.log(`\n  done in ${timeText(performance.now() - began)}\n`);
 
+  console.log(`What each approach takes, ${conversations} conversations\n`);
+  const compared = await compareApproaches(remote, local, analytics, () => performance.now());
+  const rows = compared.map((one) => [one.approach, ...questions.map(({ of }) => timeText(one[of]))]);
+  console.log(tableLines(['approach', ...questions.map(({ title }) => title)], rows).join('\n'));
+
   const lines: string[][] = [];
   for (const [what, statement] of changes) {
     await remote.query(statement);
@@ -36,15 +41,11 @@ async function show({ remote, local, dropRemote }: Databases): Promise<void> {
   await remote.query(conversationGoes);
   const { deleted, durationMs } = await etl.reconcile('keys');
   lines.push(['a conversation is deleted (hashes)', '0', String(deleted), timeText(durationMs), '-']);
+  console.log('\nWhat the copy does when something changes\n');
   console.log(tableLines(['after', 'rows read', 'rows written', 'copy', 'summary'], lines).join('\n'));
   console.log(
-    '\nA run looks back to the oldest open transaction, so it reads what has just changed once more.',
+    '\nA run looks back to the oldest open transaction, and five seconds for clocks that differ: it reads again what has just changed.',
   );
-
-  console.log(`\nWhat each approach takes, ${conversations} conversations\n`);
-  const compared = await compareApproaches(remote, local, analytics, () => performance.now());
-  const rows = compared.map((one) => [one.approach, ...questions.map(({ of }) => timeText(one[of]))]);
-  console.log(tableLines(['approach', ...questions.map(({ title }) => title)], rows).join('\n'));
 
   await dropRemote();
   await etl.run().catch(() => undefined);

@@ -53,7 +53,7 @@ export async function readSourceTable(sql: SqlExecutor, name: string): Promise<S
   if (table === undefined) return undefined;
   if (table.kinds.some((kind) => kind !== 'r' && kind !== 'p')) {
     throw new ConfigurationError(
-      `Source "${name}": only a table can mark views, and none with foreign parts`,
+      `Source "${name}": only a table can mark views, and none with foreign parts; name the tables that it reads`,
     );
   }
   const detached = await jsonRows<{ name: string }>(sql, detachedSql, [table.oid]);

@@ -447,7 +447,9 @@ describe('a rollup', () => {
     );
     // Also where the rollup is of another catalog.
     const views = createViews({ sql: database.sql, views: [perMonth] });
-    await expect(views.apply()).rejects.toThrow('Source "per_day": only a table can mark views');
+    await expect(views.apply()).rejects.toThrow(
+      'Source "per_day": only a table can mark views, and none with foreign parts; name the tables that it reads',
+    );
   });
 
   it('is complete after apply(), also after its triggers were gone', async () => {
