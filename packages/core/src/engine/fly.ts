@@ -1,8 +1,8 @@
 import { LoadTimeoutError } from '../errors.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { AcquireRequest, Acquisition, TierClock } from '../ports/remote-tier.ts';
-import { type HeldEntry, holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
+import type { AcquireRequest, Acquisition, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
+import { decodedValue, type HeldEntry, holdFound, type OldValue, oldInMemory, servedOld } from './hold.ts';
 import { type Landing, type Licence, Load, leaseMs, load } from './load.ts';
 import { countOutcome } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
@@ -42,7 +42,7 @@ export function launch(parts: EngineParts, request: ReadRequest, behind: boolean
   const flight = new Flight<Outcome>(wire, parts.tags.retain(tags, parts.everything), behind);
   parts.flights.add(flight);
   parts.background.begin();
-  if (parts.looks !== undefined) new FirstLook(parts, flight, request).begin();
+  if (parts.looks !== undefined) new FirstLook(parts, parts.looks, flight, request).begin();
   // A turn later, so that the flight can be joined before the loader runs.
   else queueMicrotask(() => finish(parts, flight, request, withoutRemote(parts, flight, request)));
   return flight;
@@ -55,17 +55,14 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
   readonly #request: ReadRequest;
   #found: Found | undefined;
   #asks: AcquireRequest | undefined;
-  /** Goes on in the async context of the caller: the answer arrives in that of whoever began the batch. */
-  #goOn: ((seen: Seen | undefined) => void) | undefined;
+  #seen: Seen | 'unreached' | undefined;
+  #wake: (() => void) | undefined;
 
-  constructor(parts: EngineParts, flight: Flight<Outcome>, request: ReadRequest) {
+  constructor(parts: EngineParts, looks: Looks, flight: Flight<Outcome>, request: ReadRequest) {
     this.#parts = parts;
     this.#flight = flight;
     this.#request = request;
-    const seen = new Promise<Seen | undefined>((resolve) => {
-      this.#goOn = resolve;
-    });
-    void seen.then(this.#load);
+    this.#wait(looks.turn);
   }
 
   /** Where nothing is to be expected, to look for it first would be one call more. */
@@ -96,32 +93,35 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     const request = this.#request;
     try {
       flight.others = found.others;
-      flight.cancellation.throwIfAborted();
+      flight.throwIfAborted();
       if (found.read.state === 'absent') request.state.misses++;
       else request.state.misses = 0;
-      const entry = holdFound(parts, flight, request, found);
+      const now = parts.clock.now();
+      const fresh = this.#onlyHas(found, now);
+      if (fresh !== undefined) {
+        const value = decodedValue(parts, request.key, fresh);
+        if (value !== undefined) {
+          settleHit(parts, flight, request, value, fresh.clock);
+          return;
+        }
+      }
+      const entry = fresh === undefined ? holdFound(parts, flight, request, found) : undefined;
       if (entry !== undefined && request.renews === undefined) {
-        const now = parts.clock.now();
         if (now < entry.quietUntil && now < entry.freshUntil) {
-          settle(parts, flight, request, {
-            value: entry.value,
-            state: 'hit',
-            from: 'remote',
-            clock: entry.clock,
-          });
+          settleHit(parts, flight, request, entry.value, entry.clock);
           return;
         }
       }
       if (entry === undefined && found.read.state !== 'leased' && request.renews === undefined) {
         this.#acquire(found);
-      } else this.#goOn?.({ found, entry });
+      } else this.#goOn({ found, entry });
     } catch (error) {
       fail(parts, flight, request, error);
     }
   }
 
   failed(): void {
-    this.#goOn?.(undefined);
+    this.#goOn('unreached');
   }
 
   get asks(): AcquireRequest {
@@ -136,11 +136,11 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
       this.#parts.looks?.add(this);
       return;
     }
-    this.#goOn?.({ found: this.#found ?? unseen, entry: undefined, answer });
+    this.#goOn({ found: this.#found ?? unseen, entry: undefined, answer });
   }
 
   unanswered(): void {
-    this.#goOn?.(undefined);
+    this.#goOn('unreached');
   }
 
   settle(outcome: Outcome): void {
@@ -160,16 +160,40 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     parts.acquires?.add(this);
   }
 
-  readonly #load = (seen: Seen | undefined): void => {
+  /** An entry that is good for a hit and nothing else: there is no memory to keep it, and nothing begins ahead. */
+  #onlyHas({ valid }: Found, now: number): RemoteEntry | undefined {
+    const { memory, time } = this.#parts;
+    const { renews, state, minClock } = this.#request;
+    if (memory.maxEntries > 0 || renews || state.policy.refreshAhead > 0) return undefined;
+    return valid !== undefined && valid.clock >= minClock && time.toTier(now) < valid.freshUntil
+      ? valid
+      : undefined;
+  }
+
+  /** In the async context of now, while answers arrive in that of whoever began the batch. */
+  #wait({ promise, resolve }: PromiseWithResolvers<void>): void {
+    this.#wake = resolve;
+    promise.then(() => {
+      if (this.#seen !== undefined) this.#load(this.#seen);
+      else if (!this.#flight.settled) this.#wait(Promise.withResolvers());
+    });
+  }
+
+  #goOn(seen: Seen | 'unreached'): void {
+    this.#seen = seen;
+    this.#wake?.();
+  }
+
+  #load(seen: Seen | 'unreached'): void {
     const parts = this.#parts;
     const flight = this.#flight;
     const request = this.#request;
-    if (seen === undefined) finish(parts, flight, request, withoutRemote(parts, flight, request));
+    if (seen === 'unreached') finish(parts, flight, request, withoutRemote(parts, flight, request));
     else if (seen.answer?.state === 'acquired') {
       const licence = licenceOf(this.asks, seen.answer.clock);
       new Load(parts, flight, request, licence, undefined, this).start();
     } else finish(parts, flight, request, throughRemote(parts, flight, request, seen));
-  };
+  }
 }
 
 /** What a first look found that is no answer yet. */
@@ -216,6 +240,19 @@ function finish(
   );
 }
 
+function settleHit(
+  parts: EngineParts,
+  flight: Flight<Outcome>,
+  request: ReadRequest,
+  value: unknown,
+  clock: TierClock,
+): void {
+  if (flight.resolveValue(value)) {
+    request.state.counters.remoteHits += flight.takers;
+    ended(parts, flight);
+  } else settle(parts, flight, request, { value, state: 'hit', from: 'remote', clock });
+}
+
 function settle(parts: EngineParts, flight: Flight<Outcome>, { state }: ReadRequest, outcome: Outcome): void {
   flight.resolve(outcome);
   for (let taker = 0; taker < flight.takers; taker++) countOutcome(state.counters, outcome);
@@ -229,21 +266,22 @@ function fail(parts: EngineParts, flight: Flight<Outcome>, { state }: ReadReques
 }
 
 function ended(parts: EngineParts, flight: Flight<Outcome>): void {
-  const land = () => {
-    landed(parts, flight);
-    // Those of this process who could not join it hear of its end even while nothing else is heard.
-    parts.flights.wake(flight.wire);
-    parts.background.end();
-  };
-  if (flight.tail === undefined) land();
-  else flight.tail.then(land, land);
+  const { tail } = flight;
+  if (tail === undefined) land(parts, flight);
+  else {
+    const done = () => land(parts, flight);
+    tail.then(done, done);
+  }
 }
 
 /** Nothing that happens concerns the flight any more. */
-export function landed(parts: EngineParts, flight: Flight<Outcome>): void {
-  parts.flights.landed(flight);
-  parts.tags.release(flight.tags);
-  parts.tags.release(flight.others);
+function land({ flights, tags, background }: EngineParts, flight: Flight<Outcome>): void {
+  flights.landed(flight);
+  tags.release(flight.tags);
+  tags.release(flight.others);
+  // Those of this process who could not join it hear of its end even while nothing else is heard.
+  flights.wake(flight.wire);
+  background.end();
 }
 
 /** Nobody waits any more. */

@@ -64,6 +64,7 @@ export class Looks {
   #seen = 0;
   /** How many reads were sent. */
   #looks = 0;
+  #turn: PromiseWithResolvers<void> | undefined;
 
   constructor(remote: RemoteReader, time: TimeObserver, clock: Clock, tags: TagRecords, epoch: () => number) {
     this.#remote = remote;
@@ -77,6 +78,15 @@ export class Looks {
     if (this.#waiting.push(looker) > 1) return;
     this.#seen = 0;
     queueMicrotask(this.#flush);
+  }
+
+  /**
+   * Something that those may wait for who look in this tick, and that any of them resolves. One for all: most of them never
+   * have to wait, and need it only because what waits goes on in the async context in which it began to.
+   */
+  get turn(): PromiseWithResolvers<void> {
+    this.#turn ??= Promise.withResolvers();
+    return this.#turn;
   }
 
   /** Rejects with TierError `TIER_FAILED`. */
@@ -93,6 +103,7 @@ export class Looks {
       return;
     }
     this.#waiting = [];
+    this.#turn = undefined;
     const { tier } = this.#remote;
     if (tier.partOf === undefined) this.#read(waiting);
     else {

@@ -16,7 +16,6 @@ export class Flight<Outcome extends { readonly value: unknown }> {
   others: readonly TagRecord[] = none;
   /** Whether it refreshes an entry that is served meanwhile, so that nobody has to wait for it. */
   readonly behind: boolean;
-  readonly cancellation: Cancellation = new Cancellation();
   /** The epoch of trust, and how many changes of tags had been heard, when the present read or load began. */
   epoch = 0;
   asOf = 0;
@@ -41,6 +40,7 @@ export class Flight<Outcome extends { readonly value: unknown }> {
   takers = 0;
   /** Whether it has answered those who wait. */
   settled = false;
+  #cancellation: Cancellation | undefined;
   #stays = false;
   #callers = 0;
   #whole: PromiseWithResolvers<Outcome> | undefined;
@@ -52,6 +52,16 @@ export class Flight<Outcome extends { readonly value: unknown }> {
     this.wire = wire;
     this.tags = tags;
     this.behind = behind;
+  }
+
+  /** Made when somebody asks for it: most flights land without. */
+  get cancellation(): Cancellation {
+    this.#cancellation ??= new Cancellation();
+    return this.#cancellation;
+  }
+
+  throwIfAborted(): void {
+    this.#cancellation?.throwIfAborted();
   }
 
   /** Whether anybody asked for it who cannot leave, or has not left. */
@@ -105,6 +115,14 @@ export class Flight<Outcome extends { readonly value: unknown }> {
     if (this.tail !== undefined) this.#outcome();
     this.#whole?.resolve(outcome);
     this.#value?.resolve(outcome.value);
+  }
+
+  /** As {@link Flight.resolve}, where nobody but those of {@link Flight.value} waits; otherwise it does nothing. */
+  resolveValue(value: unknown): boolean {
+    if (this.#whole !== undefined || this.tail !== undefined) return false;
+    this.settled = true;
+    this.#value?.resolve(value);
+    return true;
   }
 
   reject(error: unknown): void {
