@@ -19,6 +19,7 @@ export { RateLimitStoreError } from './errors.ts';
 export { getRateLimiter, type LimitResult, type SimpleRateLimiter } from './get-rate-limiter.ts';
 export { type ClientIpOptions, type ClientRequestLike, clientIp } from './http/client-ip.ts';
 export { type RateLimitFields, rateLimitHeaders } from './http/headers.ts';
+export { spreadTimes } from './http/spread.ts';
 export { type RejectionParts, tooManyRequests } from './http/too-many-requests.ts';
 export type { KeyParts } from './key.ts';
 export {

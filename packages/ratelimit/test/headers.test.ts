@@ -8,6 +8,7 @@ import {
   type LimitStore,
   memoryStore,
   rateLimitHeaders,
+  spreadTimes,
   tooManyRequests,
 } from '../src/index.ts';
 import { parseItems } from './structured-fields.ts';
@@ -129,6 +130,28 @@ describe('rateLimitHeaders()', () => {
         },
       ),
     );
+  });
+});
+
+describe('spreadTimes()', () => {
+  test('those who were denied together are told different times, none too short, and what never passes still never does', async () => {
+    const clock = new FakeClock();
+    const limits = limiter(clock);
+    await limits.consume({ burst: ['u1'] }, { cost: 4 });
+    const decision = await limits.consume({ burst: ['u1'], daily: ['u1'] });
+    const told = [0, 0.25, 0.5, 1].map((random) => {
+      const headers = rateLimitHeaders(spreadTimes(decision, 60_000, () => random));
+      expect(parseItems(headers.RateLimit ?? '')[0]?.parameters.t).toBe(Number(headers['Retry-After']));
+      return Number(headers['Retry-After']);
+    });
+    expect(told).toEqual([3, 18, 33, 63]);
+    await clock.advance(spreadTimes(decision, 60_000, () => 0.001).retryAfterMs);
+    expect((await limits.consume({ burst: ['u1'], daily: ['u1'] })).allowed).toBe(true);
+
+    const never = await limits.consume({ burst: ['u1'] }, { cost: 5 });
+    expect(spreadTimes(never, 60_000).retryAfterMs).toBe(Number.POSITIVE_INFINITY);
+    const passed = await limits.consume({ daily: ['u2'] });
+    expect(spreadTimes(passed, 60_000)).toMatchObject({ allowed: true, retryAfterMs: 0 });
   });
 });
 

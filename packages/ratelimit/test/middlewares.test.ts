@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duration } from '@cachekit/core';
 import { FakeClock } from '@cachekit/core/testing';
 import express from 'express';
 import { rateLimit as expressRateLimit } from 'express-rate-limit';
@@ -38,13 +39,16 @@ afterEach(async () => {
 });
 
 /** A server of each framework: `/api/*` is limited, and below it `/api/commands` once more by both policies. */
-const servers: Readonly<Record<string, (limits: Limiter) => Promise<string>>> = {
-  async express(limits) {
+const servers: Readonly<Record<string, (limits: Limiter, spread?: Duration) => Promise<string>>> = {
+  async express(limits, spread = 0) {
     const user = (request: express.Request) => request.get('x-user') ?? 'nobody';
     const app = express();
     app.use(
       '/api',
-      expressLimit(limits, { check: (request: express.Request) => ({ ids: { api: [user(request)] } }) }),
+      expressLimit(limits, {
+        check: (request: express.Request) => ({ ids: { api: [user(request)] } }),
+        spread,
+      }),
     );
     app.post(
       '/api/commands',
@@ -60,13 +64,16 @@ const servers: Readonly<Record<string, (limits: Limiter) => Promise<string>>> = 
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   },
-  async fastify(limits) {
+  async fastify(limits, spread = 0) {
     const app = fastify();
     closers.push(() => app.close());
     const user = (request: FastifyRequest) => String(request.headers['x-user'] ?? 'nobody');
     app.addHook(
       'onRequest',
-      fastifyLimit(limits, { check: (request: FastifyRequest) => ({ ids: { api: [user(request)] } }) }),
+      fastifyLimit(limits, {
+        check: (request: FastifyRequest) => ({ ids: { api: [user(request)] } }),
+        spread,
+      }),
     );
     app.get('/api/calls', async () => 'served');
     app.post(
@@ -80,11 +87,14 @@ const servers: Readonly<Record<string, (limits: Limiter) => Promise<string>>> = 
     );
     return app.listen({ port: 0, host: '127.0.0.1' });
   },
-  async hono(limits) {
+  async hono(limits, spread = 0) {
     const app = new Hono();
     app.use(
       '/api/*',
-      honoLimit(limits, { check: (c) => ({ ids: { api: [c.req.raw.headers.get('x-user') ?? 'nobody'] } }) }),
+      honoLimit(limits, {
+        check: (c) => ({ ids: { api: [c.req.raw.headers.get('x-user') ?? 'nobody'] } }),
+        spread,
+      }),
     );
     app.post(
       '/api/commands',
@@ -99,7 +109,7 @@ const servers: Readonly<Record<string, (limits: Limiter) => Promise<string>>> = 
     app.get('/api/calls', () => new Response('served'));
     return serveFetch((request) => app.fetch(request));
   },
-  async fetch(limits) {
+  async fetch(limits, spread = 0) {
     const user = (request: Request) => request.headers.get('x-user') ?? 'nobody';
     const commands = withRateLimit(
       limits,
@@ -107,7 +117,7 @@ const servers: Readonly<Record<string, (limits: Limiter) => Promise<string>>> = 
       () => new Response('served'),
     );
     return serveFetch(
-      withRateLimit(limits, { check: (request) => ({ ids: { api: [user(request)] } }) }, (request) =>
+      withRateLimit(limits, { check: (request) => ({ ids: { api: [user(request)] } }), spread }, (request) =>
         request.url.endsWith('/commands') ? commands(request) : new Response('served'),
       ),
     );
@@ -166,6 +176,16 @@ describe.each(Object.entries(servers))('%s', (_name, start) => {
     expect((await limits.peek({ api: ['u1'] })).limits.api.remaining).toBe(1);
   });
 
+  test('who is denied together with others is told a time of its own, never too short', async () => {
+    const url = await start(limiter(), '1h');
+    const get = () => fetch(`${url}/api/calls`, { headers: { 'x-user': 'u1' } });
+    for (let i = 0; i < 3; i++) await get();
+    const told = new Set<number>();
+    for (let i = 0; i < 20; i++) told.add(Number((await get()).headers.get('Retry-After')));
+    expect(told.size).toBeGreaterThan(1);
+    for (const seconds of told) expect(seconds >= 2 && seconds <= 3_602).toBe(true);
+  });
+
   test('another request of the same user counts anew', async () => {
     const limits = limiter();
     const url = await start(limits);
@@ -196,7 +216,12 @@ describe('refuses what is no check, at construction', () => {
     ['hono', honoLimit],
   ])('%s', (_name, factory) => {
     const make = factory as (limits: Limiter, options: never) => unknown;
-    for (const options of [{}, { check: 'ip' }, { check: () => undefined, max: 3 }]) {
+    for (const options of [
+      {},
+      { check: 'ip' },
+      { check: () => undefined, max: 3 },
+      { check: () => undefined, spread: '10x' },
+    ]) {
       expect(() => make(limiter(), options as never)).toThrow(
         expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
       );

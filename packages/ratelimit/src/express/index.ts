@@ -1,5 +1,6 @@
 export type { RateLimitCheck } from '../http/check.ts';
 export type { RateLimitFields } from '../http/headers.ts';
+export type { AnswerOptions } from '../http/spread.ts';
 export { type RateLimitOptions, type ResponseLike, rateLimit } from '../middleware/express.ts';
 export {
   type ExpressHits,

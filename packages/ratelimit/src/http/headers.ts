@@ -20,6 +20,9 @@ export type RateLimitFields = 'both' | 'ietf' | 'legacy';
  * allowed request the time until the whole quota is back; for the other policies of a "no" it is left out. When
  * nobody could count, nothing is said about what remains.
  *
+ * The partition key `pk`, which the draft leaves open, is not sent. One that clients can compute, as it asks for, is a
+ * hash that whoever sees the response can guess the id from; one they cannot compute tells them nothing.
+ *
  * @see draft-ietf-httpapi-ratelimit-headers-11, RFC 9651 (structured fields), RFC 9110 section 10.2.3 (Retry-After)
  * @example
  * for (const [name, value] of Object.entries(rateLimitHeaders(decision))) response.setHeader(name, value);

@@ -1,6 +1,7 @@
-import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
 import { type RateLimitCheck, runCheck } from '../http/check.ts';
-import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { rateLimitHeaders } from '../http/headers.ts';
+import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
 import type { RateLimiter } from '../limiter.ts';
 
@@ -12,11 +13,9 @@ export interface ResponseLike {
 }
 
 /** What {@link rateLimit} takes. */
-export interface RateLimitOptions<Name extends string, Req> {
+export interface RateLimitOptions<Name extends string, Req> extends AnswerOptions {
   /** What to ask about a request; `undefined` lets it pass uncounted. */
   check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
-  /** @defaultValue `'both'` */
-  fields?: RateLimitFields;
 }
 
 /**
@@ -37,8 +36,9 @@ export function rateLimit<Name extends string, Req extends object>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
 ): (request: Req, response: ResponseLike, next: (error?: unknown) => void) => void {
-  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
   const { check, fields } = options;
+  const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
   if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
 
   async function passes(request: Req, response: ResponseLike): Promise<boolean> {
@@ -46,10 +46,10 @@ export function rateLimit<Name extends string, Req extends object>(
     if (asked === undefined) return true;
     const decision = await runCheck(limiter, request, asked);
     if (decision.allowed) {
-      setHeaders(response, rateLimitHeaders(decision, fields));
+      setHeaders(response, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
       return true;
     }
-    const { status, headers, body } = tooManyRequests(decision, fields);
+    const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
     response.statusCode = status;
     setHeaders(response, headers);
     response.end(body);

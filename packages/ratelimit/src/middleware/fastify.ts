@@ -1,6 +1,7 @@
-import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
 import { type RateLimitCheck, runCheck } from '../http/check.ts';
-import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { rateLimitHeaders } from '../http/headers.ts';
+import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
 import type { RateLimiter } from '../limiter.ts';
 
@@ -17,11 +18,9 @@ export interface FastifyReplyLike {
 }
 
 /** What {@link rateLimit} takes. */
-export interface RateLimitOptions<Name extends string, Req> {
+export interface RateLimitOptions<Name extends string, Req> extends AnswerOptions {
   /** What to ask about a request; `undefined` lets it pass uncounted. */
   check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
-  /** @defaultValue `'both'` */
-  fields?: RateLimitFields;
 }
 
 /**
@@ -39,18 +38,19 @@ export function rateLimit<Name extends string, Req extends FastifyRequestLike>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
 ): (request: Req, reply: FastifyReplyLike) => Promise<void> {
-  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
   const { check, fields } = options;
+  const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
   if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
   return async (request, reply) => {
     const asked = await check(request);
     if (asked === undefined) return;
     const decision = await runCheck(limiter, request.raw, asked);
     if (decision.allowed) {
-      setHeaders(reply, rateLimitHeaders(decision, fields));
+      setHeaders(reply, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
       return;
     }
-    const { status, headers, body } = tooManyRequests(decision, fields);
+    const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
     reply.code(status);
     setHeaders(reply, headers);
     // Fastify goes no further with a request that was answered.

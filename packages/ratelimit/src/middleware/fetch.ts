@@ -1,18 +1,17 @@
-import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
 import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
-import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { rateLimitHeaders } from '../http/headers.ts';
+import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** What {@link withRateLimit} takes. */
-export interface WithRateLimitOptions<Name extends string, Rest extends unknown[]> {
+export interface WithRateLimitOptions<Name extends string, Rest extends unknown[]> extends AnswerOptions {
   /** What to ask about a request; `undefined` lets it pass uncounted. */
   check: (
     request: Request,
     ...rest: Rest
   ) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
-  /** @defaultValue `'both'` */
-  fields?: RateLimitFields;
 }
 
 /**
@@ -34,19 +33,23 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
   options: WithRateLimitOptions<Name, Rest>,
   handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
-  assertKnownOptions('withRateLimit', options, ['check', 'fields']);
+  assertKnownOptions('withRateLimit', options, ['check', 'fields', 'spread']);
   const { check, fields } = options;
+  const spreadMs = durationMs(options.spread ?? 0, 'withRateLimit: spread');
   if (typeof check !== 'function') throw new ConfigurationError('withRateLimit: check: give a function');
   return async (request, ...rest) => {
     const asked = await check(request, ...rest);
     if (asked === undefined) return handler(request, ...rest);
     const decision = await runCheck(limiter, request, asked);
     if (!decision.allowed) {
-      const { status, headers, body } = tooManyRequests(decision, fields);
+      const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
       return new Response(body, { status, headers });
     }
     const response = await handler(request, ...rest);
-    return withHeaders(response, rateLimitHeaders(decisionSoFar(limiter, request) ?? decision, fields));
+    return withHeaders(
+      response,
+      rateLimitHeaders(spreadTimes(decisionSoFar(limiter, request) ?? decision, spreadMs), fields),
+    );
   };
 }
 

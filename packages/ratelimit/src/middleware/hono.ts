@@ -1,6 +1,7 @@
-import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
 import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
-import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
+import { rateLimitHeaders } from '../http/headers.ts';
+import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
 import type { RateLimiter } from '../limiter.ts';
 
@@ -11,11 +12,9 @@ export interface HonoContextLike {
 }
 
 /** What {@link rateLimit} takes. */
-export interface RateLimitOptions<Name extends string, Context> {
+export interface RateLimitOptions<Name extends string, Context> extends AnswerOptions {
   /** What to ask about a request; `undefined` lets it pass uncounted. */
   check: (context: Context) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
-  /** @defaultValue `'both'` */
-  fields?: RateLimitFields;
 }
 
 /**
@@ -32,8 +31,9 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Context>,
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
-  assertKnownOptions('rateLimit', options, ['check', 'fields']);
+  assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
   const { check, fields } = options;
+  const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
   if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
   return async (context, next) => {
     const asked = await check(context);
@@ -43,11 +43,14 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
     }
     const decision = await runCheck(limiter, context.req.raw, asked);
     if (!decision.allowed) {
-      const { status, headers, body } = tooManyRequests(decision, fields);
+      const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
       return new Response(body, { status, headers });
     }
     await next();
-    const headers = rateLimitHeaders(decisionSoFar(limiter, context.req.raw) ?? decision, fields);
+    const headers = rateLimitHeaders(
+      spreadTimes(decisionSoFar(limiter, context.req.raw) ?? decision, spreadMs),
+      fields,
+    );
     for (const name in headers) context.header(name, headers[name] as string);
     return undefined;
   };
