@@ -173,7 +173,7 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
   /** In the async context of now, while answers arrive in that of whoever began the batch. */
   #wait({ promise, resolve }: PromiseWithResolvers<void>): void {
     this.#wake = resolve;
-    promise.then(() => {
+    void promise.then(() => {
       if (this.#seen !== undefined) this.#load(this.#seen);
       else if (!this.#flight.settled) this.#wait(Promise.withResolvers());
     });
