@@ -107,12 +107,18 @@ async function join(nodes: readonly Address[]): Promise<void> {
   await Promise.all(
     nodes.map((node, index) =>
       withRedis(node, async (ask) => {
-        // Distinct epochs from the start spare the cluster its own search for them.
+        // Distinct epochs from the start spare the cluster its own search for them. Only who is alone takes one.
         await ask('CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1));
         if (index < masterCount) {
           const last = Math.min((index + 1) * share, slotCount) - 1;
           await ask('CLUSTER', 'ADDSLOTSRANGE', String(index * share), String(last));
         }
+      }),
+    ),
+  );
+  await Promise.all(
+    nodes.map((node, index) =>
+      withRedis(node, async (ask) => {
         // Each meets all that come after it, instead of leaving the rest to gossip.
         for (const other of selves.slice(index + 1)) {
           await ask('CLUSTER', 'MEET', host, String(other.port), String(other.busPort));
