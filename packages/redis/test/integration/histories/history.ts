@@ -32,6 +32,7 @@ interface Floor {
   readonly version: number;
   readonly at: number;
   readonly by: number;
+  readonly what: string;
 }
 
 /**
@@ -46,16 +47,23 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
   const database = new Map(keyNames.map((key) => [key, 0]));
   const floors = new Map<string, Floor[]>(keyNames.map((key) => [key, []]));
   const wrong: string[] = [];
+  /** What happened to each key, for whoever asks how a read could be wrong. */
+  const trails = new Map<string, string[]>(keyNames.map((key) => [key, []]));
+  const startedAt = Date.now();
+  const note = (key: string, what: string): void => {
+    trails.get(key)?.push(`${Date.now() - startedAt}: ${what}`);
+  };
   const writing = new Set<string>();
   let reads = 0;
 
   const children = await Promise.all(
-    Array.from({ length: processCount }, async () => {
+    Array.from({ length: processCount }, async (_, by) => {
       const delay = () => Math.floor(random() * 30);
       return await Child.start({ reach, namespace, coherence, sabotage }, async (key) => {
         // The value is read in the middle of the load, as that of a query is.
         await sleep(delay());
         const version = database.get(key) ?? 0;
+        note(key, `process ${by} loads @${version}`);
         await sleep(delay());
         return version;
       });
@@ -64,15 +72,23 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
   const cold = coldReader(namespace, reach, database);
 
   /** What a read that begins now must not be older than. */
-  const floorOf = (key: string, reader: number | 'redis'): number => {
+  const floorOf = (key: string, reader: number | 'redis'): Floor => {
     const now = Date.now();
-    let version = 0;
+    let highest: Floor = { version: 0, at: now, by: 0, what: 'nothing' };
     for (const floor of floors.get(key) ?? []) {
-      if (reader === 'redis' || floor.by === reader || now - floor.at > worstMs) {
-        version = Math.max(version, floor.version);
-      }
+      const holds = reader === 'redis' || floor.by === reader || now - floor.at > worstMs;
+      if (holds && floor.version > highest.version) highest = floor;
     }
-    return version;
+    return highest;
+  };
+  const check = (reader: string, key: string, value: number, floor: Floor): void => {
+    reads++;
+    if (value >= floor.version) return;
+    const { version, at, by, what } = floor;
+    const trail = trails.get(key)?.slice(-30).join('\n');
+    wrong.push(
+      `${reader} ${key}@${value}; ${what} @${version} by process ${by} ${Date.now() - at} ms ago\n${trail}`,
+    );
   };
 
   const read = async (by: number): Promise<void> => {
@@ -80,15 +96,12 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
     const floor = floorOf(key, by);
     const { value, error } = await (children[by] as Child).order({ do: 'read', key });
     if (error !== undefined) return;
-    reads++;
-    if ((value as number) < floor) wrong.push(`process ${by} read ${key}@${value}, floor ${floor}`);
+    check(`process ${by} read`, key, value as number, floor);
   };
   const readCold = async (): Promise<void> => {
     const key = pick(keyNames);
     const floor = floorOf(key, 'redis');
-    const value = await cold.read(key);
-    reads++;
-    if (value < floor) wrong.push(`a read of Redis gave ${key}@${value}, floor ${floor}`);
+    check('a read of Redis gave', key, await cold.read(key), floor);
   };
   const write = async (by: number): Promise<void> => {
     const key = pick(keyNames);
@@ -100,9 +113,11 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
     const what = pick(['invalidate', 'invalidate', 'invalidateTag', 'set'] as const);
     const order =
       what === 'set' ? ({ do: what, key, value: version } as const) : ({ do: what, key } as const);
+    note(key, `process ${by}: ${what} @${version}`);
     const { error } = await (children[by] as Child).order(order);
+    note(key, `process ${by}: ${what} @${version} ${error ?? 'done'}`);
     writing.delete(key);
-    if (error === undefined) floors.get(key)?.push({ version, at: Date.now(), by });
+    if (error === undefined) floors.get(key)?.push({ version, at: Date.now(), by, what });
   };
   const breakOne = async (): Promise<void> => {
     const child = pick(children);
