@@ -10,6 +10,10 @@ export function coherenceSink(parts: EngineParts): CoherenceSink {
     changed: (keys, version) => {
       for (const wire of keys) changed(parts, wire, version);
     },
+    holds: (wire) =>
+      parts.memory.look(wire) !== undefined ||
+      parts.tags.get(wire) !== undefined ||
+      parts.flights.liveOf(wire).length > 0,
     changedAll: () => {
       parts.memory.clear();
       parts.tags.changedAll();

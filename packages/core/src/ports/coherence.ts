@@ -10,6 +10,8 @@ export interface CoherenceSink {
    * goes on trusting it, so that a process is not made to read again what it has just written.
    */
   changed(keys: readonly string[], version?: string): void;
+  /** Whether anything here depends on the key, so that it is worth knowing which version it has. Absent: it may be. */
+  holds?(key: string): boolean;
   /** Somebody dropped everything. */
   changedAll(): void;
   /** From now on changes may be missed: nothing in memory is fresh until `armed`. */

@@ -17,8 +17,18 @@ export function hear(message: string, sink: CoherenceSink): void {
     return;
   }
   const keys = keysOf(message);
-  if (keys === undefined) sink.changedAll();
-  else if (keys.length > 0) sink.changed(keys);
+  if (keys === undefined) {
+    sink.changedAll();
+    return;
+  }
+  const unsaid: string[] = [];
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index] as string;
+    if (keys[index + 1]?.startsWith(storedMark)) {
+      sink.changed([key], (keys[++index] as string).slice(storedMark.length));
+    } else unsaid.push(key);
+  }
+  if (unsaid.length > 0) sink.changed(unsaid);
 }
 
 /** Nothing if the message is none of ours; then anything may have changed. */

@@ -75,7 +75,7 @@ export class TrackingCoherence implements Coherence {
   #changed(keys: readonly string[], sink: CoherenceSink): void {
     let foreign: string[] | undefined;
     for (const key of keys) {
-      if (this.#own.has(key)) this.#lookUp(key, sink);
+      if (this.#own.has(key) && sink.holds?.(key) !== false) this.#lookUp(key, sink);
       else if (foreign === undefined) foreign = [key];
       else foreign.push(key);
     }

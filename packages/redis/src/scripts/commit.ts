@@ -52,10 +52,12 @@ local function commits(tags, arg)
       kept = true
       look()
     end
-    publishStored(key, text)
+    stored(key, text)
     return 1
   end
 end
-return each(2, 2, commits, {})
+local replies = each(2, 2, commits, {})
+publishStored()
+return replies
 `,
 };

@@ -16,7 +16,10 @@ local function digits(value, length)
 end
 `;
 
-/** Begins a message that tells of one entry that was stored: its version and its key follow. */
+/**
+ * Among the keys of a message, begins the version that the one before it has now. A message that begins with it tells of
+ * one entry: its version and its key follow.
+ */
 export const storedMark = '=';
 
 /** Stands before the channel where the last of KEYS is the log of changes. */
@@ -33,8 +36,8 @@ export const loggedChanges = 10_000;
  * appended to while it is there: who reads it makes it. It is taken away from KEYS, so this stands before whatever counts
  * them.
  *
- * `publish(keys)`: these keys, as a JSON array. `publishStored(key, text)`: this key, with the version of what it holds
- * now, so that a process that has the very same in memory need not read it again.
+ * `publish(keys)`: these keys, as a JSON array. `stored(key, text)`: notes this key, with the version of what it holds now,
+ * so that a process that has the very same in memory need not read it again; `publishStored()` tells of all that were noted.
  */
 export const luaPublish: string = `
 local channel, log = ARGV[1], nil
@@ -49,10 +52,15 @@ end
 local function publish(keys)
   if ARGV[1] ~= '' then tell(cjson.encode(keys)) end
 end
-local function publishStored(key, text)
+local noted = {}
+local function stored(key, text)
   if ARGV[1] == '' then return end
   local version = string.sub(text, ${entryFields.version.start + 1}, ${entryFields.version.start + entryFields.version.length})
-  tell('${storedMark}' .. version .. key)
+  noted[#noted + 1] = key
+  noted[#noted + 1] = '${storedMark}' .. version
+end
+local function publishStored()
+  if #noted > 0 then publish(noted) end
 end
 `;
 

@@ -26,10 +26,12 @@ local function puts(tags, arg)
       for i = 1, #tags do keepTag(tags[i], latest, ms) end
       kept = true
     end
-    publishStored(key, text)
+    stored(key, text)
     return latest
   end
 end
-return each(2, 2, puts, {})
+local replies = each(2, 2, puts, {})
+publishStored()
+return replies
 `,
 };
