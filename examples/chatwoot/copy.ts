@@ -33,6 +33,8 @@ export function conversationsCopy(remote: SqlExecutor, local: SqlExecutor): Etl 
       },
     },
     every: '1m',
+    // The first load groups all messages once per so many rows.
+    maxRows: 1_000_000,
     reconcile: { keys: '1h', rows: '1d' },
   });
 }
