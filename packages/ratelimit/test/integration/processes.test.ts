@@ -1,7 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { createLocks, createPresence } from '@cachekit/redis';
 import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterEach, expect, inject, test } from 'vitest';
+import { concurrency, createRateLimiter, redisStore } from '../../src/index.ts';
 import { hotPolicies } from '../fixtures/hot-policies.ts';
 import { connect } from './connection.ts';
 
@@ -71,4 +73,44 @@ test('a process that is killed in the middle of its checks leaves no key without
   victim.kill('SIGKILL');
   await new Promise((resolve) => victim.once('exit', resolve));
   expect(await keysWithoutEnd(namespace)).toEqual([]);
+}, 60_000);
+
+test('a process that ends at SIGTERM leaves its slot, its lock and its place to others at once', async () => {
+  const namespace = uniqueNamespace();
+  const limits = createRateLimiter({
+    policies: { slots: concurrency({ limit: 1, lease: '10m' }) },
+    store: redisStore({ redis, namespace }),
+    timeout: '10s',
+  });
+  const locks = createLocks({ redis, namespace });
+  const presence = createPresence({ redis, namespace, ttl: '10m' });
+  const left: unknown[] = [];
+  const end = await presence.watch('acme', (news) => {
+    if (news.type === 'changes') left.push(...news.changes.filter(({ type }) => type === 'leave'));
+  });
+  const child = fork(
+    fileURLToPath(new URL('../fixtures/hold-all.ts', import.meta.url)),
+    [inject('redisUrl'), namespace],
+    {
+      execArgv: ['--conditions=@cachekit/source'],
+    },
+  );
+  children = [child];
+  try {
+    await messageOf(child);
+    expect((await limits.peek({ slots: ['a'] })).allowed).toBe(false);
+    expect(await locks.lock('a', { ttl: '1m' })).toBeUndefined();
+    expect(await presence.count('acme')).toMatchObject({ members: 1 });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+    expect((await limits.peek({ slots: ['a'] })).allowed).toBe(true);
+    const lease = await locks.lock('a', { ttl: '1m' });
+    expect(await lease?.release()).toBe('released');
+    expect(await presence.count('acme')).toMatchObject({ members: 0 });
+    await expect.poll(() => left, { timeout: 15_000 }).toMatchObject([{ member: 'ann', reason: 'leave' }]);
+  } finally {
+    end();
+    await Promise.all([locks.close(), presence.close()]);
+  }
 }, 60_000);
