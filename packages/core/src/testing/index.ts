@@ -15,4 +15,5 @@ export {
 } from './memory-remote-tier.ts';
 export { type RaceSuiteOptions, raceSuite } from './race-suite.ts';
 export type { RaceFixture, RaceLink, RaceProcess, SharedStore } from './races/store.ts';
-export { type RemoteTierFixture, remoteTierSuite } from './remote-tier-suite.ts';
+export type { RemoteTierFixture } from './remote-tier/ground.ts';
+export { remoteTierSuite } from './remote-tier-suite.ts';
