@@ -216,7 +216,8 @@ FROM ${log}`,
 /**
  * The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. While a mark is
  * about part of a key, which is rare and short, all are from the rows: to tell which it covers would cost every read
- * the planning of it. The log is read once, as it may be longer than its marks.
+ * the planning of it. The log is read once, as it may be longer than its marks; and as nobody knows how many they are when a
+ * prepared statement is planned, clean groups are told by a hash of all marks.
  */
 function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const { rollup, stored } = shape;
@@ -224,11 +225,12 @@ function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const log = relationSql('cachekit', logName(place.view, place.version));
   const names = rollup.keys.map((key) => q(key.name));
   const columns = [...names, ...stored.map(q)].map((column) => `r.${column}`).join(', ');
-  const ks = rollup.keys.map((_, at) => `k${at}`).join(', ');
-  const parts = 'EXISTS (SELECT FROM ck_marks WHERE wild > 0)';
-  return `WITH ck_marks AS MATERIALIZED (SELECT ${ks}, wild FROM ${log})
+  const ks = rollup.keys.map((_, at) => `k${at}`);
+  const parts = 'EXISTS (SELECT FROM ck_parts)';
+  return `WITH ck_marks AS MATERIALIZED (SELECT ${ks.join(', ')}, wild FROM ${log}),
+  ck_parts AS MATERIALIZED (SELECT FROM ck_marks WHERE wild > 0 LIMIT 1)
 SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
-  FROM (SELECT DISTINCT ${ks} FROM ck_marks WHERE wild = 0) d
+  FROM (SELECT DISTINCT ${ks.join(', ')} FROM ck_marks WHERE wild = 0) d
   CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
   WHERE NOT ${parts}
 UNION ALL
@@ -236,8 +238,8 @@ SELECT ${columns} FROM (${rollup.groups}) r
   WHERE ${parts}
 UNION ALL
 SELECT ${columns} FROM ${table} r
-  WHERE NOT ${parts}
-    AND NOT EXISTS (SELECT FROM ck_marks d WHERE d.wild = 0 AND ${names.map((name, at) => `d.k${at} = r.${name}`).join(' AND ')})`;
+  WHERE NOT ${parts} AND (${names.map((name) => `r.${name}`).join(', ')}) NOT IN (
+    SELECT ${ks.join(', ')} FROM ck_marks WHERE wild = 0 AND ${ks.map((k) => `${k} IS NOT NULL`).join(' AND ')})`;
 }
 
 /** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */
