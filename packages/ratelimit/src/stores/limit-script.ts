@@ -129,7 +129,8 @@ for k = 0, #KEYS - 1, ${policies.length} do
 end
 if #KEYS == 1 then return reply end
 local ok, text = pcall(string.format, '%d' .. string.rep(' %d', #reply - 1), unpack(reply))
-return ok and text or reply`;
+-- Not every Lua refuses to format what is no number.
+return ok and not string.find(text, '[^%d -]') and text or reply`;
 }
 
 function general(algorithms: readonly Algorithm[]): string {
