@@ -59,11 +59,16 @@ export function onEveryServer(title: string, suite: Suite): void {
       for (const { name, cluster: client } of [ioredis6, ioredis5]) {
         on(`Cluster over ${name}`, () => ioredisExecutor(client(cluster.nodes), { commandTimeout }), suite);
       }
-      on(
-        `Sentinel over ${ioredis6.name}`,
-        () => ioredisExecutor(ioredis6.sentinel(sentinel.name, sentinel.sentinels), { commandTimeout }),
-        suite,
-      );
+      // Both clients find a master in the same way, so that the older one is a matter of long runs.
+      for (const { name, sentinel: client } of process.env.CACHEKIT_LONG
+        ? [ioredis6, ioredis5]
+        : [ioredis6]) {
+        on(
+          `Sentinel over ${name}`,
+          () => ioredisExecutor(client(sentinel.name, sentinel.sentinels), { commandTimeout }),
+          suite,
+        );
+      }
     });
   });
 }
