@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config';
 const source = '@cachekit/source';
 const services = './tooling/services/vitest-setup.ts';
 const properties = './tooling/properties/vitest-setup.ts';
+/** What is waited for comes within milliseconds, or on a busy machine within seconds. */
+const patient = { poll: { timeout: 20_000 } };
 
 /** Set by `.ci/run` and `verify`, which count the tests of every run. */
 const reports = process.env.CACHEKIT_REPORTS;
@@ -40,7 +42,8 @@ export default defineConfig({
           include: ['packages/*/test/integration/**/*.test.ts', 'tooling/*/test/integration/*.test.ts'],
           globalSetup: services,
           setupFiles: properties,
-          testTimeout: 30_000,
+          expect: patient,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
         },
       },
@@ -49,6 +52,7 @@ export default defineConfig({
           name: 'examples',
           include: ['examples/*/test/*.test.ts'],
           globalSetup: services,
+          expect: patient,
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -67,6 +71,7 @@ export default defineConfig({
           name: 'browser',
           include: ['examples/*/test/browser/*.test.ts'],
           globalSetup: services,
+          expect: patient,
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },
