@@ -9,6 +9,8 @@ import type { Scale } from './scale.ts';
 /** Reads of the rollup, of the exact view with 100 changed groups, and of the rows themselves. */
 export async function reads(pool: pg.Pool, scale: Scale): Promise<Figure[]> {
   const { users } = scale;
+  // As autovacuum does once a minute: the log of marks is long after many refreshes within seconds.
+  await pool.query('vacuum');
   await dirty(pool, 'calls', scale, users, 100, 12_345);
   const client = await pool.connect();
   let next = 0;
