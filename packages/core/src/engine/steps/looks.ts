@@ -117,23 +117,26 @@ export class Looks {
     const epoch = this.#epoch();
     const asOf = this.#tags.changes;
     const wires = new Array<string>(lookers.length);
-    const asked: TagRecord[] = [];
-    let last: readonly TagRecord[] | undefined;
+    const [first] = lookers;
+    let last = first?.records ?? none;
+    // Most that travel together have the same tags.
+    let asked = last;
+    let others: TagRecord[] | undefined;
     for (let index = 0; index < lookers.length; index++) {
       const looker = lookers[index] as Looker;
       const { records } = looker;
       looker.sent();
       wires[index] = looker.wire;
       if (records === last) continue;
-      last = records;
-      for (let place = 0; place < records.length; place++) {
-        const record = records[place] as TagRecord;
-        if (record.asked === number) continue;
-        record.asked = number;
-        asked.push(record);
+      if (others === undefined) {
+        others = [];
+        asked = others;
+        append(others, last, number);
       }
+      append(others, records, number);
+      last = records;
     }
-    const tags = asked.map(({ wire }) => wire);
+    const tags = asked.map(tagWire);
     this.#ask(wires, tags).then(
       ({ reads, versions }) => {
         for (let place = 0; place < asked.length; place++) {
@@ -260,7 +263,21 @@ const damaged: RemoteRead = { state: 'absent', damaged: true };
 
 function nothing(): void {}
 
-async function asked(
+/** Adds those that the look has not asked for yet. */
+function append(asked: TagRecord[], records: readonly TagRecord[], look: number): void {
+  for (let place = 0; place < records.length; place++) {
+    const record = records[place] as TagRecord;
+    if (record.asked === look) continue;
+    record.asked = look;
+    asked.push(record);
+  }
+}
+
+function tagWire({ wire }: TagRecord): string {
+  return wire;
+}
+
+async function both(
   tier: RemoteTier,
   wires: readonly string[],
   tags: readonly string[],
@@ -270,7 +287,7 @@ async function asked(
 }
 
 function lookedAt(tier: RemoteTier, wires: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
-  return tier.look?.(wires, tags) ?? asked(tier, wires, tags);
+  return tier.look?.(wires, tags) ?? both(tier, wires, tags);
 }
 
 /** Whether its tags say that an entry holds; `undefined` if it carries others, or one that the tier does not know. */
