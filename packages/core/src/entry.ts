@@ -108,7 +108,6 @@ export function newToken(random: () => number): string {
  * @throws ArgumentError `INVALID_ARGUMENT` if version, codec id or tags have not the shape the header needs.
  */
 export function encodeEntry(entry: RemoteEntry): string {
-  const tags = entry.tags.join(tagSeparator);
   if (!token.test(entry.version)) {
     throw new ArgumentError(
       `A version has ${tokenLength} characters of A-Z a-z 0-9 - _; got ${JSON.stringify(entry.version)}`,
@@ -117,15 +116,7 @@ export function encodeEntry(entry: RemoteEntry): string {
   if (entry.codec.length !== 1 || !isLetter(entry.codec)) {
     throw new ArgumentError(`A codec id is one ASCII letter; got ${JSON.stringify(entry.codec)}`);
   }
-  for (const tag of entry.tags) {
-    if (tag === '' || tag.includes(tagSeparator)) {
-      throw new ArgumentError(`Not the wire key of a tag: ${JSON.stringify(tag)}`);
-    }
-  }
-  const tagBytes = byteLength(tags);
-  if (tagBytes > 99_999) {
-    throw new ArgumentError(`The tags of one entry take at most 99,999 bytes; got ${tagBytes}`);
-  }
+  const tags = tagsText(entry.tags);
   return (
     entryMagic +
     entryKinds[entry.kind] +
@@ -136,10 +127,33 @@ export function encodeEntry(entry: RemoteEntry): string {
     noToken +
     digits(0, entryFields.refreshUntil) +
     digits(entry.loadMs, entryFields.loadMs) +
-    digits(tagBytes, entryFields.tagBytes) +
     tags +
     entry.payload
   );
+}
+
+/** Entries that are written together often carry the same tags. */
+let lastWritten: readonly string[] = [];
+let lastWrittenText = '00000';
+
+/** How long the tags are, and the tags. */
+function tagsText(tags: readonly string[]): string {
+  let same = tags.length === lastWritten.length;
+  for (let index = 0; same && index < tags.length; index++) same = tags[index] === lastWritten[index];
+  if (same) return lastWrittenText;
+  for (const tag of tags) {
+    if (tag === '' || tag.includes(tagSeparator)) {
+      throw new ArgumentError(`Not the wire key of a tag: ${JSON.stringify(tag)}`);
+    }
+  }
+  const text = tags.join(tagSeparator);
+  const tagBytes = byteLength(text);
+  if (tagBytes > 99_999) {
+    throw new ArgumentError(`The tags of one entry take at most 99,999 bytes; got ${tagBytes}`);
+  }
+  lastWrittenText = digits(tagBytes, entryFields.tagBytes) + text;
+  lastWritten = [...tags];
+  return lastWrittenText;
 }
 
 /** The lease of a load as it stands in the value key. */

@@ -92,10 +92,12 @@ function structure(value: object, path: string, depth: number): string {
 }
 
 function members(value: object, path: string, depth: number, except?: string): string {
+  const names = Object.keys(value).filter((name) => name !== except);
+  if (names.length > 1) names.sort();
   let text = '{';
-  for (const name of Object.keys(value).sort()) {
+  for (const name of names) {
     const member = (value as Record<string, unknown>)[name];
-    if (member === undefined || name === except) continue;
+    if (member === undefined) continue;
     text += `${JSON.stringify(name)}:${canonical(member, `${path}.${name}`, depth + 1)},`;
   }
   return `${text}}`;

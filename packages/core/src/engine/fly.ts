@@ -212,13 +212,25 @@ function acquisitionOf(
   found: Found | undefined,
 ): AcquireRequest {
   const { wire } = flight;
-  const tags: string[] = [];
-  for (const record of flight.tags) tags.push(record.wire);
+  const tags = wiresOf(flight.tags);
   const token = parts.tokens.next();
   if (found === undefined) return { key: wire, token, leaseMs, tags, unseen: true };
   const { read } = found;
   if (read.state !== 'entry') return { key: wire, token, leaseMs, tags };
   return { key: wire, token, leaseMs, tags, replaces: read.entry.version };
+}
+
+/** What is loaded in one tick often carries the same tags. */
+let lastWires: readonly string[] = [];
+
+/** Wire keys of the tags; the same list as the last time if they are the same. */
+function wiresOf(records: readonly TagRecord[]): readonly string[] {
+  let same = records.length === lastWires.length;
+  for (let index = 0; same && index < records.length; index++) {
+    same = records[index]?.wire === lastWires[index];
+  }
+  if (!same) lastWires = records.map(({ wire }) => wire);
+  return lastWires;
 }
 
 function licenceOf({ token, tags = [] }: AcquireRequest, clock: TierClock): Licence {
@@ -307,7 +319,7 @@ async function withoutRemote(
   begin(parts, flight, 'loading');
   flight.degraded = remote !== undefined;
   const clock = remote === undefined ? parts.time.tick() : parts.time.estimate();
-  const tags = flight.tags.map((record) => record.wire);
+  const tags = wiresOf(flight.tags);
   const licence = { clock, token: undefined, degraded: remote !== undefined, tags };
   return await load(parts, flight, request, licence, old);
 }
