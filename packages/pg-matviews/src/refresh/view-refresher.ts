@@ -303,9 +303,9 @@ export class ViewRefresher implements Refresher {
     const first = open.sofar.holders.signal;
     first?.addEventListener('abort', () => open.take(), { once: true });
     first?.throwIfAborted();
-    // The loop leaves those to their own debounce; a rollup is computed from tables.
-    const ancestors =
-      open.sofar.until > 0 && !this.#isRollup(view) ? await dirtyAncestors(this.#sql, view) : [];
+    // The loop leaves those to their own debounce; a rollup of measures reads its table and nothing else.
+    const ofOneTable = this.#views.get(view)?.rollup?.shown !== undefined;
+    const ancestors = open.sofar.until > 0 && !ofOneTable ? await dirtyAncestors(this.#sql, view) : [];
     for (const ancestor of ancestors) {
       const until = this.#clock.now() + ancestorWaitMs;
       const outcome = await this.#runsOf(ancestor).request({
