@@ -119,7 +119,11 @@ async function put(
     // Without the tier's clock nobody could say until when the value is fresh.
     if (!parts.time.known) await remote.write('time', (tier) => tier.time());
     const freshUntil = parts.time.toTier(parts.clock.now() + ttlMs);
-    return await remote.write('put', (tier) => tier.put(wire, { ...entry, freshUntil }, keptMs), wire);
+    return await remote.write(
+      'put',
+      (tier) => tier.put(wire, { ...entry, clock: parts.time.estimate(), freshUntil }, keptMs),
+      wire,
+    );
   } catch (error) {
     takeBack(parts, remote, wire, error);
     throw error;

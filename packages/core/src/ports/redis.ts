@@ -31,6 +31,8 @@ export interface RedisCapabilities {
  */
 export interface RedisExecutor {
   readonly capabilities: RedisCapabilities;
+  /** After this long the caller of a command is told that it failed; absent: nobody knows. */
+  readonly timeoutMs?: number;
   /** Runs one command; on a cluster it is sent to the node of `args[0]`. */
   command(name: string, ...args: RedisArgument[]): Promise<unknown>;
   /** Runs a script; its keys are in one slot on a cluster. */

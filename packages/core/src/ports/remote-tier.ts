@@ -152,6 +152,9 @@ export interface RemoteTier {
   /**
    * Stores unconditionally, with the tier's present clock in place of `entry.clock`; ends any load under way. Tags that
    * the tier does not know are known from then on.
+   *
+   * `entry.clock` is about when it was asked for. A tier that may carry out a put whose caller has been told that it failed
+   * refuses it by this: it would undo what others wrote meanwhile.
    */
   put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock>;
 

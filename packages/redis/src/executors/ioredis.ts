@@ -78,7 +78,7 @@ interface Call {
 class IoRedisExecutor implements RedisExecutor {
   readonly capabilities: RedisCapabilities;
   readonly #pattern: IoRedisLike;
-  readonly #timeoutMs: number;
+  readonly timeoutMs: number;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #connection: Connection;
@@ -90,7 +90,7 @@ class IoRedisExecutor implements RedisExecutor {
   constructor(pattern: IoRedisLike, timeoutMs: number, clock: Clock, random: () => number) {
     this.capabilities = { cluster: pattern.isCluster, subscribe: true, tracking: true };
     this.#pattern = pattern;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#clock = clock;
     this.#random = random;
     const open = pattern.isCluster
@@ -128,8 +128,8 @@ class IoRedisExecutor implements RedisExecutor {
   subscriber(): RedisSubscriber {
     const subscriber = new IoRedisSubscriber({
       open: (attempt) => this.#openSubscriber(attempt),
-      timeoutMs: this.#timeoutMs,
-      stallMs: stallMs(this.#timeoutMs),
+      timeoutMs: this.timeoutMs,
+      stallMs: stallMs(this.timeoutMs),
       clock: this.#clock,
       random: this.#random,
       closed: () => this.#subscribers.delete(subscriber),
@@ -142,8 +142,8 @@ class IoRedisExecutor implements RedisExecutor {
     const tracker = new IoRedisTracker({
       prefix,
       open: () => this.#openTracked(),
-      timeoutMs: this.#timeoutMs,
-      stallMs: stallMs(this.#timeoutMs),
+      timeoutMs: this.timeoutMs,
+      stallMs: stallMs(this.timeoutMs),
       clock: this.#clock,
       random: this.#random,
       closed: () => {
@@ -198,7 +198,7 @@ class IoRedisExecutor implements RedisExecutor {
     const expired = () => {
       call.over = true;
       return new RedisUnavailableError(call.operation, {
-        message: `no reply within ${this.#timeoutMs} ms`,
+        message: `no reply within ${this.timeoutMs} ms`,
         sent: call.sent,
         cause: this.#connection.lastError,
       });
@@ -208,7 +208,7 @@ class IoRedisExecutor implements RedisExecutor {
       const message = 'the connection was lost before the reply';
       return new RedisUnavailableError(call.operation, { message, sent: true, cause });
     };
-    return withDeadline(work, this.#timeoutMs, this.#clock, expired, failed);
+    return withDeadline(work, this.timeoutMs, this.#clock, expired, failed);
   }
 
   /** On a cluster every master tells of its own keys only. */

@@ -69,14 +69,14 @@ export function upstashExecutor(client: UpstashLike, options: UpstashExecutorOpt
 
 class UpstashExecutor implements RedisExecutor {
   readonly capabilities: RedisCapabilities = { cluster: false, subscribe: false };
+  readonly timeoutMs: number;
   readonly #client: UpstashLike;
-  readonly #timeoutMs: number;
   readonly #clock: Clock;
   #closed = false;
 
   constructor(client: UpstashLike, timeoutMs: number, clock: Clock) {
     this.#client = client;
-    this.#timeoutMs = timeoutMs;
+    this.timeoutMs = timeoutMs;
     this.#clock = clock;
   }
 
@@ -138,8 +138,8 @@ class UpstashExecutor implements RedisExecutor {
   }
 
   #limited<T>(operation: string, work: Promise<T>): Promise<T> {
-    return withDeadline(work, this.#timeoutMs, this.#clock, () => {
-      const message = `no reply within ${this.#timeoutMs} ms`;
+    return withDeadline(work, this.timeoutMs, this.#clock, () => {
+      const message = `no reply within ${this.timeoutMs} ms`;
       return new RedisUnavailableError(operation, { message, sent: true });
     });
   }

@@ -29,7 +29,7 @@ import { OwnWrites } from '../coherence/own-writes.ts';
 import { PubSubCoherence } from '../coherence/pubsub.ts';
 import { TrackingCoherence } from '../coherence/tracking.ts';
 import { TtlCoherence } from '../coherence/ttl.ts';
-import { UnsupportedByClientError } from '../errors.ts';
+import { RedisUnavailableError, UnsupportedByClientError } from '../errors.ts';
 import { cachePrefix, changesChannel, changesLog, hashTag } from '../keys.ts';
 import { acquireScript, unseenMark } from '../scripts/acquire.ts';
 import { bumpTagsScript } from '../scripts/bump-tags.ts';
@@ -195,7 +195,13 @@ class TierOverRedis implements RedisTier {
       this.#acquisitions(replies),
     );
     this.#commits = batchedScript(redis, commitScript, common, stored);
-    this.#puts = batchedScript(redis, putScript, common, clocks);
+    const patience = Math.ceil(1_000 * (redis.timeoutMs ?? 0));
+    this.#puts = batchedScript(
+      redis,
+      putScript,
+      { keys: this.#log, args: [this.#channel, patience] },
+      clocks,
+    );
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
       const next = coherence === 'any' ? new PubSubCoherence(redis, channel, log, systemClock) : undefined;
@@ -329,13 +335,16 @@ class TierOverRedis implements RedisTier {
   }
 
   async put(key: string, entry: RemoteEntry, ttlMs: number): Promise<TierClock> {
-    const text = encodeEntry(entry);
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     this.#own?.begun(key, entry.tags);
-    const { start, length } = entryFields.clock;
-    const settings = [text.slice(0, start), ms] as const;
-    const clock = await this.#puts.call({ key, tags: near, settings, own: text.slice(start + length) });
+    const { start } = entryFields.clock;
+    const put = (text: string) =>
+      this.#puts.call({ key, tags: near, settings: [text.slice(0, start), ms], own: text.slice(start) });
+    let clock = await put(encodeEntry(entry));
+    // Who has an answer has not given up: the caller was wrong about the time, and the server says what it is.
+    if (clock < 0) clock = await put(encodeEntry({ ...entry, clock: -clock }));
+    if (clock < 0) throw new RedisUnavailableError('put', { message: 'it came too late', sent: false });
     this.#own?.loadBegan(clock);
     if (far.length > 0) await this.#keepTags(far, clock, ms);
     return clock;
