@@ -7,9 +7,26 @@ import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
 import { compare, measure, type Samples } from '../runner/measure.ts';
 
-/** As long as its text. */
 interface Value {
-  readonly text: string;
+  readonly calls: readonly {
+    readonly id: string;
+    readonly at: number;
+    readonly seconds: number;
+    readonly from: string;
+    readonly answered: boolean;
+  }[];
+}
+
+/** Objects as an API answers them, of 90 B each: one long text would cost next to nothing to parse. */
+function callsOf(count: number): Value {
+  const calls = Array.from({ length: count }, (_, i) => ({
+    id: `call-${i}`,
+    at: 1_700_000_000_000 + i * 61_000,
+    seconds: (i * 7) % 600,
+    from: '+5511987654321',
+    answered: i % 3 > 0,
+  }));
+  return { calls };
 }
 
 const keys = defineKeys({
@@ -32,11 +49,10 @@ export async function cacheOverRedis(): Promise<Figure[]> {
   const cached = createCache({ memory: false, remote: tier, policy });
   try {
     const figures: Figure[] = [];
-    for (const [size, length] of [
-      ['200 B', 180],
-      ['10 KB', 10_000],
+    for (const [size, value] of [
+      ['200 B', callsOf(2)],
+      ['10 KB', callsOf(110)],
     ] as const) {
-      const value: Value = { text: 'x'.repeat(length) };
       for (const id of ids) {
         await cached.set(keyOf(size, id), value);
         await raw.set(`raw:${size}:${id}`, JSON.stringify(value), 'EX', 3_600);
@@ -110,7 +126,7 @@ async function tierReads(tier: RedisTier, raw: Redis): Promise<Figure[]> {
 
 /** A load that is fenced and shared by all processes, to a GET and a SET that are neither. */
 async function misses(cached: Cache, raw: Redis): Promise<Figure[]> {
-  const value: Value = { text: 'x'.repeat(180) };
+  const value = callsOf(2);
   const figures: Figure[] = [];
   let next = 0;
   for (const atOnce of [1, 64, 512]) {
@@ -138,7 +154,7 @@ async function misses(cached: Cache, raw: Redis): Promise<Figure[]> {
 
 /** A hundred keys in one call. */
 async function many(cached: Cache, raw: Redis): Promise<Figure> {
-  const value: Value = { text: 'x'.repeat(180) };
+  const value = callsOf(2);
   const hundred = ids.slice(0, 100);
   for (const id of hundred) {
     await cached.set(keyOf('many', id), value);
@@ -169,7 +185,7 @@ async function manyHalfHeld(redis: RedisExecutor, raw: Redis): Promise<Figure> {
     remote: tier,
     policy: { timeout: { hard: '10s' } },
   });
-  const value: Value = { text: 'x'.repeat(180) };
+  const value = callsOf(2);
   const halves = 100;
   const every = ids.slice(0, 50);
   const rest = Array.from({ length: halves }, (_, half) => every.map((id) => `${half}:${id}`));
