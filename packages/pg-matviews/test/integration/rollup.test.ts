@@ -515,6 +515,57 @@ describe('a rollup', () => {
     expect(await difference('select * from per_day', raw)).toEqual([]);
   });
 
+  it('may have columns called as what its refresh uses', async () => {
+    const odd = defineRollup({
+      name: 'odd',
+      from: 'calls',
+      key: { found: 'user_id', dirty: 'device_id' },
+      measures: { marks: count().as('integer'), wild: sum('duration').as('integer'), l: count('duration') },
+    });
+    await createViews({ sql: database.sql, views: [...all, odd] }).apply();
+    const keeper = createRefresher({ sql: database.sql, views: [odd] });
+    for (const user of [7, 8]) {
+      await database.pool.query(`insert into calls (user_id, device_id, duration) values ($1, 70, 5)`, [
+        user,
+      ]);
+      expect(
+        await database.rows('select marks, wild from odd_live where found = $1 and dirty = 70', [user]),
+      ).toEqual([{ marks: 1, wild: 5 }]);
+      await keeper.waitFresh('odd');
+      expect(
+        await database.rows('select marks, wild from odd where found = $1 and dirty = 70', [user]),
+      ).toEqual([{ marks: 1, wild: 5 }]);
+    }
+    await database.pool.query('delete from calls where device_id = 70');
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+  });
+
+  it('looks changed groups up by their key, also in a session that refreshed it when it was empty', async () => {
+    await database.pool.query('create table visits (page int not null); create index on visits (page)');
+    const grown = defineRollup({
+      name: 'grown',
+      from: 'visits',
+      key: { page: 'page' },
+      measures: { total: count() },
+    });
+    await createViews({ sql: database.sql, views: [...all, grown] }).apply();
+    const client = await database.client();
+    const scans = async (first: number, last: number): Promise<number> => {
+      await client.query('insert into visits select g from generate_series($1::int, $2::int) g', [
+        first,
+        last,
+      ]);
+      await client.query(`select cachekit.refresh('grown')`);
+      await client.query('select pg_stat_force_next_flush()');
+      return database.one(`select seq_scan::int from pg_stat_user_tables where relname = 'grown__v1'`);
+    };
+    await scans(1, 3);
+    const before = await scans(4, 5_000);
+    expect(await scans(4_990, 5_010)).toBe(before);
+    expect(await database.one('select count(*)::int from grown where total = 2')).toBe(11);
+    await createViews({ sql: database.sql, views: all }).apply({ prune: true });
+  });
+
   it('becomes another kind and comes back', async () => {
     const name = 'changing';
     const one = defineRollup({
