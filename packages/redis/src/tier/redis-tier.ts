@@ -312,9 +312,16 @@ class TierOverRedis implements RedisTier {
     return this.#commits.call(loaded);
   }
 
-  #commitMany(requests: readonly CommitRequest[]): Promise<readonly (boolean | Error)[]> {
+  async #commitMany(requests: readonly CommitRequest[]): Promise<readonly (boolean | Error)[]> {
+    let loaded: readonly ScriptItem[];
+    try {
+      loaded = requests.map((request) => this.#loaded(request, request.entry.tags));
+    } catch {
+      // What cannot be written concerns one of them alone.
+      return Promise.all(requests.map((request) => this.commit(request).catch((error) => error as Error)));
+    }
     this.#puts.flush();
-    return this.#commits.all(requests.map((request) => this.#loaded(request, request.entry.tags)));
+    return this.#commits.all(loaded);
   }
 
   #loaded({ key, token, entry, ttlMs }: CommitRequest, near: readonly string[]): ScriptItem {

@@ -406,6 +406,32 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
       );
     });
 
+    it('what is put travels in one call, ahead of all that is asked for later', async () => {
+      // The server knows the scripts.
+      await tier.put(key, entry('v', 0), 60_000);
+      await tier.delete([key]);
+      const now = await tier.time();
+      const calls = vi.spyOn(redis, 'script');
+      onTestFinished(() => calls.mockRestore());
+      const keys = Array.from({ length: 50 }, (_, index) => `${key}:${index}`);
+      const puts = keys.map((one) => tier.put(one, entry(`put ${one}`, now, [tag]), 60_000));
+      const found = tier.getMany(keys);
+      const clocks = await Promise.all(puts);
+      expect(new Set(clocks).size).toBe(1);
+      expect((await found).map(payloadOf)).toEqual(keys.map((one) => `put ${one}`));
+      const later = [
+        tier.put(keys[0] as string, entry('late', now), 60_000),
+        tier.delete([keys[0] as string]),
+      ];
+      await Promise.all(later);
+      expect(calls.mock.calls.map(([script]) => script.name)).toEqual(['put', 'put', 'delete']);
+      expect((await tier.getMany(keys)).map(payloadOf)).toEqual([
+        undefined,
+        ...keys.slice(1).map((one) => `put ${one}`),
+      ]);
+      for (const clock of clocks) expect(clock).toBeGreaterThan(0);
+    });
+
     it('a key asked for twice has one loader', async () => {
       const states = (await Promise.all([beginMany(0, 3), beginMany(0, 3)])).map((begun) =>
         begun.map(({ acquired }) => acquired.state),

@@ -56,6 +56,46 @@ export function leases(ground: () => TierGround): void {
     expect((await tier.getMany([key]))[0]).toMatchObject({ state: 'entry' });
   });
 
+  test('many loads that begin and end in one call are each on their own, answered in the order asked', async () => {
+    const { server, tier, other, key, tag, acquired, stored, readOne } = ground();
+    const asked = Array.from({ length: 150 }, (_, index) => ({
+      key: `${key}:${index}`,
+      token: nextToken(),
+      leaseMs: 60_000,
+      tags: index % 3 === 0 ? [tag] : [],
+    }));
+    const [free, leased, there, replaced, damaged] = asked.map((request) => request.key) as string[];
+    await acquired(other, leased as string, nextToken());
+    const present = await stored(there as string);
+    const { version } = await stored(replaced as string);
+    await server.write(damaged as string, 'garbage');
+    const requests = asked.map((one, index) => (index === 3 ? { ...one, replaces: version } : one));
+    const answers =
+      (await tier.acquireMany?.(requests)) ??
+      (await Promise.all(requests.map((request) => tier.acquire(request))));
+    expect(answers.map((answer) => (answer instanceof Error ? answer : answer.state))).toEqual(
+      asked.map((_, index) => (index === 1 ? 'leased' : index === 2 ? 'entry' : 'acquired')),
+    );
+    expect(answers[2]).toEqual({ state: 'entry', entry: present });
+    await other.delete([free as string]);
+    const commits = requests.map(({ key: at, token, tags }, index) => {
+      const answer = answers[index];
+      const clock = answer instanceof Error || answer?.state !== 'acquired' ? 0 : answer.clock;
+      // One that no tier can write, which is nobody else's concern.
+      const wrong = index === 5 ? { version: 'short' } : {};
+      return { key: at, token, entry: entryOf({ clock, version: token, tags, ...wrong }), ttlMs: 60_000 };
+    });
+    const refused = (error: unknown) => error as Error;
+    const stores =
+      (await tier.commitMany?.(commits)) ??
+      (await Promise.all(commits.map((commit) => tier.commit(commit).catch(refused))));
+    expect(stores.map((store) => (store instanceof Error ? 'failed' : store))).toEqual(
+      asked.map((_, index) => (index === 5 ? 'failed' : index > 2)),
+    );
+    expect(await readOne(free as string)).toMatchObject({ state: 'absent' });
+    expect(await readOne(asked[149]?.key as string)).toEqual({ state: 'entry', entry: commits[149]?.entry });
+  });
+
   test('acquire() gives an entry that appeared meanwhile', async () => {
     const { other, key, stored } = ground();
     const entry = await stored(key);
