@@ -59,7 +59,7 @@ export class Looks {
   readonly #tags: TagRecords;
   /** The epoch of trust that a read belongs to. */
   readonly #epoch: () => number;
-  #waiting: Looker[] = [];
+  #waiting: Looker[] = nobody;
   /** How many there were when the flush was put off last. */
   #seen = 0;
   /** How many reads were sent. */
@@ -75,7 +75,11 @@ export class Looks {
   }
 
   add(looker: Looker): void {
-    if (this.#waiting.push(looker) > 1) return;
+    if (this.#waiting.length > 0) {
+      this.#waiting.push(looker);
+      return;
+    }
+    this.#waiting = [looker];
     this.#seen = 0;
     queueMicrotask(this.#flush);
   }
@@ -102,7 +106,7 @@ export class Looks {
       queueMicrotask(this.#flush);
       return;
     }
-    this.#waiting = [];
+    this.#waiting = nobody;
     this.#turn = undefined;
     const { tier } = this.#remote;
     if (tier.partOf === undefined) this.#read(waiting);
@@ -260,6 +264,9 @@ const timeErrorMs = 1_000;
 const none: readonly TagRecord[] = [];
 const absent: RemoteRead = { state: 'absent' };
 const damaged: RemoteRead = { state: 'absent', damaged: true };
+
+/** Never filled: whoever comes first brings a list. */
+const nobody: Looker[] = [];
 
 function nothing(): void {}
 
