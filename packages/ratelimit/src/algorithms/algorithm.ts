@@ -99,7 +99,7 @@ export interface Algorithm {
   /** Appends the numbers that Lua is given for a rule. */
   pushArgs(args: RedisArgument[], rule: Rule, now: number): void;
   /** How many values Lua replies. */
-  readonly width: 2 | 3;
+  readonly width: 1 | 2 | 3;
   /** The step that Lua made, from what it found. */
   read(reply: readonly unknown[], at: number, rule: Rule, cost: number, force: boolean): Step;
   readonly lua: AlgorithmLua;

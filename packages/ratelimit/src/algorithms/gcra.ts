@@ -41,7 +41,7 @@ const algorithm: Algorithm = {
   name: 'gcra',
   version: 'g1',
   parameters: ['limit', 'window'],
-  width: 2,
+  width: 1,
   next(state: LimitState | undefined, rule: Rule, cost: number, now: number, force = false): Step {
     const { limit, windowMs } = rule;
     const debt = debtOf(state, rule, now);
@@ -88,30 +88,20 @@ const algorithm: Algorithm = {
     args.push(limit, windowMs);
   },
   read(reply, at, rule, cost, force): Step {
-    const ttl = reply[at] as number;
-    const found = reply[at + 1];
-    if (typeof found !== 'string')
-      return algorithm.next(
-        ttl > 0 ? { expiresAt: ttl, value: found as number } : undefined,
-        rule,
-        cost,
-        0,
-        force,
-      );
+    const found = reply[at];
+    if (typeof found !== 'string') {
+      const debt = found as number;
+      return algorithm.next(debt > 0 ? stateOf(debt, rule, 0, undefined) : undefined, rule, cost, 0, force);
+    }
     const mark = found.indexOf('!');
-    const block = { until: ttl, reason: decodeURIComponent(found.slice(mark + 1)) };
-    return algorithm.next(
-      { expiresAt: ttl, value: Number(found.slice(0, mark)), block },
-      rule,
-      cost,
-      0,
-      force,
-    );
+    const debt = Number(found.slice(0, mark));
+    const block = { until: Math.ceil(debt / rule.limit), reason: decodeURIComponent(found.slice(mark + 1)) };
+    return algorithm.next(stateOf(debt, rule, 0, block), rule, cost, 0, force);
   },
   lua: {
     uses: [],
     take: `
-    local ttl, late, mark = redis.call('PTTL', key), 0, nil
+    local ttl, late, mark = call('PTTL', key), 0, nil
     if ttl < 0 then
       if ttl == -1 then redis.call('DEL', key) end
       ttl = 0
@@ -133,18 +123,18 @@ const algorithm: Algorithm = {
     end
     local debt, full = 0, window * limit
     if ttl > 0 then debt = ttl * limit - late end
-    local found = late
-    if mark then found = string.format('%.0f', late) .. mark end
+    local found = debt
+    if mark then found = format('%.0f', debt) .. mark end
     local total = debt + cost * window
     if force then
       total = math.max(debt, math.min(total, 2 * full))
     elseif cost > limit or total > full then
-      return ttl, found
+      return found
     end
-    local reset = math.ceil(total / limit)
+    local reset = ceil(total / limit)
     local value = reset * limit - total
-    if reset > window then value = string.format('%.0f', value) .. (mark or '!') end
-    return ttl, found, reset, value`,
+    if reset > window then value = format('%.0f', value) .. (mark or '!') end
+    return found, reset, value`,
     give: `
     local ttl = redis.call('PTTL', key)
     if ttl <= 0 then return end

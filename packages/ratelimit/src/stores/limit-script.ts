@@ -13,8 +13,9 @@ export const mostTaken = 8;
  *
  * KEYS: one per policy of each check. ARGV: the deadline by the clock of the server (0: none), then the cost and the
  * numbers of the rules, once if they are the same for all checks, else for each check. Returns: the time of the server,
- * then what was found for each key: where there are several keys, and nothing but numbers, as one text with spaces. The first value of a check, which is never negative, says how it ended: as it is, it
- * was taken; as -1 minus it, it does not fit; the text of an error; nothing, if its edges are not those of now.
+ * then what was found for each key: where there are several keys, and nothing but numbers, as one text with spaces. The
+ * first value of a check, which is never negative, says how it ended: as it is, it was taken; as -1 minus it, or as a text
+ * that begins with a number, it does not fit; the text of an error; nothing, if its edges are not those of now.
  *
  * After the deadline it counts nothing and returns the time alone: nobody waits for the answer any more.
  *
@@ -48,7 +49,8 @@ export function limitScript(algorithms: readonly Algorithm[]): RedisScript {
 }
 
 // `now` and `deadline` are milliseconds of the server's clock.
-const prologue = `local time = redis.call('TIME')
+const prologue = `local call, format, ceil = redis.call, string.format, math.ceil
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply = { now }
 if tonumber(ARGV[1]) > 0 and now > tonumber(ARGV[1]) then return reply end
@@ -56,7 +58,7 @@ local function write(key, px, value)
   local done
   if px > 0 then
     -- Text as it stands, because writing a number costs more than the rest of this.
-    done = redis.pcall('SET', key, value == 0 and '0' or value, 'PX', px)
+    done = redis.pcall('SET', key, value == 0 and '0' or value, 'PX', format('%d', px))
   else
     done = redis.pcall('SET', key, value, 'KEEPTTL')
   end
@@ -122,13 +124,13 @@ for k = 0, #KEYS - 1, ${policies.length} do
     ${first} = ${all(({ failure }) => failure, ' or ')} or x0
     ${rest}
   else
-    ${first} = -1 - x0
+    ${first} = type(x0) == 'number' and -1 - x0 or x0
     ${rest}
   end
   r = r + ${found.length}
 end
 if #KEYS == 1 then return reply end
-local ok, text = pcall(string.format, '%d' .. string.rep(' %d', #reply - 1), unpack(reply))
+local ok, text = pcall(format, '%d' .. string.rep(' %d', #reply - 1), unpack(reply))
 -- Not every Lua refuses to format what is no number.
 return ok and not string.find(text, '[^%d -]') and text or reply`;
 }
@@ -157,7 +159,9 @@ while ARGV[a] do
       rule[3](key, cost, ARGV[a + 2], now, numbers(a + 3))
     else
       local x, y, z, px, value
-      if rule[5] == 2 then
+      if rule[5] == 1 then
+        x, px, value = rule[1](key, cost, mode == 'force', now, numbers(a + 3))
+      elseif rule[5] == 2 then
         x, y, px, value = rule[1](key, cost, mode == 'force', now, numbers(a + 3))
       else
         x, y, z, px, value = rule[1](key, cost, mode == 'force', now, numbers(a + 3))
@@ -169,8 +173,9 @@ while ARGV[a] do
       elseif ARGV[a + 1] == '0' and status == 1 then
         status = 0
       end
-      reply[r + 1], reply[r + 2] = x, y
-      if rule[5] == 3 then reply[r + 3] = z end
+      reply[r + 1] = x
+      if rule[5] > 1 then reply[r + 2] = y end
+      if rule[5] > 2 then reply[r + 3] = z end
       r = r + rule[5]
     end
     a, k = a + 3 + rule[4], k + 1

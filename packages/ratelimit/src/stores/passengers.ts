@@ -63,14 +63,17 @@ export class Take extends Traveller {
   arrived(reply: unknown[], at: number): boolean {
     const first = reply[at];
     if (first === null) return false;
-    if (typeof first !== 'number') this.reject(refused(first));
+    // Errors begin with a letter; what begins with a number says why a key is blocked.
+    const blocked = typeof first === 'string' && /^\d/.test(first);
+    if (typeof first !== 'number' && !blocked) this.reject(refused(first));
     else {
-      if (first < 0) reply[at] = -1 - first;
+      const denied = blocked || (first as number) < 0;
+      if (denied && !blocked) reply[at] = -1 - (first as number);
       const { policies, cost } = this.errand;
       const steps = stepsOf(policies, reply, at, cost, false);
-      if (isDenied(policies, steps) === first >= 0) this.reject(unexpected(reply));
+      if (isDenied(policies, steps) !== denied) this.reject(unexpected(reply));
       else {
-        if (first < 0 && steps.length > 1) lookInstead(steps, policies, reply, at);
+        if (denied && steps.length > 1) lookInstead(steps, policies, reply, at);
         this.resolve({ steps, atomic: true });
       }
     }
