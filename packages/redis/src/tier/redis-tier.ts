@@ -345,9 +345,10 @@ class TierOverRedis implements RedisTier {
     const ms = wholeMs(ttlMs);
     const [near, far] = this.#tagsBySlot(key, entry.tags);
     this.#own?.begun(key, entry.tags);
-    const { start } = entryFields.clock;
+    // Those that are asked for at the same moment have the clock in common too.
+    const end = entryFields.clock.start + entryFields.clock.length;
     const put = (text: string) =>
-      this.#puts.call({ key, tags: near, settings: [text.slice(0, start), ms], own: text.slice(start) });
+      this.#puts.call({ key, tags: near, settings: [text.slice(0, end), ms], own: text.slice(end) });
     let clock = await put(encodeEntry(entry));
     // Who has an answer has not given up: the caller was wrong about the time, and the server says what it is.
     if (clock < 0) clock = await put(encodeEntry({ ...entry, clock: -clock }));
