@@ -49,7 +49,10 @@ export interface Step extends LimitState {
   readonly at?: number | undefined;
 }
 
-/** The bodies of three Lua functions, and what they share. */
+/**
+ * The bodies of three Lua functions, and what they share. In them `call`, `format` and `ceil` are `redis.call`,
+ * `string.format` and `math.ceil`, found without a look into tables.
+ */
 export interface AlgorithmLua {
   /** Names of functions of `shared-lua.ts` that the bodies call. */
   readonly uses: readonly ('counted' | 'stored' | 'logged' | 'packed')[];
