@@ -8,7 +8,7 @@ import { decodedValue, type HeldEntry, hold, usable } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { asArgument, assertKey, heededClock } from './read-request.ts';
-import { freshness } from './steps/freshness.ts';
+import { type Freshness, freshness } from './steps/freshness.ts';
 import type { Found, Looker } from './steps/looks.ts';
 import type { Reading } from './steps/readings.ts';
 import { epochOf, surely, trusted } from './steps/trust.ts';
@@ -54,7 +54,7 @@ export async function getMany(
     if (entry !== undefined && entry.clock >= minClock && surely(entry, memory.epoch, now, tags.stamp)) {
       const { policy, counters } = states.of(key.resource);
       const life = freshness(entry, now, policy);
-      if (life === 'fresh' || life === 'stale') {
+      if (isServed(life)) {
         counters.memoryHits++;
         if (life === 'stale') counters.staleServed++;
         values[place] = handedOut(entry.value, sharing);
@@ -256,21 +256,30 @@ export function taken(
 /** The value of a hit, which is counted. */
 function counted(parts: EngineParts, glance: Glance, reading: Reading, found: Found): unknown {
   const { key, state } = glance;
+  const change = reading.changeOf(key.wire, key.tags, parts.everything);
+  if (change === 'overtaken') return undefined;
+  const now = parts.coarse.now();
+  let value: unknown;
+  let life: Freshness;
   if (parts.memory.maxEntries > 0) {
-    const outcome = taken(parts, glance, reading, found);
-    if (outcome !== undefined) countOutcome(state.counters, outcome);
-    return outcome?.value;
+    const held = hold(parts, reading, change === undefined, glance, found);
+    if (held === undefined) return undefined;
+    life = freshness(held, now, state.policy);
+    value = held.value;
+  } else {
+    const entry = usable(parts, glance, found);
+    if (entry === undefined) return undefined;
+    life = freshness(entry, parts.time.toTier(now), state.policy);
+    value = isServed(life) ? decodedValue(parts, key, entry) : undefined;
   }
-  const entry = usable(parts, glance, found);
-  if (entry === undefined) return undefined;
-  if (reading.changeOf(key.wire, key.tags, parts.everything) === 'overtaken') return undefined;
-  const life = freshness(entry, parts.time.toTier(parts.coarse.now()), state.policy);
-  if (life !== 'fresh' && life !== 'stale') return undefined;
-  const value = decodedValue(parts, key, entry);
-  if (value === undefined) return undefined;
+  if (value === undefined || !isServed(life)) return undefined;
   state.counters.remoteHits++;
   if (life === 'stale') state.counters.staleServed++;
-  return value;
+  return handedOut(value, parts.sharing);
+}
+
+function isServed(life: Freshness): life is 'fresh' | 'stale' {
+  return life === 'fresh' || life === 'stale';
 }
 
 function served(
@@ -280,7 +289,7 @@ function served(
   from: Outcome['from'],
 ): Outcome | undefined {
   const life = freshness(entry, parts.coarse.now(), glance.state.policy);
-  if (life !== 'fresh' && life !== 'stale') return undefined;
+  if (!isServed(life)) return undefined;
   const state = life === 'fresh' ? 'hit' : 'stale';
   return handed(parts, { value: entry.value, state, from, clock: entry.clock });
 }

@@ -12,7 +12,7 @@ function freezeAll(value: object): void {
   if (Array.isArray(value)) {
     // Frozen before its members, so that a circle ends.
     Object.freeze(value);
-    for (const member of value) deepFreeze(member);
+    for (let index = 0; index < value.length; index++) deepFreeze(value[index]);
     return;
   }
   const prototype = Object.getPrototypeOf(value) as object | null;
