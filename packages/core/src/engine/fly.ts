@@ -96,7 +96,7 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
       flight.throwIfAborted();
       if (found.read.state === 'absent') request.state.misses++;
       else request.state.misses = 0;
-      const now = parts.clock.now();
+      const now = parts.coarse.now();
       const fresh = this.#onlyHas(found, now);
       if (fresh !== undefined) {
         const value = decodedValue(parts, request.key, fresh);

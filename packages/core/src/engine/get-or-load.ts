@@ -98,8 +98,8 @@ export async function answer(parts: EngineParts, request: ReadRequest): Promise<
 
 function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefined {
   const entry = parts.memory.get(request.key.wire);
-  const now = parts.clock.now();
   if (entry === undefined || entry.clock < request.minClock) return undefined;
+  const now = parts.clock.now();
   if (!trusted(entry, parts.memory.epoch, now)) return undefined;
   const life = freshness(entry, now, request.policy);
   if (life === 'fresh') {
