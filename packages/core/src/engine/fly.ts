@@ -451,7 +451,7 @@ async function lookAgain(parts: EngineParts, flight: Flight<Outcome>): Promise<F
 }
 
 /** Whatever happened before is no concern of the read or load that begins now. */
-export function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
+function begin(parts: EngineParts, flight: Flight<Outcome>, phase: 'reading' | 'loading'): void {
   flight.begin(phase, epochOf(parts.memory.epoch), parts.tags.changes);
 }
 
