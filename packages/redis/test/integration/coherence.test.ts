@@ -117,7 +117,7 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
     await writer.delete(['before']);
     await eventually(() => told.events).toEqual(['changed before']);
     told.forget();
-    const stored = entry(0);
+    const stored = entry(await writer.time());
     // In one go, so that the changes come before the return.
     await Promise.all([
       observer.call('CLIENT', 'KILL', 'TYPE', 'pubsub'),
