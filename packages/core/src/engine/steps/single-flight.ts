@@ -209,11 +209,6 @@ export class SingleFlight<Outcome extends { readonly value: unknown }> {
     const before = this.#open(flight.wire, flight.behind);
     if (before !== undefined) before.open = false;
     flight.open = true;
-    this.watch(flight);
-  }
-
-  /** Follows a flight that nobody joins, so that what overtakes it is seen. */
-  watch(flight: Flight<Outcome>): void {
     flight.next = this.#live.get(flight.wire);
     this.#live.set(flight.wire, flight);
   }
