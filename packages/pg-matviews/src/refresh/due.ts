@@ -11,8 +11,8 @@ export interface Pace {
   readonly leading?: boolean;
 }
 
-/** A refresh that costs what changed takes at most a twentieth of the time, unless `maxWaitMs` asks for more. */
-const restPerRun = 19;
+/** A refresh that costs what changed takes at most a 25th of the time, unless `maxWaitMs` asks for more. */
+const restPerRun = 24;
 
 /** Ages of the marks of a view that wait, by the database's clock. */
 export interface WaitingMarks {
