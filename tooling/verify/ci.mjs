@@ -30,8 +30,10 @@ for (const [part, ...args] of [
   );
 }
 
+const { passed, failed, skipped, failures } = count(folder);
+// Once more at the end, where somebody who sees only the end of a long log finds them.
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${times.join('\n')}`);
-const { passed, failed, skipped } = count(folder);
 if (skipped > 0) console.log(`${skipped} skipped`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 console.log(`${passed} passed, ${failed} failed`);

@@ -28,18 +28,33 @@ export function report(name, passed, failed) {
  * that does not load, or an error outside every test. A skipped test is neither passed nor failed, but it is named.
  *
  * @param {string} folder
- * @returns {{ passed: number, failed: number, skipped: number, reports: string[] }}
+ * @returns {{ passed: number, failed: number, skipped: number, reports: string[], failures: string[] }} failures: each
+ *   failed test with its file and its reason.
  */
 export function count(folder) {
-  const sum = { passed: 0, failed: 0, skipped: 0, reports: /** @type {string[]} */ ([]) };
+  const sum = {
+    passed: 0,
+    failed: 0,
+    skipped: 0,
+    reports: /** @type {string[]} */ ([]),
+    failures: /** @type {string[]} */ ([]),
+  };
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder).sort()) {
     if (!name.endsWith('.json')) continue;
     const report = read(join(folder, name));
-    const unloaded = (report.testResults ?? []).filter(
+    const files = report.testResults ?? [];
+    const unloaded = files.filter(
       ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
-    ).length;
-    const failed = report.numFailedTests + unloaded;
+    );
+    const failed = report.numFailedTests + unloaded.length;
+    for (const file of unloaded) sum.failures.push(`${file.name}\n${file.message}`);
+    for (const file of files) {
+      for (const { status, fullName, failureMessages } of file.assertionResults) {
+        if (status === 'failed')
+          sum.failures.push(`${file.name}\n${fullName}\n${failureMessages.join('\n')}`);
+      }
+    }
     sum.passed += report.numPassedTests;
     sum.failed += failed === 0 && !report.success ? 1 : failed;
     sum.skipped += (report.numPendingTests ?? 0) + (report.numTodoTests ?? 0);
@@ -52,7 +67,10 @@ export function count(folder) {
  * @param {string} file
  * @returns {{
  *   success: boolean, numPassedTests: number, numFailedTests: number, numPendingTests?: number, numTodoTests?: number,
- *   testResults?: { status: string, assertionResults: unknown[] }[],
+ *   testResults?: {
+ *     name: string, status: string, message: string,
+ *     assertionResults: { status: string, fullName: string, failureMessages: string[] }[],
+ *   }[],
  * }}
  */
 function read(file) {

@@ -24,10 +24,20 @@ test('counts the tests of every report', () => {
   expect(count(folder)).toMatchObject({ passed: 9, failed: 1, skipped: 1 });
 });
 
+test('a failed test is named with its file and its reason', () => {
+  const ok = { status: 'passed', fullName: 'adds', failureMessages: [] };
+  const bad = { status: 'failed', fullName: 'subtracts', failureMessages: ['expected 1 to be 2'] };
+  const testResults = [{ name: '/sum.test.ts', status: 'failed', message: '', assertionResults: [ok, bad] }];
+  write('unit', { success: false, numPassedTests: 1, numFailedTests: 1, testResults });
+  expect(count(folder).failures).toEqual(['/sum.test.ts\nsubtracts\nexpected 1 to be 2']);
+});
+
 test('a test file that does not load is a failure', () => {
-  const testResults = [{ status: 'failed', assertionResults: [] }];
+  const testResults = [
+    { name: '/sum.test.ts', status: 'failed', message: 'no module', assertionResults: [] },
+  ];
   write('unit', { success: false, numPassedTests: 7, numFailedTests: 0, testResults });
-  expect(count(folder)).toMatchObject({ passed: 7, failed: 1 });
+  expect(count(folder)).toMatchObject({ passed: 7, failed: 1, failures: ['/sum.test.ts\nno module'] });
 });
 
 test('a run that failed outside of its tests is a failure', () => {
