@@ -2,7 +2,7 @@ import type { IRegularForbiddenRuleType } from 'dependency-cruiser';
 
 const source = '^packages/[^/]+/src/';
 const adapters = '/(tier|tiers|store|stores|executors|sources|sinks|memory|coherence)/';
-const facade = `${source}(cache|create-cache|pipeline|limiter|key-space)\\.ts$`;
+const facade = `${source}(cache/cache|create-cache|pipeline/change-pipeline|limiter|keys/key-space)\\.ts$`;
 
 function forbid(
   name: string,
@@ -40,7 +40,7 @@ export const importRules: IRegularForbiddenRuleType[] = [
     {
       pathNot: [
         '/ports/',
-        `${source}(errors|duration|entry|wire-key)\\.ts$`,
+        `${source}(errors|duration|entry|keys/wire-key)\\.ts$`,
         '^packages/core/src/index\\.ts$',
       ],
     },
@@ -54,7 +54,7 @@ export const importRules: IRegularForbiddenRuleType[] = [
   forbid(
     'engine-is-inside',
     'only the facade and the conductors know the engine',
-    { pathNot: [`${source}(cache|create-cache)\\.ts$`, `${source}engine/`] },
+    { pathNot: [`${source}create-cache\\.ts$`, `${source}engine/`] },
     { path: `${source}engine/` },
   ),
   forbid(

@@ -1,8 +1,8 @@
-import type { Cache } from './cache.ts';
+import type { Cache } from './cache/cache.ts';
+import { type CacheListener, Events } from './cache/events.ts';
 import { type Duration, durationMs } from './duration.ts';
 import { assertKnownOptions, ConfigurationError, isCacheKitError, type LoadTimeoutError } from './errors.ts';
-import { type CacheListener, Events } from './events.ts';
-import { percent } from './metrics.ts';
+import { percent } from './metrics/metrics.ts';
 import { type Clock, systemClock, type Timer } from './ports/clock.ts';
 import type { RedisStatsSource } from './ports/redis-stats.ts';
 

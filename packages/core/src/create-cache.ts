@@ -1,5 +1,12 @@
-import type { Cache, CacheRaw, CacheRead } from './cache.ts';
-import type { CacheHealth } from './cache-health.ts';
+import type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
+import type { CacheHealth } from './cache/cache-health.ts';
+import type { Erasure } from './cache/erasure.ts';
+import { type CacheEventName, type CacheListener, Events } from './cache/events.ts';
+import type { IndexedRead } from './cache/indexed-read.ts';
+import type { Inspection } from './cache/inspection.ts';
+import type { Loader, ManyLoader } from './cache/loader.ts';
+import type { GetOptions, ReadOptions } from './cache/read-options.ts';
+import type { WarmOptions, WarmProgress } from './cache/warm-up.ts';
 import { jsonCodec } from './codecs/json.ts';
 import { coherenceSink } from './engine/coherence-sink.ts';
 import { eraseTenant } from './engine/erase-tenant.ts';
@@ -25,28 +32,21 @@ import { SingleFlight } from './engine/steps/single-flight.ts';
 import { Timeouts } from './engine/steps/timeouts.ts';
 import { epochOf } from './engine/steps/trust.ts';
 import { TierTime } from './engine/tier-time.ts';
+import { Tokens } from './engine/tokens.ts';
 import { viaIndex } from './engine/via-index.ts';
 import { warm } from './engine/warm.ts';
-import type { Erasure } from './erasure.ts';
 import { assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
-import { type CacheEventName, type CacheListener, Events } from './events.ts';
-import type { IndexedRead } from './indexed-read.ts';
-import type { Inspection } from './inspection.ts';
-import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './key-space.ts';
-import type { Loader, ManyLoader } from './loader.ts';
+import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './keys/key-space.ts';
+import { assertNamespace, defaultNamespace } from './keys/wire-key.ts';
 import { CoarseClock } from './memory/coarse-clock.ts';
 import type { Sharing } from './memory/sharing.ts';
 import { TagRecords } from './memory/tag-records.ts';
 import { distrust, MemoryTier } from './memory/tier.ts';
-import { type CacheMetricsSnapshot, Metrics } from './metrics.ts';
+import { type CacheMetricsSnapshot, Metrics } from './metrics/metrics.ts';
 import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
 import type { Codec } from './ports/codec.ts';
 import type { RemoteTier, TierClock } from './ports/remote-tier.ts';
-import type { GetOptions, ReadOptions } from './read-options.ts';
-import { Tokens } from './tokens.ts';
-import type { WarmOptions, WarmProgress } from './warm-up.ts';
-import { assertNamespace, defaultNamespace } from './wire-key.ts';
 
 /** How much memory keeps, and how. */
 export interface MemoryOptions {

@@ -8,8 +8,15 @@ export {
   createAlerts,
 } from './alerts.ts';
 // The cache.
-export type { Cache, CacheRaw, CacheRead } from './cache.ts';
-export type { CacheHealth } from './cache-health.ts';
+export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
+export type { CacheHealth } from './cache/cache-health.ts';
+export type { Erasure } from './cache/erasure.ts';
+export type { CacheEventName, CacheEvents, CacheListener } from './cache/events.ts';
+export type { IndexedRead } from './cache/indexed-read.ts';
+export type { InspectedEntry, Inspection } from './cache/inspection.ts';
+export type { LoadContext, Loader, LoadSettings, ManyLoaded, ManyLoader } from './cache/loader.ts';
+export type { GetOptions, ReadOptions } from './cache/read-options.ts';
+export type { WarmOptions, WarmProgress } from './cache/warm-up.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
 export { type CacheOptions, createCache, type MemoryOptions } from './create-cache.ts';
@@ -34,7 +41,6 @@ export {
   tokenLength,
   withField,
 } from './entry.ts';
-export type { Erasure } from './erasure.ts';
 export {
   ArgumentError,
   assertKnownOptions,
@@ -47,9 +53,6 @@ export {
   LockLostError,
   TierError,
 } from './errors.ts';
-export type { CacheEventName, CacheEvents, CacheListener } from './events.ts';
-export type { IndexedRead } from './indexed-read.ts';
-export type { InspectedEntry, Inspection } from './inspection.ts';
 // What is cached, and for whom.
 export { defineInvalidations, type InvalidationRule, type Invalidations } from './invalidations.ts';
 export {
@@ -68,26 +71,38 @@ export {
   resource,
   type TenantKeySpace,
   tenantTag,
-} from './key-space.ts';
-export type { LoadTimeBucket } from './load-times.ts';
-export type { LoadContext, Loader, LoadSettings, ManyLoaded, ManyLoader } from './loader.ts';
+} from './keys/key-space.ts';
+export { stableHash } from './keys/stable-hash.ts';
+export type { StandardIssueV1, StandardResultV1, StandardSchemaV1 } from './keys/standard-schema.ts';
+export {
+  assertNamespace,
+  defaultNamespace,
+  escapePart,
+  escapeTenant,
+  globalPrefix,
+  type KeyKind,
+  maxTenantLength,
+  tenantPrefix,
+} from './keys/wire-key.ts';
 export type { Countdown } from './lock/countdown.ts';
 export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
 export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';
 export { withLock } from './lock/with-lock.ts';
 export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-locks.ts';
 export type { Sharing } from './memory/sharing.ts';
-export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics.ts';
-// From a committed change to the cache and to those who listen.
-export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
-export type { ChangeContext, Stage } from './pipeline/stage.ts';
+export type { LoadTimeBucket } from './metrics/load-times.ts';
+export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics/metrics.ts';
+export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './metrics/ttl-advice.ts';
 export {
   type ChangePipeline,
   type ChangePipelineEvents,
   type ChangePipelineListener,
   type ChangePipelineOptions,
   createChangePipeline,
-} from './pipeline.ts';
+} from './pipeline/change-pipeline.ts';
+// From a committed change to the cache and to those who listen.
+export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
+export type { ChangeContext, Stage } from './pipeline/stage.ts';
 export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
 // The ports that adapters implement.
 export type {
@@ -128,18 +143,3 @@ export type {
   TierClock,
 } from './ports/remote-tier.ts';
 export type { SqlExecutor, SqlListener, SqlResult } from './ports/sql.ts';
-export type { GetOptions, ReadOptions } from './read-options.ts';
-export { stableHash } from './stable-hash.ts';
-export type { StandardIssueV1, StandardResultV1, StandardSchemaV1 } from './standard-schema.ts';
-export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './ttl-advice.ts';
-export type { WarmOptions, WarmProgress } from './warm-up.ts';
-export {
-  assertNamespace,
-  defaultNamespace,
-  escapePart,
-  escapeTenant,
-  globalPrefix,
-  type KeyKind,
-  maxTenantLength,
-  tenantPrefix,
-} from './wire-key.ts';

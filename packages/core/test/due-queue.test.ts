@@ -1,6 +1,6 @@
 import { FakeClock } from '@cachekit/core/testing';
 import { expect, it } from 'vitest';
-import { DueQueue } from '../src/due-queue.ts';
+import { DueQueue } from '../src/async/due-queue.ts';
 
 interface Item {
   readonly name: string;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type MemoryEntry, MemoryTier } from '../src/memory/tier.ts';
-import { Metrics } from '../src/metrics.ts';
+import { Metrics } from '../src/metrics/metrics.ts';
 
 const counters = new Metrics(0).countersOf('test', 60_000);
 const entry = (wire: string, bytes = 0): MemoryEntry => ({

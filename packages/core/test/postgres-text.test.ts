@@ -8,7 +8,7 @@ import {
   wakeSql,
 } from '@cachekit/core/postgres';
 import { expect, test } from 'vitest';
-import { backoffMs } from '../src/backoff.ts';
+import { backoffMs } from '../src/async/backoff.ts';
 import { parseJsonText } from '../src/postgres/json-text.ts';
 
 test('quoteIdentifier() refuses what the server would refuse or cut', () => {

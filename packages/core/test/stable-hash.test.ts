@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isCacheKitError } from '../src/errors.ts';
-import { sha256 } from '../src/sha256.ts';
-import { stableHash } from '../src/stable-hash.ts';
+import { sha256 } from '../src/keys/sha256.ts';
+import { stableHash } from '../src/keys/stable-hash.ts';
 
 const leaf = fc.oneof(
   fc.string({ unit: 'binary' }),

@@ -20,8 +20,8 @@ function manifest(name: string, ...entries: string[]): string {
 
 const clean: Record<string, string> = {
   'packages/core/package.json': manifest('core', '.', './postgres', './testing'),
-  'packages/core/src/index.ts': `export { createCache } from './cache.ts';\nexport type { Tier } from './ports/tier.ts';\n`,
-  'packages/core/src/cache.ts': `import EventEmitter from 'eventemitter3';\nimport { read } from './engine/read.ts';\nexport const createCache = () => ({ read, events: new EventEmitter() });\n`,
+  'packages/core/src/index.ts': `export { createCache } from './create-cache.ts';\nexport type { Tier } from './ports/tier.ts';\n`,
+  'packages/core/src/create-cache.ts': `import EventEmitter from 'eventemitter3';\nimport { read } from './engine/read.ts';\nexport const createCache = () => ({ read, events: new EventEmitter() });\n`,
   'packages/core/src/engine/read.ts': `import type { Tier } from '../ports/tier.ts';\nimport { lookup } from './steps/lookup.ts';\nexport const read = (tier: Tier) => lookup(tier);\n`,
   'packages/core/src/engine/steps/lookup.ts': `import type { Tier } from '../../ports/tier.ts';\nexport const lookup = (tier: Tier) => tier.get();\n`,
   'packages/core/src/engine/steps/commit.ts': `export const commit = (random = () => Math.random()) => random();\n`,
@@ -98,7 +98,7 @@ const breaches: [rule: string, changes: Record<string, string>][] = [
   [
     'adapters-import-ports',
     {
-      'packages/core/src/memory/tier.ts': `import type { createCache } from '../cache.ts';\nexport type M = typeof createCache;\n`,
+      'packages/core/src/memory/tier.ts': `import type { createCache } from '../create-cache.ts';\nexport type M = typeof createCache;\n`,
     },
   ],
   [
@@ -243,7 +243,7 @@ test('a tree without sources is an error, not a clean report', async () => {
 });
 
 test('modules that were not read are an error, not a clean report', () => {
-  const fact = { file: 'packages/core/src/cache.ts', lines: 1, any: 0, as: 0, imports: 1 };
+  const fact = { file: 'packages/core/src/create-cache.ts', lines: 1, any: 0, as: 0, imports: 1 };
   const module = { source: fact.file, dependencies: [], dependents: [], valid: true };
   expect(() => assertSeen([fact], [])).toThrow('did not read 1 of 1');
   expect(() => assertSeen([fact], [module])).toThrow('did not read 1 of 1');

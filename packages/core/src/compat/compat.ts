@@ -1,7 +1,7 @@
-import type { Cache } from '../cache.ts';
+import type { Cache } from '../cache/cache.ts';
 import { isCacheKitError } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../key-space.ts';
-import { stableHash } from '../stable-hash.ts';
+import type { CacheKey, KeyResource } from '../keys/key-space.ts';
+import { stableHash } from '../keys/stable-hash.ts';
 import { rawKey, rawPattern } from './raw-key.ts';
 
 /** The helpers that many applications write over Redis, over a cache. Made by {@link createCompat}. */

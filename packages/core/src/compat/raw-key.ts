@@ -1,6 +1,12 @@
 import { ArgumentError } from '../errors.ts';
-import { type CacheKey, type CacheTag, type KeyResource, maxKeyLength, tenantTag } from '../key-space.ts';
-import { escapePart, globalPrefix, tenantPrefix } from '../wire-key.ts';
+import {
+  type CacheKey,
+  type CacheTag,
+  type KeyResource,
+  maxKeyLength,
+  tenantTag,
+} from '../keys/key-space.ts';
+import { escapePart, globalPrefix, tenantPrefix } from '../keys/wire-key.ts';
 
 /** How many parts, after the tenant, a prefix of a pattern may have: every entry carries a tag for each. */
 const deepest = 4;

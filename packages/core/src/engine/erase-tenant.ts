@@ -1,5 +1,5 @@
-import type { Erasure } from '../erasure.ts';
-import { type KeyKind, tenantPrefix } from '../wire-key.ts';
+import type { Erasure } from '../cache/erasure.ts';
+import { type KeyKind, tenantPrefix } from '../keys/wire-key.ts';
 import { deletePrefix, dropPrefix } from './invalidate.ts';
 import type { EngineParts } from './parts.ts';
 

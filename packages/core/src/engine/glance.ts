@@ -1,9 +1,9 @@
+import type { GetOptions } from '../cache/read-options.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../key-space.ts';
+import type { CacheKey, KeyResource } from '../keys/key-space.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
-import type { GetOptions } from '../read-options.ts';
 import { decodedValue, type HeldEntry, hold, usable } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';

@@ -1,4 +1,4 @@
-import type { CacheHealth } from '../cache-health.ts';
+import type { CacheHealth } from '../cache/cache-health.ts';
 import { distrust } from '../memory/tier.ts';
 import type { EngineParts } from './parts.ts';
 

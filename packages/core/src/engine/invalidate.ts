@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import type { CacheKey, CacheTag } from '../key-space.ts';
+import type { CacheKey, CacheTag } from '../keys/key-space.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load.ts';
 import type { EngineParts, Outcome } from './parts.ts';

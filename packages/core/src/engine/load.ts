@@ -1,8 +1,8 @@
-import { DueQueue } from '../due-queue.ts';
+import { DueQueue } from '../async/due-queue.ts';
 import { ArgumentError, isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { handedOut, kept } from '../memory/sharing.ts';
-import { countLoad } from '../metrics.ts';
+import { countLoad } from '../metrics/metrics.ts';
 import { keepMs, type ResolvedPolicy } from '../policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { CommitRequest, EntryKind, TierClock } from '../ports/remote-tier.ts';

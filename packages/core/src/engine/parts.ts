@@ -1,16 +1,15 @@
-import type { DueQueue } from '../due-queue.ts';
-import type { Events } from '../events.ts';
-import type { KeyResource } from '../key-space.ts';
+import type { DueQueue } from '../async/due-queue.ts';
+import type { Events } from '../cache/events.ts';
+import type { KeyResource } from '../keys/key-space.ts';
 import type { CoarseClock } from '../memory/coarse-clock.ts';
 import type { Sharing } from '../memory/sharing.ts';
 import type { TagRecords } from '../memory/tag-records.ts';
 import type { MemoryTier } from '../memory/tier.ts';
-import type { Metrics, ResourceCounters } from '../metrics.ts';
+import type { Metrics, ResourceCounters } from '../metrics/metrics.ts';
 import type { ResolvedPolicy } from '../policy.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Codec } from '../ports/codec.ts';
 import type { AcquireRequest, Acquisition, CommitRequest, TierClock } from '../ports/remote-tier.ts';
-import type { Tokens } from '../tokens.ts';
 import type { RemoteCall } from './remote-call.ts';
 import type { Repairs } from './repairs.ts';
 import type { Asks } from './steps/asks.ts';
@@ -21,6 +20,7 @@ import type { Readings } from './steps/readings.ts';
 import type { Flight, SingleFlight } from './steps/single-flight.ts';
 import type { Timeouts } from './steps/timeouts.ts';
 import type { TierTime } from './tier-time.ts';
+import type { Tokens } from './tokens.ts';
 
 /** What a read came to. Times are of this process. */
 export interface Outcome {

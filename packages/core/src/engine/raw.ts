@@ -1,9 +1,9 @@
+import type { Loader } from '../cache/loader.ts';
+import type { GetOptions, ReadOptions } from '../cache/read-options.ts';
 import { jsonCodec } from '../codecs/json.ts';
 import { jsonText, keepJsonText } from '../codecs/json-text.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { Loader } from '../loader.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 import type { RemoteEntry } from '../ports/remote-tier.ts';
-import type { GetOptions, ReadOptions } from '../read-options.ts';
 import { answer } from './get-or-load.ts';
 import { fromMemory, type Glance, glanceAt, lookAt, minClockOf, type Together, taken } from './glance.ts';
 import { countOutcome } from './outcome.ts';

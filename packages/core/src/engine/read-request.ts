@@ -1,9 +1,9 @@
+import type { Loader } from '../cache/loader.ts';
+import { type ReadOptions, readOptions } from '../cache/read-options.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { Loader } from '../loader.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 import { type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
-import { type ReadOptions, readOptions } from '../read-options.ts';
 import type { EngineParts, ResourceState } from './parts.ts';
 
 /** How far in the future a minimum clock may be: clocks told from here are off by half a round trip. */

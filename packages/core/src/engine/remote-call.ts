@@ -1,6 +1,6 @@
+import type { Events } from '../cache/events.ts';
 import { TierError } from '../errors.ts';
-import type { Events } from '../events.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { Breakers } from './breakers.ts';

@@ -1,4 +1,4 @@
-import type { Events } from '../events.ts';
+import type { Events } from '../cache/events.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 

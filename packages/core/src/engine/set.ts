@@ -1,5 +1,5 @@
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../key-space.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 import { kept } from '../memory/sharing.ts';
 import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';

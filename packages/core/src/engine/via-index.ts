@@ -1,7 +1,7 @@
+import type { IndexedRead } from '../cache/indexed-read.ts';
+import type { ReadOptions } from '../cache/read-options.ts';
 import { ArgumentError } from '../errors.ts';
-import type { IndexedRead } from '../indexed-read.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { ReadOptions } from '../read-options.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 import { read } from './get-or-load.ts';
 import { invalidate } from './invalidate.ts';
 import type { EngineParts } from './parts.ts';

@@ -1,5 +1,5 @@
+import type { WarmOptions, WarmProgress } from '../cache/warm-up.ts';
 import { ArgumentError } from '../errors.ts';
-import type { WarmOptions, WarmProgress } from '../warm-up.ts';
 import { getManyOrLoad } from './get-many-or-load.ts';
 import type { EngineParts } from './parts.ts';
 

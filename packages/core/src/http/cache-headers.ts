@@ -1,4 +1,4 @@
-import type { CacheRead } from '../cache.ts';
+import type { CacheRead } from '../cache/cache.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 
 /** Header in which a client says the clock of the invalidation it heard of, and by which responses vary. */

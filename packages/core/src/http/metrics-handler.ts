@@ -1,4 +1,4 @@
-import type { Cache } from '../cache.ts';
+import type { Cache } from '../cache/cache.ts';
 import { assertKnownOptions, ConfigurationError } from '../errors.ts';
 import type { RedisStats, RedisStatsSource } from '../ports/redis-stats.ts';
 import { openMetrics, openMetricsType } from './open-metrics.ts';

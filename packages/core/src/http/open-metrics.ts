@@ -1,4 +1,4 @@
-import type { CacheMetricsSnapshot, ResourceMetrics } from '../metrics.ts';
+import type { CacheMetricsSnapshot, ResourceMetrics } from '../metrics/metrics.ts';
 import type { RedisStats } from '../ports/redis-stats.ts';
 
 /** The content type of {@link openMetrics}. */

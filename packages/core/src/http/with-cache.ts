@@ -1,8 +1,8 @@
-import type { Cache, CacheRead } from '../cache.ts';
+import type { Cache, CacheRead } from '../cache/cache.ts';
+import type { LoadContext } from '../cache/loader.ts';
+import type { ReadOptions } from '../cache/read-options.ts';
 import { assertKnownOptions, ConfigurationError } from '../errors.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { LoadContext } from '../loader.ts';
-import type { ReadOptions } from '../read-options.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 import { minClockOf, setCacheHeaders } from './cache-headers.ts';
 import { etagOf, isHeld } from './etag.ts';
 

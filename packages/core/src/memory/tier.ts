@@ -1,5 +1,5 @@
-import { hash32 } from '../hash32.ts';
-import type { ResourceCounters } from '../metrics.ts';
+import { hash32 } from '../keys/hash32.ts';
+import type { ResourceCounters } from '../metrics/metrics.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
 import { Ghosts } from './ghosts.ts';
 import { Queue } from './queue.ts';

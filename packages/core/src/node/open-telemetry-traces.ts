@@ -1,6 +1,6 @@
-import type { Cache } from '../cache.ts';
-import type { CacheKey } from '../key-space.ts';
-import type { Loader, ManyLoader } from '../loader.ts';
+import type { Cache } from '../cache/cache.ts';
+import type { Loader, ManyLoader } from '../cache/loader.ts';
+import type { CacheKey } from '../keys/key-space.ts';
 
 /** The part of a span of OpenTelemetry that is used. */
 export interface SpanLike {

@@ -1,8 +1,8 @@
-import type { Cache } from '../cache.ts';
+import type { Cache } from '../cache/cache.ts';
+import type { CacheListener } from '../cache/events.ts';
 import { assertKnownOptions } from '../errors.ts';
-import type { CacheListener } from '../events.ts';
-import { loadTimeBounds } from '../load-times.ts';
-import type { ResourceMetrics } from '../metrics.ts';
+import { loadTimeBounds } from '../metrics/load-times.ts';
+import type { ResourceMetrics } from '../metrics/metrics.ts';
 import type { RedisStats, RedisStatsSource } from '../ports/redis-stats.ts';
 
 /** Says what a measurement is of. */

@@ -1,4 +1,4 @@
-import { backoffMs } from '../backoff.ts';
+import { backoffMs } from '../async/backoff.ts';
 import { type Duration, durationMs } from '../duration.ts';
 import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
 import type { ChangeSink, ChangeSource, SourceLag } from '../ports/change-source.ts';

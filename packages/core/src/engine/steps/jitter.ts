@@ -1,4 +1,4 @@
-import { hash32 } from '../../hash32.ts';
+import { hash32 } from '../../keys/hash32.ts';
 
 /**
  * A ttl that is shorter by up to `jitter` of itself, by the key alone: every process and every load shortens it alike,

@@ -1,7 +1,7 @@
-import type { Cancellation } from '../../cancellation.ts';
+import type { Cancellation } from '../../async/cancellation.ts';
+import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
-import { maxTagsLength } from '../../key-space.ts';
-import type { LoadContext, LoadSettings } from '../../loader.ts';
+import { maxTagsLength } from '../../keys/key-space.ts';
 import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
 
 const settings = [...policyOptions.filter((name) => name !== 'timeout'), 'tags'];

@@ -1,6 +1,6 @@
-import type { Cancellation } from '../../cancellation.ts';
+import type { Cancellation } from '../../async/cancellation.ts';
+import type { LoadContext, Loader } from '../../cache/loader.ts';
 import { ArgumentError, LoadTimeoutError } from '../../errors.ts';
-import type { LoadContext, Loader } from '../../loader.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 /** Longest delay that timers of a platform take. */

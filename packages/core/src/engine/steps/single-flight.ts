@@ -1,4 +1,4 @@
-import { Cancellation } from '../../cancellation.ts';
+import { Cancellation } from '../../async/cancellation.ts';
 import type { TagRecord } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { TierClock } from '../../ports/remote-tier.ts';

@@ -1,4 +1,4 @@
-import { DueQueue } from '../../due-queue.ts';
+import { DueQueue } from '../../async/due-queue.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 /** Somebody who has so much time and no more. */

@@ -1,7 +1,7 @@
 import { expect, vi } from 'vitest';
-import type { Cache } from '../../cache.ts';
+import type { Cache } from '../../cache/cache.ts';
 import { type CacheOptions, createCache } from '../../create-cache.ts';
-import { type CacheKey, type CacheTag, defineKeys, resource } from '../../key-space.ts';
+import { type CacheKey, type CacheTag, defineKeys, resource } from '../../keys/key-space.ts';
 import { noLink, type RaceFixture, type RaceLink, type SharedStore } from './store.ts';
 
 /** Patience on a machine that does other things too. */

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { Cache } from '../../cache.ts';
+import type { Cache } from '../../cache/cache.ts';
 import { coldReadMs, type Ground, outageTimeoutMs } from './ground.ts';
 import type { Race } from './race.ts';
 

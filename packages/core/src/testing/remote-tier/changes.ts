@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { tenantPrefix } from '../../keys/wire-key.ts';
 import type { CoherenceSink } from '../../ports/coherence.ts';
-import { tenantPrefix } from '../../wire-key.ts';
 import { entryOf, nextToken, type TierGround, waitMs } from './ground.ts';
 
 /** Tags, and how every process hears of a change. */

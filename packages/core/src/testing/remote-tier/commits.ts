@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { globalPrefix } from '../../keys/wire-key.ts';
 import type { RemoteEntry } from '../../ports/remote-tier.ts';
-import { globalPrefix } from '../../wire-key.ts';
 import { entryOf, nextToken, type TierGround } from './ground.ts';
 
 /** Commits: a load that anything overtook never lands. */

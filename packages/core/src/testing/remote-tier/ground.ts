@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { entryFields, withField } from '../../entry.ts';
+import { tenantPrefix } from '../../keys/wire-key.ts';
 import { systemClock } from '../../ports/clock.ts';
 import type { RemoteEntry, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
-import { tenantPrefix } from '../../wire-key.ts';
 
 /** A server and what plays processes on it, for one test. */
 export interface RemoteTierFixture {

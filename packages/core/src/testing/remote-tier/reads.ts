@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { encodeEntry } from '../../entry.ts';
-import { globalPrefix, tenantPrefix } from '../../wire-key.ts';
+import { globalPrefix, tenantPrefix } from '../../keys/wire-key.ts';
 import { entryOf, nextToken, type TierGround } from './ground.ts';
 
 /** Reads: what is there, in the order asked. */

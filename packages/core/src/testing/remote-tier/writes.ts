@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tenantPrefix } from '../../wire-key.ts';
+import { tenantPrefix } from '../../keys/wire-key.ts';
 import { entryOf, later, nextToken, type TierGround, waitMs } from './ground.ts';
 
 /** Writes that ask nobody, and how long what they wrote stays. */

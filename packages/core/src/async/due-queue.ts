@@ -1,4 +1,4 @@
-import type { Clock, Timer } from './ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 
 /**
  * Says of each item when its time is over, which is as long for all of them. They have one timer: most leave long before it

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
-import type { TierError } from './errors.ts';
-import type { CoherenceMode } from './ports/coherence.ts';
-import type { TierClock } from './ports/remote-tier.ts';
+import type { TierError } from '../errors.ts';
+import type { CoherenceMode } from '../ports/coherence.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 
 /** What a cache tells, by name of the event. Nothing is made for an event that nobody listens to. */
 export interface CacheEvents {

@@ -1,5 +1,5 @@
-import type { TierClock } from './ports/remote-tier.ts';
-import type { KeyKind } from './wire-key.ts';
+import type { KeyKind } from '../keys/wire-key.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 
 /** What `cache.eraseTenant()` did. */
 export interface Erasure {

@@ -1,4 +1,4 @@
-import type { CoherenceMode } from './ports/coherence.ts';
+import type { CoherenceMode } from '../ports/coherence.ts';
 
 /** What `cache.health()` tells. */
 export interface CacheHealth {

@@ -1,4 +1,4 @@
-import { ArgumentError } from './errors.ts';
+import { ArgumentError } from '../errors.ts';
 import { type CacheMetricsSnapshot, percent } from './metrics.ts';
 
 /** What {@link ttlAdvice} says of one resource. */

@@ -1,5 +1,5 @@
-import type { CacheTag } from './key-space.ts';
-import type { CachePolicy } from './policy.ts';
+import type { CacheTag } from '../keys/key-space.ts';
+import type { CachePolicy } from '../policy.ts';
 
 /** What a loader may say of the value that it gives. */
 export interface LoadSettings extends Omit<CachePolicy, 'timeout'> {

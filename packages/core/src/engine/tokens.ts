@@ -1,4 +1,4 @@
-import { newToken, tokenAlphabet, tokenLength } from './entry.ts';
+import { newToken, tokenAlphabet, tokenLength } from '../entry.ts';
 
 const endings: readonly string[] = [...tokenAlphabet].flatMap((first) =>
   [...tokenAlphabet].map((second) => first + second),

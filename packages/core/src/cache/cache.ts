@@ -1,13 +1,13 @@
+import type { CacheKey, CacheTag } from '../keys/key-space.ts';
+import type { CacheMetricsSnapshot } from '../metrics/metrics.ts';
+import type { CachePolicy } from '../policy.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 import type { CacheHealth } from './cache-health.ts';
 import type { Erasure } from './erasure.ts';
 import type { CacheEventName, CacheListener } from './events.ts';
 import type { IndexedRead } from './indexed-read.ts';
 import type { Inspection } from './inspection.ts';
-import type { CacheKey, CacheTag } from './key-space.ts';
 import type { Loader, ManyLoader } from './loader.ts';
-import type { CacheMetricsSnapshot } from './metrics.ts';
-import type { CachePolicy } from './policy.ts';
-import type { TierClock } from './ports/remote-tier.ts';
 import type { GetOptions, ReadOptions } from './read-options.ts';
 import type { WarmOptions, WarmProgress } from './warm-up.ts';
 

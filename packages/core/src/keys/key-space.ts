@@ -1,6 +1,6 @@
-import { ArgumentError, assertKnownOptions, ConfigurationError } from './errors.ts';
+import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
+import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from '../policy.ts';
 import { Interned } from './interned.ts';
-import { type CachePolicy, defaultPolicy, policyOptions, resolvePolicy } from './policy.ts';
 import { freshHash, stableHash } from './stable-hash.ts';
 import { type StandardSchemaV1, schemaCheck } from './standard-schema.ts';
 import { assertNamespace, defaultNamespace, escapePart, globalPrefix, tenantPrefix } from './wire-key.ts';

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'eventemitter3';
-import { type Duration, durationMs } from './duration.ts';
-import { ArgumentError, assertKnownOptions, ConfigurationError } from './errors.ts';
-import { runStages } from './pipeline/run-stages.ts';
-import type { Stage } from './pipeline/stage.ts';
-import type { ChangeBatch, ChangeSource, GapReason, SourceLag } from './ports/change-source.ts';
-import { type Clock, systemClock } from './ports/clock.ts';
+import { type Duration, durationMs } from '../duration.ts';
+import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
+import type { ChangeBatch, ChangeSource, GapReason, SourceLag } from '../ports/change-source.ts';
+import { type Clock, systemClock } from '../ports/clock.ts';
+import { runStages } from './run-stages.ts';
+import type { Stage } from './stage.ts';
 
 /** Options of {@link createChangePipeline}. */
 export interface ChangePipelineOptions {

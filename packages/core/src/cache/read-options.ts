@@ -1,5 +1,5 @@
-import { type CachePolicy, policyOptions } from './policy.ts';
-import type { TierClock } from './ports/remote-tier.ts';
+import { type CachePolicy, policyOptions } from '../policy.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 
 /** What one call may say: a policy of its own, how new the value has to be, and when the caller leaves. */
 export interface ReadOptions extends CachePolicy {

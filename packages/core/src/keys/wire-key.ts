@@ -1,4 +1,4 @@
-import { ArgumentError, ConfigurationError } from './errors.ts';
+import { ArgumentError, ConfigurationError } from '../errors.ts';
 
 /**
  * What a key in Redis is for; the second part of every key.

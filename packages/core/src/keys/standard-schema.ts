@@ -1,4 +1,4 @@
-import { ArgumentError, ConfigurationError } from './errors.ts';
+import { ArgumentError, ConfigurationError } from '../errors.ts';
 
 /**
  * The part of a schema of any library that keeps to Standard Schema (Zod, Valibot, ArkType, ...) that is used here.

@@ -1,5 +1,5 @@
-import type { ResolvedPolicy } from './policy.ts';
-import type { TierClock } from './ports/remote-tier.ts';
+import type { ResolvedPolicy } from '../policy.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 
 /** What a tier has of a key. */
 export interface InspectedEntry {
