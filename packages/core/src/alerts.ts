@@ -1,7 +1,8 @@
 import type { Cache } from './cache/cache.ts';
-import { type CacheListener, Events } from './cache/events.ts';
+import type { CacheListener } from './cache/cache-events.ts';
 import { type Duration, durationMs } from './duration.ts';
 import { assertKnownOptions, ConfigurationError, isCacheKitError, type LoadTimeoutError } from './errors.ts';
+import { Events } from './events.ts';
 import { percent } from './metrics/metrics.ts';
 import { type Clock, systemClock, type Timer } from './ports/clock.ts';
 import type { RedisStatsSource } from './ports/redis-stats.ts';

@@ -1,7 +1,7 @@
 import type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
+import type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';
 import type { CacheHealth } from './cache/cache-health.ts';
 import type { Erasure } from './cache/erasure.ts';
-import { type CacheEventName, type CacheListener, Events } from './cache/events.ts';
 import type { IndexedRead } from './cache/indexed-read.ts';
 import type { Inspection } from './cache/inspection.ts';
 import type { Loader, ManyLoader } from './cache/loader.ts';
@@ -36,6 +36,7 @@ import { Tokens } from './engine/tokens.ts';
 import { viaIndex } from './engine/via-index.ts';
 import { warm } from './engine/warm.ts';
 import { assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
+import { Events } from './events.ts';
 import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './keys/key-space.ts';
 import { assertNamespace, defaultNamespace } from './keys/wire-key.ts';
 import { CoarseClock } from './memory/coarse-clock.ts';
@@ -311,7 +312,7 @@ class EngineCache implements Cache {
     assertParts(options);
     const clock = options.clock ?? systemClock;
     const random = options.random ?? (() => Math.random());
-    const events = new Events();
+    const events = new Events<CacheEvents>();
     const metrics = new Metrics(clock.now());
     const time = new TierTime(clock);
     // Memory that nobody else changes is always trusted; beside a remote tier it first has to hear what others change.
@@ -408,7 +409,7 @@ function repairsOf(
   onUnreached: CacheOptions['onUnreached'] = 'reject',
   remote: RemoteCall | undefined,
   clock: Clock,
-  events: Events,
+  events: Events<CacheEvents>,
   namespace: string,
 ): Repairs | undefined {
   if (onUnreached !== 'reject' && onUnreached !== 'repair') {

@@ -9,9 +9,9 @@ export {
 } from './alerts.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
+export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';
 export type { CacheHealth } from './cache/cache-health.ts';
 export type { Erasure } from './cache/erasure.ts';
-export type { CacheEventName, CacheEvents, CacheListener } from './cache/events.ts';
 export type { IndexedRead } from './cache/indexed-read.ts';
 export type { InspectedEntry, Inspection } from './cache/inspection.ts';
 export type { LoadContext, Loader, LoadSettings, ManyLoaded, ManyLoader } from './cache/loader.ts';

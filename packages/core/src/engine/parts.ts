@@ -1,5 +1,6 @@
 import type { DueQueue } from '../async/due-queue.ts';
-import type { Events } from '../cache/events.ts';
+import type { CacheEvents } from '../cache/cache-events.ts';
+import type { Events } from '../events.ts';
 import type { KeyResource } from '../keys/key-space.ts';
 import type { CoarseClock } from '../memory/coarse-clock.ts';
 import type { Sharing } from '../memory/sharing.ts';
@@ -61,7 +62,7 @@ export interface EngineParts {
   readonly background: Background;
   readonly failures: Failures;
   readonly time: TierTime;
-  readonly events: Events;
+  readonly events: Events<CacheEvents>;
   readonly metrics: Metrics;
   /** Off: reads go to their loaders, and writes take away instead of storing. */
   enabled: boolean;

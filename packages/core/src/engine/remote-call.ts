@@ -1,5 +1,6 @@
-import type { Events } from '../cache/events.ts';
+import type { CacheEvents } from '../cache/cache-events.ts';
 import { TierError } from '../errors.ts';
+import type { Events } from '../events.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
@@ -20,10 +21,10 @@ export class RemoteCall {
   readonly #breakers: Breakers;
   readonly #clock: Clock;
   readonly #time: TierTime;
-  readonly #events: Events;
+  readonly #events: Events<CacheEvents>;
   readonly #metrics: Metrics;
 
-  constructor(tier: RemoteTier, clock: Clock, time: TierTime, events: Events, metrics: Metrics) {
+  constructor(tier: RemoteTier, clock: Clock, time: TierTime, events: Events<CacheEvents>, metrics: Metrics) {
     this.tier = tier;
     this.#clock = clock;
     this.#time = time;

@@ -1,4 +1,5 @@
-import type { Events } from '../cache/events.ts';
+import type { CacheEvents } from '../cache/cache-events.ts';
+import type { Events } from '../events.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 
@@ -29,7 +30,7 @@ export interface RemoteAttempt {
  */
 export class Repairs {
   readonly #clock: Clock;
-  readonly #events: Events;
+  readonly #events: Events<CacheEvents>;
   /** The tag that every entry carries. */
   readonly #everything: string;
   readonly #remote: RemoteAttempt;
@@ -43,7 +44,7 @@ export class Repairs {
   constructor(
     remote: RemoteAttempt,
     clock: Clock,
-    events: Events,
+    events: Events<CacheEvents>,
     everything: string,
     deletePrefix: (tier: RemoteTier, prefix: string) => Promise<TierClock>,
   ) {

@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Cache } from '../cache/cache.ts';
-import type { CacheEventName, CacheEvents } from '../cache/events.ts';
+import type { CacheEventName, CacheEvents } from '../cache/cache-events.ts';
 
 /** Every event of a cache: one that is missing here does not compile. */
 const names: Readonly<Record<CacheEventName, true>> = {

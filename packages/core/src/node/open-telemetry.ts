@@ -1,5 +1,5 @@
 import type { Cache } from '../cache/cache.ts';
-import type { CacheListener } from '../cache/events.ts';
+import type { CacheListener } from '../cache/cache-events.ts';
 import { assertKnownOptions } from '../errors.ts';
 import { loadTimeBounds } from '../metrics/load-times.ts';
 import type { ResourceMetrics } from '../metrics/metrics.ts';

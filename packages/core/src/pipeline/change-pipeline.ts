@@ -1,6 +1,6 @@
-import { EventEmitter } from 'eventemitter3';
 import { type Duration, durationMs } from '../duration.ts';
 import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
+import { Events } from '../events.ts';
 import type { ChangeBatch, ChangeSource, GapReason, SourceLag } from '../ports/change-source.ts';
 import { type Clock, systemClock } from '../ports/clock.ts';
 import { runStages } from './run-stages.ts';
@@ -110,7 +110,7 @@ class Pipeline implements ChangePipeline {
   readonly #stages: readonly Stage[];
   readonly #timeoutMs: number;
   readonly #clock: Clock;
-  readonly #emitter = new EventEmitter();
+  readonly #events = new Events<ChangePipelineEvents>();
   /** Failures in a row, by source. */
   readonly #failures = new Map<string, number>();
   #started = false;
@@ -142,18 +142,18 @@ class Pipeline implements ChangePipeline {
   }
 
   on<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void {
-    this.#emitter.on(name, listener);
+    this.#events.on(name, listener);
   }
 
   off<Name extends keyof ChangePipelineEvents>(name: Name, listener: ChangePipelineListener<Name>): void {
-    this.#emitter.off(name, listener);
+    this.#events.off(name, listener);
   }
 
   #startSource(source: ChangeSource): Promise<void> {
     return source.start({
       batch: (changes, signal) => this.#run(source.name, changes, signal),
       gap: (reason, signal) => this.#run(source.name, [], signal, reason),
-      failed: (error) => this.#tell('sourceFailed', { source: source.name, error }),
+      failed: (error) => this.#events.emit('sourceFailed', { source: source.name, error }),
     });
   }
 
@@ -174,30 +174,22 @@ class Pipeline implements ChangePipeline {
     if (failure) {
       const failures = (this.#failures.get(source) ?? 0) + 1;
       this.#failures.set(source, failures);
-      this.#tell('stageFailed', { source, failures, ...failure });
+      this.#events.emit('stageFailed', { source, failures, ...failure });
       throw failure.error;
     }
     this.#failures.delete(source);
     if (gap !== undefined) {
-      this.#tell('gap', { source, reason: gap });
+      this.#events.emit('gap', { source, reason: gap });
       return;
     }
     const now = this.#clock.now();
     const changes = batch.length;
-    this.#tell('delivered', { source, changes, tookMs: now - beganAt, oldestMs: now - oldestAt(batch, now) });
-  }
-
-  /** A listener that throws does so in a microtask of its own, as an event target's does, and not into the batch. */
-  #tell<Name extends keyof ChangePipelineEvents>(name: Name, event: ChangePipelineEvents[Name]): void {
-    for (const listener of this.#emitter.listeners(name)) {
-      try {
-        listener(event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
+    this.#events.emit('delivered', {
+      source,
+      changes,
+      tookMs: now - beganAt,
+      oldestMs: now - oldestAt(batch, now),
+    });
   }
 }
 

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'eventemitter3';
 import type { TierError } from '../errors.ts';
 import type { CoherenceMode } from '../ports/coherence.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
@@ -51,42 +50,3 @@ export type CacheEventName = keyof CacheEvents;
 
 /** A function that is called with every event of one name. */
 export type CacheListener<Name extends CacheEventName> = (event: CacheEvents[Name]) => void;
-
-/**
- * Tells listeners what happened.
- *
- * A listener that throws hurts neither the cache nor another listener: its exception is thrown again in a microtask of
- * its own, where the process treats it as uncaught, as it does with any event target.
- */
-export class Events<All extends object = CacheEvents> {
-  readonly #emitter = new EventEmitter();
-
-  on<Name extends keyof All & string>(name: Name, listener: (event: All[Name]) => void): void {
-    this.#emitter.on(name, listener);
-  }
-
-  off<Name extends keyof All & string>(name: Name, listener: (event: All[Name]) => void): void {
-    this.#emitter.off(name, listener);
-  }
-
-  /** Whether it is worth making the event. */
-  heard(name: keyof All & string): boolean {
-    return this.#emitter.listenerCount(name) > 0;
-  }
-
-  emit<Name extends keyof All & string>(name: Name, event: All[Name]): void {
-    for (const listener of this.#emitter.listeners(name)) {
-      try {
-        listener(event);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-
-  removeAll(): void {
-    this.#emitter.removeAllListeners();
-  }
-}
