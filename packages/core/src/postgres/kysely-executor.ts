@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../errors.ts';
 import type { SqlExecutor, SqlResult } from '../ports/sql.ts';
+import { SqlTransaction } from './sql-transaction.ts';
 
 /** A compiled query of Kysely, as `CompiledQuery.raw` makes it. */
 export interface KyselyCompiledQueryLike {
@@ -59,7 +60,7 @@ export function kyselyExecutor(db: KyselyLike): SqlExecutor {
     throw new ConfigurationError('kyselyExecutor takes a Kysely instance');
   }
   return db.isTransaction === true
-    ? new KyselyTransaction(db.withoutPlugins())
+    ? transactionOf(db.withoutPlugins())
     : new KyselyExecutor(db.withoutPlugins());
 }
 
@@ -79,7 +80,7 @@ class KyselyExecutor implements SqlExecutor {
       .transaction()
       .setIsolationLevel('read committed')
       .execute(async (kysely) => {
-        const transaction = new KyselyTransaction(kysely);
+        const transaction = transactionOf(kysely);
         const value = await work(transaction);
         await transaction.assertAlive();
         return value;
@@ -87,47 +88,8 @@ class KyselyExecutor implements SqlExecutor {
   }
 }
 
-class KyselyTransaction implements SqlExecutor {
-  readonly #transaction: KyselyTransactionLike;
-  #failure: { readonly error: unknown } | undefined;
-  #savepoints = 0;
-
-  constructor(transaction: KyselyTransactionLike) {
-    this.#transaction = transaction;
-  }
-
-  async query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
-    try {
-      return await run<Row>(this.#transaction, sql, parameters);
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    }
-  }
-
-  async transaction<T>(work: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
-    this.#savepoints += 1;
-    const savepoint = `cachekit_${this.#savepoints}`;
-    await this.query(`savepoint ${savepoint}`);
-    try {
-      const value = await work(this);
-      await this.query(`release savepoint ${savepoint}`);
-      return value;
-    } catch (error) {
-      await run(this.#transaction, `rollback to savepoint ${savepoint}`).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /** COMMIT of an aborted transaction answers ROLLBACK without an error, which Kysely does not show. */
-  async assertAlive(): Promise<void> {
-    if (this.#failure === undefined) return;
-    try {
-      await run(this.#transaction, 'select 1');
-    } catch {
-      throw this.#failure.error;
-    }
-  }
+function transactionOf(kysely: KyselyTransactionLike): SqlTransaction {
+  return new SqlTransaction((sql, parameters) => run(kysely, sql, parameters));
 }
 
 async function run<Row>(

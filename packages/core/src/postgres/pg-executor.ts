@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../errors.ts';
 import type { SqlExecutor, SqlResult } from '../ports/sql.ts';
+import { SqlTransaction } from './sql-transaction.ts';
 
 /** What a query of `pg` gives, as far as it is read here. */
 export interface PgResultLike {
@@ -63,19 +64,19 @@ class PgExecutor implements SqlExecutor {
     this.#pool = pool;
   }
 
-  async query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
-    return asResult<Row>(await this.#pool.query(sql, parameters as unknown[] | undefined));
+  query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
+    return run<Row>(this.#pool, sql, parameters);
   }
 
-  async transaction<T>(run: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     client.on('error', ignore);
     let broken: Error | undefined;
     try {
-      const transaction = new PgTransaction(client);
+      const transaction = new SqlTransaction((sql, parameters) => run(client, sql, parameters));
       await client.query('begin isolation level read committed read write');
       try {
-        const value = await run(transaction);
+        const value = await work(transaction);
         const { command } = await client.query('commit');
         if (command === 'ROLLBACK') throw transaction.failure;
         return value;
@@ -92,42 +93,13 @@ class PgExecutor implements SqlExecutor {
   }
 }
 
-class PgTransaction implements SqlExecutor {
-  /** The last statement that failed: what a commit that turned into a rollback was about. */
-  failure: unknown;
-  readonly #client: PgPoolClientLike;
-  #savepoints = 0;
-
-  constructor(client: PgPoolClientLike) {
-    this.#client = client;
-  }
-
-  async query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
-    try {
-      return asResult<Row>(await this.#client.query(sql, parameters as unknown[] | undefined));
-    } catch (error) {
-      this.failure = error;
-      throw error;
-    }
-  }
-
-  async transaction<T>(run: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
-    this.#savepoints += 1;
-    const savepoint = `cachekit_${this.#savepoints}`;
-    await this.query(`savepoint ${savepoint}`);
-    try {
-      const value = await run(this);
-      await this.query(`release savepoint ${savepoint}`);
-      return value;
-    } catch (error) {
-      await this.#client.query(`rollback to savepoint ${savepoint}`).catch(ignore);
-      throw error;
-    }
-  }
-}
-
-function asResult<Row>(result: PgResultLike): SqlResult<Row> {
-  return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+async function run<Row>(
+  client: Pick<PgPoolClientLike, 'query'>,
+  sql: string,
+  parameters?: readonly unknown[],
+): Promise<SqlResult<Row>> {
+  const { rows, rowCount } = await client.query(sql, parameters as unknown[] | undefined);
+  return { rows, rowCount: rowCount ?? 0 };
 }
 
 function ignore(): void {}

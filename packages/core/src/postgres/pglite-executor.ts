@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../errors.ts';
 import type { SqlExecutor, SqlResult } from '../ports/sql.ts';
+import { SqlTransaction } from './sql-transaction.ts';
 
 /** What PGlite gives for a query, as far as it is read here. */
 export interface PgliteResultLike {
@@ -36,61 +37,22 @@ export function pgliteExecutor(db: PgliteLike): SqlExecutor {
   }
   return {
     lacks: ['timeouts', 'sessions'],
-    query: async <Row>(sql: string, parameters?: readonly unknown[]) =>
-      asResult<Row>(await db.query(sql, parameters && [...parameters])),
-    transaction: (run) =>
+    query: (sql, parameters) => run(db, sql, parameters),
+    transaction: (work) =>
       db.transaction(async (pglite) => {
-        const transaction = new PgliteTransaction(pglite);
-        const value = await run(transaction);
+        const transaction = new SqlTransaction((sql, parameters) => run(pglite, sql, parameters));
+        const value = await work(transaction);
         await transaction.assertAlive();
         return value;
       }),
   };
 }
 
-class PgliteTransaction implements SqlExecutor {
-  readonly #transaction: PgliteTransactionLike;
-  #failure: { readonly error: unknown } | undefined;
-  #savepoints = 0;
-
-  constructor(transaction: PgliteTransactionLike) {
-    this.#transaction = transaction;
-  }
-
-  async query<Row>(sql: string, parameters: readonly unknown[] = []): Promise<SqlResult<Row>> {
-    try {
-      return asResult<Row>(await this.#transaction.query(sql, [...parameters]));
-    } catch (error) {
-      this.#failure = { error };
-      throw error;
-    }
-  }
-
-  async transaction<T>(run: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
-    this.#savepoints += 1;
-    const savepoint = `cachekit_${this.#savepoints}`;
-    await this.query(`savepoint ${savepoint}`);
-    try {
-      const value = await run(this);
-      await this.query(`release savepoint ${savepoint}`);
-      return value;
-    } catch (error) {
-      await this.#transaction.query(`rollback to savepoint ${savepoint}`).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /** COMMIT of an aborted transaction answers ROLLBACK without an error. */
-  async assertAlive(): Promise<void> {
-    if (this.#failure === undefined) return;
-    try {
-      await this.#transaction.query('select 1');
-    } catch {
-      throw this.#failure.error;
-    }
-  }
-}
-
-function asResult<Row>({ rows, affectedRows = 0 }: PgliteResultLike): SqlResult<Row> {
+async function run<Row>(
+  pglite: PgliteTransactionLike,
+  sql: string,
+  parameters: readonly unknown[] = [],
+): Promise<SqlResult<Row>> {
+  const { rows, affectedRows = 0 } = await pglite.query(sql, [...parameters]);
   return { rows, rowCount: rows.length > 0 ? rows.length : affectedRows };
 }
