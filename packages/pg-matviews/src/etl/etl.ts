@@ -8,12 +8,13 @@ import {
   type SqlExecutor,
   systemClock,
 } from '@cachekit/core';
+import { Listeners } from '../listeners.ts';
 import { Alarm } from '../refresh/alarm.ts';
 import { retryMs } from '../refresh/due.ts';
 import { columnsOf } from './columns.ts';
 import { type CompareOutcome, compare, type Depth } from './compare.ts';
 import { type CheckedEtl, checkedEtl, type EtlDefinition } from './definition.ts';
-import { type EtlEvents, EtlListeners, type EtlRisk, type EtlRun } from './events.ts';
+import type { EtlEvents, EtlRisk, EtlRun } from './events.ts';
 import { type EtlContext, type PieceOutcome, runPiece } from './run.ts';
 import { installState, storeFailure } from './state.ts';
 import { type EtlStatus, readEtlStatus } from './status.ts';
@@ -155,7 +156,7 @@ class TableEtl implements Etl {
   readonly #context: EtlContext;
   readonly #everyMs: number;
   readonly #checkMs: Readonly<Record<Depth, number>>;
-  readonly #listeners = new EtlListeners();
+  readonly #listeners = new Listeners<EtlEvents>();
   readonly #alarm: Alarm;
   #risks = '[]';
   #looping: Promise<void> | undefined;

@@ -34,31 +34,3 @@ export interface EtlEvents {
   /** The risks are others than at the last run. */
   risks: (event: { etl: string; risks: readonly EtlRisk[] }) => void;
 }
-
-/** Calls listeners; one that throws hurts nobody else, its exception is thrown again in a microtask of its own. */
-export class EtlListeners {
-  readonly #byName = new Map<keyof EtlEvents, Set<(event: never) => void>>();
-
-  on<Name extends keyof EtlEvents>(name: Name, listener: EtlEvents[Name]): void {
-    const listeners = this.#byName.get(name) ?? new Set();
-    listeners.add(listener);
-    this.#byName.set(name, listeners);
-  }
-
-  off<Name extends keyof EtlEvents>(name: Name, listener: EtlEvents[Name]): void {
-    this.#byName.get(name)?.delete(listener);
-  }
-
-  emit<Name extends keyof EtlEvents>(name: Name, event: Parameters<EtlEvents[Name]>[0]): void {
-    for (const listener of [...(this.#byName.get(name) ?? [])]) {
-      try {
-        // A listener is stored under the name whose events it takes.
-        listener(event as never);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-}

@@ -30,31 +30,3 @@ export interface RefresherEvents {
   /** The refresher cannot read which views are dirty; it tries again by itself. */
   error: (event: { error: unknown }) => void;
 }
-
-/** Calls listeners; one that throws hurts nobody else, its exception is thrown again in a microtask of its own. */
-export class Listeners {
-  readonly #byName = new Map<keyof RefresherEvents, Set<(event: never) => void>>();
-
-  on<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void {
-    const listeners = this.#byName.get(name) ?? new Set();
-    listeners.add(listener);
-    this.#byName.set(name, listeners);
-  }
-
-  off<Name extends keyof RefresherEvents>(name: Name, listener: RefresherEvents[Name]): void {
-    this.#byName.get(name)?.delete(listener);
-  }
-
-  emit<Name extends keyof RefresherEvents>(name: Name, event: Parameters<RefresherEvents[Name]>[0]): void {
-    for (const listener of [...(this.#byName.get(name) ?? [])]) {
-      try {
-        // A listener is stored under the name whose events it takes.
-        listener(event as never);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-}

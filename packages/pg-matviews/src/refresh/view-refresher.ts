@@ -12,13 +12,14 @@ import {
 } from '@cachekit/core';
 import { RefreshFailedError } from '../errors.ts';
 import { fnv1a } from '../identifier.ts';
+import { Listeners } from '../listeners.ts';
 import { packageVersion, readInstalled } from '../migrate/installed.ts';
 import { sqlState } from '../sql/sql-state.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
 import { Coalesced, type OpenDemand } from './coalesce.ts';
 import { type Pace, retryMs } from './due.ts';
-import { Listeners, type RefresherEvents } from './events.ts';
+import type { RefresherEvents } from './events.ts';
 import { Holders } from './holders.ts';
 import { RefreshLoop } from './loop.ts';
 import { setPaused } from './pause.ts';
@@ -60,7 +61,7 @@ export class ViewRefresher implements Refresher {
   readonly #leading: Pace;
   readonly #limits: RunLimits;
   readonly #clock: Clock;
-  readonly #listeners = new Listeners();
+  readonly #listeners = new Listeners<RefresherEvents>();
   readonly #runs = new Map<string, Coalesced<Demand, RunOutcome>>();
   /** Failures in a row that only this process knows of, as they could not be written down. */
   readonly #failures = new Map<string, number>();
