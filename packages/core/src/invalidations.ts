@@ -64,7 +64,7 @@ export function defineInvalidations<const Rules extends AnyRules>(rules: Rules):
     const keys: CacheKey[] = [];
     const tags: CacheTag[] = [];
     for (const target of rule(params as never)) {
-      if ('resource' in target) keys.push(target);
+      if (target.resource !== undefined) keys.push(target);
       else tags.push(target);
     }
     return { keys, tags };

@@ -16,8 +16,8 @@ export interface CachePolicy {
   /** How long "does not exist" (`null`) is kept; never longer than `ttl`; 0 keeps it not at all. @defaultValue `"30s"` */
   readonly negativeTtl?: Duration;
   /**
-   * How long the error of a load is given to those who ask again, in this process, where nothing old may be served; 0
-   * asks the loader every time. @defaultValue 0
+   * How long the error of a load is given to those who ask again, in this process, where nothing old may be served, and
+   * nothing was invalidated here meanwhile; 0 asks the loader every time. @defaultValue 0
    */
   readonly errorTtl?: Duration;
   /**

@@ -31,8 +31,12 @@ cache.getOrLoad(devices, async () => undefined);
 cache.getOrLoad('devices', async () => []);
 // @ts-expect-error the value has the type of the key
 cache.set(devices, 'phone');
-// @ts-expect-error a key is no tag
+// @ts-expect-error a text is no tag
 cache.invalidateTags('calls');
+// @ts-expect-error a key is no tag
+cache.invalidateTags(devices);
+// @ts-expect-error a tag is no key
+cache.invalidate(keys.tag('a', 'x'));
 // @ts-expect-error options are known
 cache.getOrLoad(devices, async () => [], { grace: '1h' });
 // @ts-expect-error options are known

@@ -97,6 +97,29 @@ describe('defineKeys()', () => {
     expect(forgotten).not.toBe(cold);
   });
 
+  test('takes parameters from plain objects alone: what a class keeps elsewhere would be missing from the key', () => {
+    class Query {
+      readonly tenant = 'acme';
+      readonly #limit: number;
+      constructor(limit: number) {
+        this.#limit = limit;
+      }
+      get limit(): number {
+        return this.#limit;
+      }
+    }
+    const shared = defineKeys({
+      scope: 'global',
+      resources: { calls: resource<unknown, { limit: number }>() },
+    });
+    for (const params of [new Query(1), Object.create({ tenant: 'acme', limit: 1 })]) {
+      expect(() => keys.recentCalls(params)).toThrow('plain');
+      expect(() => shared.calls(params)).toThrow('plain');
+    }
+    const bare = Object.assign(Object.create(null), { tenant: 'acme', limit: 20 });
+    expect(keys.recentCalls(bare).wire).toBe(keys.recentCalls({ tenant: 'acme', limit: 20 }).wire);
+  });
+
   test('makes global keys', () => {
     const shared = defineKeys({
       namespace: 'app',

@@ -10,7 +10,7 @@ import {
   resource,
 } from '../src/index.ts';
 import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
-import { devices, heldLoader, kept, keys, settled } from './keys.ts';
+import { devices, heldLoader, kept, keys, settled, stats } from './keys.ts';
 import { setups } from './setups.ts';
 
 const fails = () => {
@@ -38,6 +38,29 @@ describe.each(setups)('a policy %s', (_name, make) => {
     // An invalidation says that something changed, so it is worth asking again.
     await cache.invalidate(devices);
     expect(await cache.getOrLoad(devices, async () => 'back', policy)).toBe('back');
+  });
+
+  test('errorTtl gives no error from before an invalidation, whatever it was of', async () => {
+    const { cache } = make();
+    const policy: CachePolicy = { errorTtl: '1h' };
+    const { load } = fails();
+    const invalidations: (() => Promise<number>)[] = [
+      () => cache.invalidate(devices),
+      () => cache.invalidateTags(keys.tag('acme', 'devices')),
+      () => cache.invalidatePrefix('ck:c:tenant:{acme}:'),
+      () => cache.clear(),
+      () => cache.set(devices, 'set').then(() => cache.invalidate(devices)),
+    ];
+    for (const invalidation of invalidations) {
+      await expect(cache.getOrLoad(devices, load, policy)).rejects.toThrow();
+      await invalidation();
+      expect(await cache.getOrLoad(devices, async () => 'back', policy)).toBe('back');
+      await cache.invalidate(devices);
+    }
+    // Nor to a caller who heard of an invalidation elsewhere.
+    await expect(cache.getOrLoad(devices, load, policy)).rejects.toThrow();
+    const minClock = await cache.invalidate(stats);
+    expect(await cache.getOrLoad(devices, async () => 'back', { ...policy, minClock })).toBe('back');
   });
 
   test('without errorTtl every read asks the loader', async () => {

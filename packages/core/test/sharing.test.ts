@@ -19,6 +19,19 @@ describe.each(setups)('what callers have of a value %s', (_name, make) => {
     expect(await cache.getOrLoad(devices, async () => phone())).toEqual(phone());
   });
 
+  test('freeze: also what is below an object that was frozen before, and circles end', async () => {
+    const { cache } = make();
+    const circle: { self?: unknown; lines: number[] } = { lines: [1] };
+    circle.self = circle;
+    const values = [Object.freeze({ phone: phone() }), Object.freeze([phone()]), Object.freeze(circle)];
+    for (const [limit, value] of values.entries()) {
+      const loaded = await cache.getOrLoad(keys.calls({ tenant: 'acme', limit }), async () => value);
+      expect(loaded).toBe(value);
+      const [inner] = Object.values(loaded as object) as { lines: number[] }[];
+      expect(() => (inner?.lines ?? (inner as unknown as number[])).push(2)).toThrow(TypeError);
+    }
+  });
+
   test('clone: a copy of their own, whichever way they come by it', async () => {
     const { cache, clock } = make({ memory: { share: 'clone' } });
     const spoil = (value: unknown) => {

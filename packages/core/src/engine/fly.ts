@@ -343,13 +343,13 @@ function sparedLoad(
   request: ReadRequest,
   old: OldValue | undefined,
 ): Outcome | undefined {
-  const { key, policy, renews } = request;
+  const { key, policy, minClock, renews } = request;
   if (renews) return undefined;
   const life = old === undefined ? 'absent' : freshness(old, parts.clock.now(), policy);
   if (old !== undefined && life !== 'absent') {
     return parts.failures.paused(key.wire) ? servedOld(old) : undefined;
   }
-  const failure = policy.errorTtlMs === 0 ? undefined : parts.failures.kept(key.wire);
+  const failure = policy.errorTtlMs === 0 ? undefined : parts.failures.kept(key.wire, minClock);
   if (failure !== undefined) throw failure.error;
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { ArgumentError } from '../errors.ts';
 import type { CacheKey, CacheTag } from '../keys/key-space.ts';
+import { assertTag } from '../keys/wire-key.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load.ts';
 import type { EngineParts, Outcome } from './parts.ts';
@@ -32,11 +33,7 @@ export async function invalidate(parts: EngineParts, keys: readonly CacheKey[]):
 /** Invalidates every entry that carries one of the tags, whatever their number, and what is being loaded. */
 export async function invalidateTags(parts: EngineParts, tags: readonly CacheTag[]): Promise<TierClock> {
   parts.use();
-  for (const tag of tags) {
-    if (!tag?.wire?.startsWith?.(`${parts.namespace}:c:`)) {
-      throw new ArgumentError(`Not a tag of the namespace "${parts.namespace}": ${tag?.wire ?? String(tag)}`);
-    }
-  }
+  for (const tag of tags) assertTag(parts.namespace, tag);
   const wires = [...new Set(tags.map((tag) => tag.wire))];
   const clock = await bump(parts, wires);
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { tags: wires, clock });
@@ -47,7 +44,6 @@ export async function invalidateTags(parts: EngineParts, tags: readonly CacheTag
 export async function clear(parts: EngineParts): Promise<TierClock> {
   parts.use();
   parts.memory.clear();
-  parts.failures.forgetAll();
   const clock = await bump(parts, [parts.everything]);
   parts.memory.clear();
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { all: true, clock });
@@ -80,6 +76,7 @@ export function dropPrefix(parts: EngineParts, prefix: string): void {
   for (const wire of parts.memory.wires()) if (wire.startsWith(prefix)) parts.memory.delete(wire);
   for (const flight of parts.flights.live()) if (flight.wire.startsWith(prefix)) overtake(parts, flight);
   parts.readings.overtakenPrefix(prefix);
+  parts.failures.forgetPrefix(prefix);
   parts.tags.changedPrefix(prefix);
 }
 
@@ -110,6 +107,8 @@ async function bump(parts: EngineParts, wires: readonly string[]): Promise<TierC
   const clock = await around(
     parts,
     (carriedOut) => {
+      // Which of them carry a tag is not known, and to ask a loader once more is never wrong.
+      parts.failures.forgetAll();
       for (const wire of wires) distrustTag(parts, wire, carriedOut);
     },
     () =>

@@ -1,4 +1,5 @@
 import { DueQueue } from '../async/due-queue.ts';
+import { encoded } from '../codecs/encoded.ts';
 import { ArgumentError, isCacheKitError, LoadTimeoutError } from '../errors.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { handedOut, kept } from '../memory/sharing.ts';
@@ -165,9 +166,9 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     this.#land();
   }
 
-  /** Whether the commit would have been refused is not known: nobody else may see the value. */
+  /** Whether the commit would have been refused is not known: nobody else may see the value, nor wait for the lease. */
   unanswered(): void {
-    this.#flight.token = undefined;
+    release(this.#parts, this.#flight);
     this.#land();
   }
 
@@ -228,8 +229,22 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
       );
       return;
     }
-    if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') deepFreeze(value);
+    if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') {
+      try {
+        deepFreeze(value);
+      } catch (error) {
+        this.#unstorable(error);
+        release(parts, this.#flight);
+        this.#landing.settle({ value, state: 'miss', from: 'loader', clock: this.#licence.clock });
+        return;
+      }
+    }
     this.#store(value, loadMs, now);
+  }
+
+  #unstorable(error: unknown): void {
+    const { wire, resource } = this.#request.key;
+    this.#parts.events.emit('unstorable', { key: wire, resource: resource.name, error });
   }
 
   /** Puts a loaded value where the next read finds it, unless something overtook the load. */
@@ -272,12 +287,12 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const { clock } = this.#licence;
     const freshUntil = parts.time.toTier(now + ttlMs);
     try {
-      const payload = codec.encode(value);
+      const payload = encoded(codec, value);
       const entry = { kind, clock, freshUntil, version: token, loadMs, tags, codec: codec.id, payload };
       const keptMs = kind === 'value' ? keepMs(this.#loading.policy) : ttlMs;
       return { key: wire, token, entry, ttlMs: keptMs };
     } catch (error) {
-      parts.events.emit('unstorable', { key: wire, resource: this.#request.key.resource.name, error });
+      this.#unstorable(error);
       return undefined;
     }
   }
@@ -298,15 +313,16 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     }
     const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
     const freshUntil = degraded ? degradedUntil : now + ttlMs;
-    let held: unknown;
+    let held = value;
+    let bytes: number;
     try {
-      held = kept(value, parts.sharing);
+      if (parts.sharing === 'clone') held = kept(value, 'clone');
+      bytes = bytesOf(parts, key.wire, value);
     } catch (error) {
-      parts.events.emit('unstorable', { key: key.wire, resource: key.resource.name, error });
+      this.#unstorable(error);
       return;
     }
     const version = token ?? '';
-    const bytes = bytesOf(parts, key.wire, value);
     const holding = { kind, value: held, clock, version, loadMs, bytes, freshUntil, tags, degradedUntil };
     const entry = memoryEntry(parts, flight, state, holding, this.#loading.policy);
     // The tier knows every tag now, and none was invalidated after the load began.
@@ -357,7 +373,7 @@ function failed(
   const { aborted, reason } = flight.cancellation;
   const left = aborted && !isCacheKitError(reason, 'LOAD_TIMEOUT');
   if (!left && !flight.overtaken && remembered(policy)) {
-    parts.failures.remember(key.wire, error, policy.errorTtlMs);
+    parts.failures.remember(key.wire, error, policy.errorTtlMs, flight.clock);
   }
   if (instead === undefined) throw error;
   return servedOld(instead);

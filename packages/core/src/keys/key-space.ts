@@ -43,6 +43,8 @@ export interface CacheKey<T = unknown> {
 export interface CacheTag {
   /** The tag as it stands in Redis. */
   readonly wire: string;
+  /** Never there: a key is no tag. */
+  readonly resource?: never;
 }
 
 /** What a resource needs besides its policy. */
@@ -271,6 +273,7 @@ function keyOf(made: TaggedResource, params: KeyParams): CacheKey {
     const form = made.scope === 'tenant' ? '{ tenant, ... }' : 'an object';
     throw new ArgumentError(`keys.${made.resource.name}: give ${form}; got ${String(params)}`);
   }
+  assertPlain(made.resource.name, params);
   const tenant = made.scope === 'tenant' ? params.tenant : '';
   const rest = paramsText(params, made.scope === 'tenant');
   if (rest === undefined || typeof tenant !== 'string') return newKey(made, params);
@@ -283,6 +286,15 @@ function keyOf(made: TaggedResource, params: KeyParams): CacheKey {
   for (const tag of key.tags) length += tag.length;
   if (length <= longestInterned) known.set(text, key);
   return key;
+}
+
+/** What an instance of a class keeps out of sight would be missing from the key, and two of them would share an entry. */
+function assertPlain(resource: string, params: KeyParams): void {
+  const prototype = Object.getPrototypeOf(params) as object | null;
+  if (prototype === Object.prototype || prototype === null) return;
+  // A plain object of another realm.
+  if (Object.getPrototypeOf(prototype) === null) return;
+  throw new ArgumentError(`keys.${resource}: parameters are a plain object, and not an instance of a class`);
 }
 
 /**
@@ -378,7 +390,7 @@ function tagUnder(prefix: string, name: string): string {
   if (typeof name !== 'string' || name === '') {
     throw new ArgumentError(`A tag is a name that is not empty; got ${JSON.stringify(name) ?? String(name)}`);
   }
-  // "#" is escaped in names of resources, so no tag is ever the key of an entry.
+  // "#" is escaped in names of resources, so no tag is ever the key of an entry; see assertTag().
   const wire = `${prefix}#${escapePart(name)}`;
   assertLength(wire);
   return wire;

@@ -61,6 +61,18 @@ export function escapePart(part: string): string {
   );
 }
 
+/**
+ * Refuses what is no tag of the namespace. The key of an entry is none: it would be overwritten, and nothing be invalidated.
+ *
+ * @throws ArgumentError `INVALID_ARGUMENT`
+ */
+export function assertTag(namespace: string, tag: { readonly wire: string }): void {
+  const wire: unknown = tag?.wire;
+  // No part of a key but the name of a tag begins like this.
+  if (typeof wire === 'string' && wire.startsWith(`${namespace}:c:`) && wire.includes('#')) return;
+  throw new ArgumentError(`Not a tag of the namespace "${namespace}": ${describe(wire ?? tag)}`);
+}
+
 /** Refuses a namespace that would break the shape of a key. */
 export function assertNamespace(namespace: string): void {
   if (!/^[A-Za-z0-9_-]{1,32}$/.test(namespace)) {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../ports/clock.ts';
+import type { TierClock } from '../../ports/remote-tier.ts';
 
 /** How long a loader is left alone after its first failure while an old value is served; twice as long each time. */
 const firstPauseMs = 1_000;
@@ -13,6 +14,8 @@ interface Failure {
   readonly pausedUntil: number;
   /** Until then the error is given without asking the loader. */
   readonly keptUntil: number;
+  /** When the load began, by the tier's clock. */
+  readonly clock: TierClock;
 }
 
 /** The loads that failed last, so that what is down is not asked by every read. */
@@ -24,7 +27,7 @@ export class Failures {
     this.#clock = clock;
   }
 
-  remember(wire: string, error: unknown, errorTtlMs: number): void {
+  remember(wire: string, error: unknown, errorTtlMs: number, clock: TierClock): void {
     const count = (this.#failures.get(wire)?.count ?? 0) + 1;
     const now = this.#clock.now();
     const pauseMs = Math.min(firstPauseMs * 2 ** (count - 1), longestPauseMs);
@@ -35,7 +38,8 @@ export class Failures {
         break;
       }
     }
-    this.#failures.set(wire, { error, count, pausedUntil: now + pauseMs, keptUntil: now + errorTtlMs });
+    const pausedUntil = now + pauseMs;
+    this.#failures.set(wire, { error, count, pausedUntil, keptUntil: now + errorTtlMs, clock });
   }
 
   /** The next load begins as if none had failed. */
@@ -47,15 +51,20 @@ export class Failures {
     this.#failures.clear();
   }
 
+  forgetPrefix(prefix: string): void {
+    for (const wire of this.#failures.keys()) if (wire.startsWith(prefix)) this.#failures.delete(wire);
+  }
+
   /** Whether an old value is served without asking the loader. */
   paused(wire: string): boolean {
     const failure = this.#failures.get(wire);
     return failure !== undefined && this.#clock.now() < failure.pausedUntil;
   }
 
-  /** The error that is given without asking the loader. */
-  kept(wire: string): { readonly error: unknown } | undefined {
+  /** The error that is given without asking the loader, if its load began at `minClock` or later. */
+  kept(wire: string, minClock: TierClock): { readonly error: unknown } | undefined {
     const failure = this.#failures.get(wire);
-    return failure !== undefined && this.#clock.now() < failure.keptUntil ? failure : undefined;
+    if (failure === undefined || failure.clock < minClock) return undefined;
+    return this.#clock.now() < failure.keptUntil ? failure : undefined;
   }
 }

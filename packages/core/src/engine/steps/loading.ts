@@ -2,6 +2,7 @@ import type { Cancellation } from '../../async/cancellation.ts';
 import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
 import { maxTagsLength } from '../../keys/key-space.ts';
+import { assertTag } from '../../keys/wire-key.ts';
 import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
 
 const settings = [...policyOptions.filter((name) => name !== 'timeout'), 'tags'];
@@ -61,11 +62,7 @@ export class Loading implements LoadContext<unknown> {
     const { tags = [], ...own } = known(given);
     this.#tags ??= new Set();
     for (const tag of tags) {
-      if (!tag?.wire?.startsWith?.(`${this.#namespace}:c:`)) {
-        throw new ArgumentError(
-          `Not a tag of the namespace "${this.#namespace}": ${tag?.wire ?? String(tag)}`,
-        );
-      }
+      assertTag(this.#namespace, tag);
       this.#tags.add(tag.wire);
     }
     let bytes = 0;
