@@ -20,6 +20,7 @@ import { clear, deletePrefix, invalidate, invalidatePrefix, invalidateTags } fro
 import { commitsOf, leasesOf } from './engine/load.ts';
 import type { EngineParts, Outcome, ResourceState } from './engine/parts.ts';
 import { getRaw, type RawOutcome, readRaw } from './engine/raw.ts';
+import { asArgument } from './engine/read-request.ts';
 import { refresh } from './engine/refresh.ts';
 import { RemoteCall } from './engine/remote-call.ts';
 import { Repairs } from './engine/repairs.ts';
@@ -35,7 +36,7 @@ import { TierTime } from './engine/tier-time.ts';
 import { Tokens } from './engine/tokens.ts';
 import { viaIndex } from './engine/via-index.ts';
 import { warm } from './engine/warm.ts';
-import { assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
+import { ArgumentError, assertKnownOptions, CacheClosedError, ConfigurationError } from './errors.ts';
 import { Events } from './events.ts';
 import { type CacheKey, type CacheTag, type KeyResource, namespaceTag } from './keys/key-space.ts';
 import { assertNamespace, defaultNamespace } from './keys/wire-key.ts';
@@ -187,7 +188,14 @@ class EngineCache implements Cache {
     load: (...args: Args) => NoInfer<T> | Promise<NoInfer<T>>,
     options?: CachePolicy,
   ): (...args: Args) => Promise<T> {
-    return (...args) => this.getOrLoad(key(...args), () => load(...args), options);
+    assertWrapped(key, load, options);
+    return (...args) => {
+      try {
+        return this.getOrLoad(key(...args), () => load(...args), options);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
   }
 
   setMany<T>(
@@ -223,7 +231,7 @@ class EngineCache implements Cache {
 
   switchOff(): void {
     this.#parts.enabled = false;
-    this.#parts.memory.clear();
+    this.#parts.memory.shut();
     // What is under way fills no memory, and who asks from now on does not join it.
     this.#parts.readings.touchedAll();
     for (const flight of this.#parts.flights.live()) {
@@ -233,7 +241,8 @@ class EngineCache implements Cache {
   }
 
   switchOn(): void {
-    this.#parts.memory.clear();
+    if (this.#closing !== undefined) return;
+    this.#parts.memory.open = true;
     this.#parts.enabled = true;
   }
 
@@ -283,12 +292,11 @@ class EngineCache implements Cache {
 
   async #close(): Promise<void> {
     const { flights, background, memory, remote, events, repairs } = this.#parts;
-    memory.clear();
+    memory.shut();
     for (const flight of flights.live()) {
       if (!flight.wanted) flight.cancellation.abort(new CacheClosedError());
     }
     await background.drain();
-    memory.clear();
     // The last attempt; what it cannot carry out is told.
     if (repairs !== undefined && repairs.pending > 0) await repairs.replay().catch(() => {});
     repairs?.stop();
@@ -387,20 +395,40 @@ function known(
   };
 }
 
+/** @throws ArgumentError `INVALID_ARGUMENT` for what no call of the function that is made could work with. */
+function assertWrapped(key: unknown, load: unknown, options: CachePolicy | undefined): void {
+  if (typeof key !== 'function' || typeof load !== 'function') {
+    throw new ArgumentError('wrap: give a function that makes the key, and one that loads');
+  }
+  if (options === undefined) return;
+  asArgument(() => {
+    assertKnownOptions('wrap', options, policyOptions);
+    resolvePolicy(options, defaultPolicy, 'wrap');
+  });
+}
+
 /** @throws ConfigurationError `INVALID_CONFIGURATION` if what was given in place of a part cannot be one. */
-function assertParts({ remote, codec }: CacheOptions): void {
+function assertParts({ remote, codec, clock, random }: CacheOptions): void {
   if (remote !== undefined && typeof remote?.getMany !== 'function') {
     throw new ConfigurationError('createCache: remote is no tier; give redisTier({ redis })');
   }
-  if (codec !== undefined && (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function')) {
-    throw new ConfigurationError('createCache: codec has an id, encode() and decode()');
+  if (
+    codec !== undefined &&
+    (typeof codec?.encode !== 'function' ||
+      typeof codec.decode !== 'function' ||
+      !/^[A-Za-z]$/.test(codec.id))
+  ) {
+    throw new ConfigurationError('createCache: codec has an id of one ASCII letter, encode() and decode()');
+  }
+  if (clock !== undefined && (typeof clock?.now !== 'function' || typeof clock.setTimeout !== 'function')) {
+    throw new ConfigurationError('createCache: clock has now(), setTimeout() and clearTimeout()');
+  }
+  if (random !== undefined && typeof random !== 'function') {
+    throw new ConfigurationError(`createCache: random is a function; got ${String(random)}`);
   }
 }
 
 function knownPolicy(policy: CachePolicy = {}): CachePolicy {
-  if (typeof policy !== 'object' || policy === null) {
-    throw new ConfigurationError(`createCache: policy takes a CachePolicy; got ${String(policy)}`);
-  }
   assertKnownOptions('createCache: policy', policy, policyOptions);
   return policy;
 }
@@ -424,17 +452,9 @@ function repairsOf(
 function memoryOptions(memory: CacheOptions['memory']): Required<MemoryOptions> {
   const none = { maxEntries: 0, maxBytes: Number.POSITIVE_INFINITY, share: 'reference' } as const;
   if (memory === false) return none;
-  if (memory !== undefined && (typeof memory !== 'object' || memory === null)) {
-    throw new ConfigurationError(
-      `createCache: memory takes { maxEntries, maxBytes, share } or false; got ${String(memory)}`,
-    );
-  }
-  assertKnownOptions('createCache: memory', memory ?? {}, ['maxEntries', 'maxBytes', 'share']);
-  const {
-    maxEntries = defaultMaxEntries,
-    maxBytes = Number.POSITIVE_INFINITY,
-    share = 'freeze',
-  } = memory ?? {};
+  const given = memory === undefined ? {} : memory;
+  assertKnownOptions('createCache: memory', given, ['maxEntries', 'maxBytes', 'share']);
+  const { maxEntries = defaultMaxEntries, maxBytes = Number.POSITIVE_INFINITY, share = 'freeze' } = given;
   if (!Number.isInteger(maxEntries) || maxEntries < 1) {
     throw new ConfigurationError(
       `createCache: memory.maxEntries is a whole number of 1 or more; got ${maxEntries}`,

@@ -9,15 +9,16 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
  * Milliseconds of a duration.
  *
  * @param name - What the duration is for, named in the error.
- * @throws ConfigurationError `INVALID_CONFIGURATION` if it is negative, not finite, or has no known unit.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is negative, not finite, above `Number.MAX_SAFE_INTEGER`, or has
+ * no known unit.
  * @example
  * durationMs('5m', 'ttl'); // 300_000
  */
 export function durationMs(duration: Duration, name: string): number {
   const ms = typeof duration === 'number' ? duration : parse(duration);
-  if (Number.isFinite(ms) && ms >= 0) return ms;
+  if (ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return ms;
   throw new ConfigurationError(
-    `${name}: ${JSON.stringify(duration) ?? String(duration)} is no duration; give milliseconds >= 0 or a number with ${Object.keys(unitMs).join(', ')}, such as "30s"`,
+    `${name}: ${typeof duration === 'string' ? JSON.stringify(duration) : String(duration)} is no duration; give milliseconds >= 0 or a number with ${Object.keys(unitMs).join(', ')}, such as "30s"`,
   );
 }
 

@@ -68,11 +68,16 @@ export class ArgumentError extends CacheKitError<'INVALID_ARGUMENT'> {
 }
 
 /**
- * Refuses options that nobody reads, which are nearly always misspelt ones.
+ * Refuses options that nobody reads, which are nearly always misspelt ones, and what is no object of options.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` that names the unknown option and those that exist.
  */
 export function assertKnownOptions(factory: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ConfigurationError(
+      `${factory}: takes an object with ${known.join(', ')}; got ${String(options)}`,
+    );
+  }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw new ConfigurationError(`${factory}: unknown option "${name}"; it takes ${known.join(', ')}`);

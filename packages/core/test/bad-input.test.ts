@@ -1,5 +1,13 @@
 import { describe, expect, test, vi } from 'vitest';
-import { createCache, defineKeys, isCacheKitError, resource } from '../src/index.ts';
+import {
+  type Codec,
+  createCache,
+  defineKeys,
+  isCacheKitError,
+  jsonCodec,
+  type LoadContext,
+  resource,
+} from '../src/index.ts';
 import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
 import { devices, keys, settled } from './keys.ts';
 import { setups } from './setups.ts';
@@ -54,11 +62,69 @@ describe.each(setups)('bad input %s', (_name, make) => {
       }
       expect(() => cache.peek(key)).toThrow('key');
     }
-    for (const tag of [undefined, 'devices', { wire: 'other:c:global:#x' }] as never[]) {
+    // A key is no tag: to take it for one would invalidate nothing in silence.
+    for (const tag of [undefined, 'devices', { wire: 'other:c:global:#x' }, devices] as never[]) {
       await expect(cache.invalidateTags(tag)).rejects.toEqual(argument);
+      const adds = async ({ set }: LoadContext<unknown>) => {
+        set({ tags: [tag] });
+        return 1;
+      };
+      await expect(cache.getOrLoad(devices, adds)).rejects.toEqual(argument);
     }
     for (const loader of [undefined, 1, {}] as never[]) {
       await expect(cache.getOrLoad(devices, loader)).rejects.toEqual(argument);
+    }
+  });
+
+  test('options of a call that are unknown or of the wrong kind are refused', async () => {
+    const { cache } = make();
+    const load = async () => 1;
+    for (const options of [null, 5, '1m', { tll: 1 }, { signal: 5 }, { signal: {} }, { ttl: 0 }] as never[]) {
+      for (const call of [
+        () => cache.getOrLoad(devices, load, options),
+        () => cache.read(devices, load, options),
+        () => cache.readRaw(devices, load, options),
+        () => cache.refresh(devices, load, options),
+        () => cache.getManyOrLoad(['a'], () => devices, load as never, options),
+      ]) {
+        await expect(call(), JSON.stringify(options)).rejects.toEqual(argument);
+      }
+    }
+    const contact = { ids: ['a'], key: () => devices, load: async (ids: readonly string[]) => ids };
+    for (const options of [
+      undefined,
+      { ...contact, size: 5 },
+      { ...contact, key: 5 },
+      { ...contact, load: 5 },
+    ]) {
+      await expect(cache.warm(options as never), JSON.stringify(options)).rejects.toEqual(argument);
+    }
+    const how = { find: async () => 'a', key: () => devices, load };
+    for (const via of [
+      undefined,
+      { ...how, match: () => true },
+      { ...how, find: 5 },
+      { ...how, matches: 5 },
+    ]) {
+      const call = cache.getOrLoadVia(keys.kept({ tenant: 'acme' }), via as never);
+      await expect(call, JSON.stringify(via)).rejects.toEqual(argument);
+    }
+  });
+
+  test('a function that wrap() made rejects and never throws, and is refused what it cannot work with', async () => {
+    const { cache } = make();
+    const of = cache.wrap(
+      (tenant: string) => keys.devices({ tenant }),
+      async () => 1,
+    );
+    await expect(of('')).rejects.toEqual(argument);
+    for (const [key, load, options] of [
+      [5, of, undefined],
+      [of, 5, undefined],
+      [of, of, { tll: 5 }],
+      [of, of, { ttl: 0 }],
+    ] as never[][]) {
+      expect(() => cache.wrap(key as never, load as never, options)).toThrow(argument);
     }
   });
 
@@ -93,6 +159,15 @@ test('options that are unknown or wrong are refused when the cache is made', () 
     { onUnreached: 'retry' },
     { remote: {} },
     { codec: {} },
+    { codec: { encode: jsonCodec.encode, decode: jsonCodec.decode } },
+    { codec: { ...jsonCodec, id: 'long' } },
+    { codec: { ...jsonCodec, id: '1' } },
+    { clock: {} },
+    { random: 5 },
+    { policy: [] },
+    { policy: { ttl: 1e300 } },
+    null,
+    5,
   ]) {
     let code: unknown;
     try {
@@ -116,6 +191,102 @@ test('a value over the byte bound: its callers have it, memory does not keep it,
   expect(a?.metrics().memory).toMatchObject({ entries: 0, bytes: 0 });
   expect(await b?.getOrLoad(devices, async () => 'loaded again')).toBe(large);
   expect(await a?.getOrLoad(devices, async () => 'loaded again')).toBe(large);
+});
+
+/** A plain object that cannot be looked at. */
+const untouchable = (): unknown => ({
+  get name(): string {
+    throw new Error('not now');
+  },
+});
+
+/** More levels than any stack holds. */
+function deep(): unknown {
+  let value: unknown = {};
+  for (let level = 0; level < 50_000; level++) value = { value };
+  return value;
+}
+
+describe('a value that cannot be gone through', () => {
+  test.each(['freeze', 'clone', 'reference'] as const)(
+    'in mode %s: the caller has it, nothing is stored, the lease is given back',
+    async (share) => {
+      const clock = new FakeClock();
+      const remote = new MemoryRemote({ clock });
+      const memory = { share, maxBytes: 1_000_000 };
+      const [a, b] = [1, 2].map(() => createCache({ clock, remote: memoryRemoteTier({ remote }), memory }));
+      for (const cache of [a, createCache({ clock, memory })]) {
+        const told = vi.fn();
+        cache?.on('unstorable', told);
+        const given = untouchable();
+        expect((await cache?.getOrLoad(devices, async () => given)) === given).toBe(true);
+        await settled();
+        expect(told).toHaveBeenCalledTimes(1);
+        expect(cache?.peek(devices)).toBeUndefined();
+      }
+      expect(remote.get(devices.wire)).toBeUndefined();
+      // No time passes: nobody waits for a lease.
+      expect(await b?.getOrLoad(devices, async () => 'mine')).toBe('mine');
+    },
+  );
+
+  test.each(['freeze', 'clone', 'reference'] as const)(
+    'in mode %s one of 50,000 levels hurts neither its callers nor those beside them',
+    async (share) => {
+      const clock = new FakeClock();
+      const memory = { share, maxBytes: 1_000_000 };
+      const of = (limit: number) => keys.calls({ tenant: 'acme', limit });
+      for (const cache of [
+        createCache({ clock, memory, remote: memoryRemoteTier({ clock }) }),
+        createCache({ clock, memory }),
+      ]) {
+        const both = [
+          cache.getOrLoad(of(1), async () => deep()),
+          cache.getOrLoad(of(2), async () => 'other'),
+        ];
+        expect(typeof (await both[0])).toBe('object');
+        expect(await both[1]).toBe('other');
+        expect(await cache.getOrLoad(of(2), async () => 'loaded again')).toBe('other');
+        expect(await cache.getOrLoad(of(1), async () => 'loaded again')).toBeDefined();
+      }
+    },
+  );
+
+  test('one without JSON is refused by getRaw(), wherever it is, and by no read beside it', async () => {
+    const clock = new FakeClock();
+    const remote = new MemoryRemote({ clock });
+    const codec: Codec = { id: 'x', encode: String, decode: BigInt };
+    const start = (memory?: false) =>
+      createCache({
+        clock,
+        remote: memoryRemoteTier({ remote }),
+        codec,
+        ...(memory === false && { memory }),
+      });
+    await start().set(devices, 1n);
+    for (const cache of [start(), start(false)]) {
+      for (let turn = 0; turn < 2; turn++) {
+        const both = await Promise.allSettled([cache.getRaw(devices), cache.get(devices)]);
+        expect(both).toEqual([
+          { status: 'rejected', reason: argument },
+          { status: 'fulfilled', value: 1n },
+        ]);
+        await expect(cache.readRaw(devices, async () => 2n)).rejects.toEqual(argument);
+      }
+    }
+  });
+});
+
+test('a codec that answers in a promise stores nothing', async () => {
+  const clock = new FakeClock();
+  const codec = { id: 'x', encode: async () => 'text', decode: (text: string) => text };
+  const cache = createCache({ clock, remote: memoryRemoteTier({ clock }), codec: codec as never });
+  const told = vi.fn();
+  cache.on('unstorable', told);
+  expect(await cache.getOrLoad(devices, async () => 'loaded')).toBe('loaded');
+  await settled();
+  expect(told).toHaveBeenCalledTimes(1);
+  await expect(cache.set(devices, 'set')).rejects.toEqual(argument);
 });
 
 describe('a value that cannot be serialised', () => {

@@ -230,6 +230,17 @@ describe('with the remote tier down', () => {
     expect(cache.metrics().memory.entries).toBe(0);
   });
 
+  test('a commit that the tier refuses leaves no lease for which others would wait', async () => {
+    const { cache, tier, start } = setup();
+    Object.assign(tier, {
+      commit: () => Promise.reject(new Error('ERR value is not an integer or out of range')),
+    });
+    expect(await cache.getOrLoad(devices, async () => 'value')).toBe('value');
+    await settled();
+    // No time passes.
+    expect(await start().getOrLoad(devices, async () => 'mine')).toBe('mine');
+  });
+
   test('a breaker keeps reads away after three failures, probes after a second, and closes by itself', async () => {
     const { cache, tier, clock } = setup();
     const states: string[] = [];
@@ -339,6 +350,25 @@ describe('close()', () => {
     await cache.getOrLoad(devices, async () => 1);
     await Promise.all([cache.close(), cache.close()]);
     expect(closed).toHaveBeenCalledTimes(1);
+  });
+
+  test('nothing is served by it any more, whatever lands meanwhile', async () => {
+    for (const cache of [setup().cache, createCache()]) {
+      const { load, began } = heldLoader();
+      const slow = cache.getOrLoad(stats, load);
+      const quick = cache.getOrLoad(devices, async () => 'quick');
+      const closing = cache.close();
+      expect(await quick).toBe('quick');
+      await settled();
+      cache.switchOn();
+      await expect(cache.getOrLoad(devices, async () => 'again')).rejects.toMatchObject({
+        code: 'CACHE_CLOSED',
+      });
+      expect(() => cache.peek(devices)).toThrow('closed');
+      began[0]?.resolve('slow');
+      expect(await slow).toBe('slow');
+      await closing;
+    }
   });
 
   test('leaves no timer behind', async () => {

@@ -185,6 +185,23 @@ describe.each(setups)('%s', (_name, make) => {
     expect((await byPhone('3'))?.id).toBe('a');
   });
 
+  test('CRM-4 getOrLoadVia() finds an entry whose phone has changed, although nobody has invalidated it', async () => {
+    const { cache } = make();
+    const table = new Map([['a', { id: 'a', phone: '1' }]]);
+    const byPhone = (phone: string) =>
+      cache.getOrLoadVia(contacts.contactByPhone({ tenant: 'acme', phone }), {
+        find: async () => [...table.values()].find((one) => one.phone === phone)?.id ?? null,
+        key: contact,
+        load: async (id) => table.get(id) ?? null,
+        matches: (found) => found.phone === phone,
+      });
+    expect(await byPhone('1')).toEqual({ id: 'a', phone: '1' });
+    table.set('a', { id: 'a', phone: '2' });
+    expect(await byPhone('2')).toEqual({ id: 'a', phone: '2' });
+    expect(await byPhone('1')).toBeNull();
+    expect(await byPhone('2')).toEqual({ id: 'a', phone: '2' });
+  });
+
   test('CRM-4 warm() preloads 1,000 contacts in batches and tells how far it is', async () => {
     const { cache } = make();
     const ids = Array.from({ length: 1_000 }, (_, index) => `c${index}`);
@@ -362,6 +379,18 @@ describe.each(setups)('%s', (_name, make) => {
     expect(await cache.get(stats)).toBeUndefined();
     await cache.set(stats, 'on');
     expect(await cache.get(stats)).toBe('on');
+  });
+
+  test('a read that had just begun when the cache was switched off is served to nobody else', async () => {
+    const { cache } = make();
+    const early = cache.getOrLoad(devices, async () => 'early');
+    cache.switchOff();
+    expect(await early).toBe('early');
+    await settled();
+    expect(cache.peek(devices)).toBeUndefined();
+    expect(await cache.get(devices)).toBeUndefined();
+    expect(await cache.getOrLoad(devices, async () => 'own')).toBe('own');
+    expect(cache.metrics().memory.entries).toBe(0);
   });
 
   test('a load that was under way when the cache was switched off fills no memory', async () => {

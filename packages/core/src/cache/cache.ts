@@ -106,7 +106,8 @@ export interface Cache {
    * Reads an entry by something else than its key: `index` leads to an id, the id to the one entry.
    *
    * The index holds the id alone, so invalidating the entry is enough. An index that no longer fits (`matches`) is
-   * looked up once more, so that a phone that went from one contact to another leads to the right one.
+   * looked up once more, so that a phone that went from one contact to another leads to the right one; an entry that is older
+   * than the index and does not fit is loaded once more.
    *
    * @returns The value, or `null` if the index leads nowhere.
    * @example
@@ -232,7 +233,7 @@ export interface Cache {
    */
   switchOff(): void;
 
-  /** Ends {@link Cache.switchOff}. Memory begins empty. */
+  /** Ends {@link Cache.switchOff}. Memory begins empty. Does nothing after {@link Cache.close}. */
   switchOn(): void;
 
   /** What was counted since the start or the last reset. */

@@ -62,23 +62,21 @@ function storedText(parts: EngineParts, key: CacheKey): boolean {
 
 async function fromRemote(parts: EngineParts, glance: Glance): Promise<RawOutcome | undefined> {
   if (parts.looks === undefined || !parts.enabled) return undefined;
-  if (!storedText(parts, glance.key)) return (await lookAt(parts, glance, textTaken).taken)[0];
+  if (!storedText(parts, glance.key)) {
+    const [outcome] = await lookAt(parts, glance, textTaken).taken;
+    return outcome && inJson(outcome);
+  }
   const [entry] = await sharedRead(parts, glance).taken;
   return entry === undefined || entry.clock < glance.minClock ? undefined : asStored(parts, glance, entry);
 }
 
-function textTaken(
-  parts: EngineParts,
-  glance: Glance,
-  reading: Reading,
-  found: Found,
-): RawOutcome | undefined {
+function textTaken(parts: EngineParts, glance: Glance, reading: Reading, found: Found): Outcome | undefined {
   const outcome = taken(parts, glance, reading, found);
   if (outcome === undefined) return undefined;
   const { valid } = found;
   const unchanged = parts.codec.id === jsonCodec.id && glance.key.resource.check === undefined;
   if (unchanged && valid?.kind === 'value') keepJsonText(outcome.value, valid.payload);
-  return inJson(outcome);
+  return outcome;
 }
 
 /** The entry as it stands there, unless an invalidation of this process resolved before the answer came. */

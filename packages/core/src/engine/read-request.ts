@@ -39,11 +39,12 @@ export function readRequest(
   const state = parts.resourceState(key.resource);
   if (options === undefined)
     return { key, loader, state, policy: state.policy, minClock: 0, signal: undefined };
+  asArgument(() => assertKnownOptions(verb, options, readOptions));
   const { minClock, signal, ...own } = options;
-  const policy = asArgument(() => {
-    assertKnownOptions(verb, options, readOptions);
-    return resolvePolicy(own, state.policy, verb);
-  });
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw new ArgumentError(`${verb}: signal is an AbortSignal; got ${String(signal)}`);
+  }
+  const policy = asArgument(() => resolvePolicy(own, state.policy, verb));
   return { key, loader, state, policy, minClock: heededClock(parts, minClock), signal };
 }
 

@@ -1,3 +1,4 @@
+import { encoded } from '../codecs/encoded.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/key-space.ts';
 import { kept } from '../memory/sharing.ts';
@@ -75,7 +76,7 @@ function prepared(
   const ttlMs = jittered(lifeMs, resolved.jitter, key.wire);
   const keptMs = kind === 'value' ? keepMs(resolved) : ttlMs;
   const tags = [...key.tags, parts.everything];
-  const entry = parts.remote && encoded(parts, key, value, kind, tags);
+  const entry = parts.remote && entryOf(parts, key, value, kind, tags);
   const held = parts.remote === undefined ? keepable(parts, key, value) : value;
   return { key, value: held, kind, state, ttlMs, keptMs, tags, entry };
 }
@@ -150,7 +151,7 @@ function keepable(parts: EngineParts, key: CacheKey, value: unknown): unknown {
   }
 }
 
-function encoded(
+function entryOf(
   parts: EngineParts,
   key: CacheKey,
   value: unknown,
@@ -159,7 +160,7 @@ function encoded(
 ): Omit<RemoteEntry, 'freshUntil'> {
   const { codec } = parts;
   try {
-    const payload = codec.encode(value);
+    const payload = encoded(codec, value);
     return { kind, clock: 0, version: parts.tokens.next(), loadMs: 0, tags, codec: codec.id, payload };
   } catch (error) {
     throw new ArgumentError(`The value for "${key.wire}" cannot be encoded: ${String(error)}`);

@@ -1,10 +1,14 @@
 import type { IndexedRead } from '../cache/indexed-read.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/key-space.ts';
+import type { TierClock } from '../ports/remote-tier.ts';
 import { read } from './get-or-load.ts';
 import { invalidate } from './invalidate.ts';
-import type { EngineParts } from './parts.ts';
+import type { EngineParts, Outcome } from './parts.ts';
+import { asArgument } from './read-request.ts';
+
+const indexedReadOptions = ['find', 'key', 'load', 'matches'];
 
 /** The entry that an index leads to. The index holds the id alone, so one invalidation of the entry is enough. */
 export async function viaIndex(
@@ -13,18 +17,26 @@ export async function viaIndex(
   how: IndexedRead<unknown, unknown>,
   options: ReadOptions | undefined,
 ): Promise<unknown> {
+  asArgument(() => assertKnownOptions('getOrLoadVia', how, indexedReadOptions));
   const { find, key, load, matches } = how;
-  if (typeof key !== 'function' || typeof load !== 'function') {
-    throw new ArgumentError('getOrLoadVia: give { find, key, load }');
+  for (const given of [find, key, load, matches ?? find]) {
+    if (typeof given !== 'function')
+      throw new ArgumentError('getOrLoadVia: give { find, key, load, matches }');
   }
+  const right = (value: unknown): boolean => value !== null && (matches === undefined || matches(value));
   for (let attempt = 0; ; attempt++) {
-    const { value: id, state } = await read(parts, index, find, options);
+    const { value: id, state, clock } = await read(parts, index, find, options);
     if (id === null) return null;
-    const { value } = await read(parts, key(id), (context) => load(id, context), options);
-    const right = value !== null && (matches === undefined || matches(value));
-    if (right) return value;
-    // What was just found leads nowhere: the data itself says so.
-    if (state === 'miss' || attempt > 0) return null;
+    const entry = (minClock: TierClock | undefined): Promise<Outcome> =>
+      read(parts, key(id), (context) => load(id, context), { ...options, ...(minClock && { minClock }) });
+    const found = await entry(options?.minClock);
+    if (right(found.value)) return found.value;
+    if (state === 'miss' || attempt > 0) {
+      // What was just found is right, unless the entry is from before.
+      if (found.clock >= clock) return null;
+      const { value } = await entry(clock);
+      return right(value) ? value : null;
+    }
     await invalidate(parts, [index]).catch(() => {});
   }
 }

@@ -1,12 +1,19 @@
 import type { WarmOptions, WarmProgress } from '../cache/warm-up.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, assertKnownOptions } from '../errors.ts';
 import { getManyOrLoad } from './get-many-or-load.ts';
 import type { EngineParts } from './parts.ts';
+import { asArgument } from './read-request.ts';
+
+const warmOptions = ['ids', 'key', 'load', 'batch', 'onProgress', 'signal'];
 
 /** Loads what is not there yet, batch after batch. A batch that fails does not end the others. */
 export async function warm<Id>(parts: EngineParts, options: WarmOptions<Id, unknown>): Promise<WarmProgress> {
   parts.use();
+  asArgument(() => assertKnownOptions('warm', options, warmOptions));
   const { key, load, batch = 100, onProgress, signal } = options;
+  if (typeof key !== 'function' || typeof load !== 'function') {
+    throw new ArgumentError('warm: give { ids, key, load }');
+  }
   if (!Number.isInteger(batch) || batch < 1) {
     throw new ArgumentError(`warm: batch is a whole number of 1 or more; got ${String(batch)}`);
   }

@@ -66,6 +66,8 @@ const newShare = 0.3;
  */
 export class MemoryTier {
   epoch: number;
+  /** Whether it takes anything in. */
+  open = true;
   evictions = 0;
   /** What the entries take together, about; 0 where nobody counts. */
   bytes = 0;
@@ -120,7 +122,7 @@ export class MemoryTier {
   set(entry: MemoryEntry): void {
     const before = this.#entries.get(entry.wire);
     if (before !== undefined) this.#remove(before);
-    if (this.maxEntries === 0 || entry.bytes > this.maxBytes) {
+    if (this.maxEntries === 0 || !this.open || entry.bytes > this.maxBytes) {
       this.#dropped(entry);
       return;
     }
@@ -136,6 +138,12 @@ export class MemoryTier {
   delete(wire: string): void {
     const entry = this.#entries.get(wire);
     if (entry !== undefined) this.#remove(entry);
+  }
+
+  /** Holds nothing, and takes nothing in until it is open again. */
+  shut(): void {
+    this.open = false;
+    this.clear();
   }
 
   clear(): void {

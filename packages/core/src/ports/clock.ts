@@ -9,17 +9,20 @@ export type Timer = { readonly [Symbol.toStringTag]?: string } | number | object
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls `run` once, not before `delayMs` have passed. */
+  /** Calls `run` once, not before `delayMs` have passed, or 24 days if those are more. */
   setTimeout(run: () => void, delayMs: number): Timer;
   /** Ends a timer that has not run yet; nothing happens for any other. */
   clearTimeout(timer: Timer | undefined): void;
 }
 
+/** Longest delay of the platform's timers; a longer one would end at once. */
+const longestMs = 0x7fff_ffff;
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, delayMs) => {
-    const timer = setTimeout(run, delayMs) as Timer & { unref?: () => void };
+    const timer = setTimeout(run, Math.min(delayMs, longestMs)) as Timer & { unref?: () => void };
     timer.unref?.();
     return timer;
   },
