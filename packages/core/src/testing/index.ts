@@ -7,8 +7,8 @@ export {
 } from './fault-proxy.ts';
 export { type LockFixture, lockSuite } from './lock-suite.ts';
 export { lossyBus } from './lossy-bus.ts';
+export { MemoryRemote } from './memory-remote.ts';
 export {
-  MemoryRemote,
   MemoryRemoteTier,
   type MemoryRemoteTierOptions,
   memoryRemoteTier,
