@@ -5,8 +5,10 @@ import type { ChangeSink, ChangeSource, SourceLag } from '../ports/change-source
 import { type Clock, systemClock } from '../ports/clock.ts';
 import type { SqlExecutor, SqlListener } from '../ports/sql.ts';
 import { glanceAtCursor, openCursor } from './cursor.ts';
-import { type OutboxRetention, outboxTable, pruneBatch, pruneOutbox } from './outbox.ts';
+import { DeliveryProgress } from './delivery-progress.ts';
+import { type OutboxRetention, outboxTable } from './outbox.ts';
 import { type Delivery, type DeliveryOutcome, deliverNext, SinkFailure } from './outbox-delivery.ts';
+import { OutboxPruning } from './outbox-pruning.ts';
 import { SleepProtocol } from './sleep-protocol.ts';
 import { Sleeper } from './sleeper.ts';
 import { wakeChannel } from './wake.ts';
@@ -47,7 +49,6 @@ export interface OutboxSourceOptions {
 const options = ['sql', 'listener', 'outbox', 'name', 'batchSize', 'timing', 'retention', 'clock'];
 const firstRetryMs = 100;
 const lastRetryMs = 5_000;
-const pruneEveryMs = 60_000;
 
 /**
  * Delivers the rows of an outbox as changes, from a cursor in the database.
@@ -91,10 +92,10 @@ class OutboxSource implements ChangeSource {
   readonly #outbox: string;
   readonly #table: string;
   readonly #pollMs: number;
-  readonly #takeoverMs: number;
   readonly #delivery: Delivery;
   readonly #protocol: SleepProtocol;
-  readonly #retention: OutboxRetention;
+  readonly #pruning: OutboxPruning;
+  readonly #progress: DeliveryProgress;
   readonly #clock: Clock;
   #sleeper: Sleeper;
 
@@ -106,13 +107,6 @@ class OutboxSource implements ChangeSource {
   #listening = false;
 
   #failures = 0;
-  #prunedAt: number;
-
-  #delivered = 0;
-  #stalledBy: string | undefined;
-  /** Age of the oldest undelivered change, and when that was known. */
-  #oldest: { ageMs: number; seenAt: number } | undefined;
-  #underWaySince: number | undefined;
 
   constructor(given: OutboxSourceOptions) {
     const { batchSize = 200, name = given.outbox } = given;
@@ -128,28 +122,22 @@ class OutboxSource implements ChangeSource {
     this.#sql = given.sql;
     this.#listener = given.listener;
     this.#pollMs = positive(durationMs(given.timing?.poll ?? '250ms', 'timing.poll'), 'timing.poll');
-    this.#takeoverMs = positive(
+    const takeoverMs = positive(
       durationMs(given.timing?.takeover ?? '15s', 'timing.takeover'),
       'timing.takeover',
     );
-    this.#retention = given.retention ?? {};
-    durationMs(this.#retention.consumed ?? 0, 'retention.consumed');
-    durationMs(this.#retention.abandoned ?? 0, 'retention.abandoned');
     this.#clock = given.clock ?? systemClock;
     this.#sleeper = new Sleeper(this.#clock);
-    this.#prunedAt = this.#clock.now();
+    this.#pruning = new OutboxPruning(given.sql, given.outbox, given.retention ?? {}, this.#clock);
+    this.#progress = new DeliveryProgress(this.#clock, takeoverMs);
     this.#protocol = new SleepProtocol(given.sql, name, given.outbox, this.#pollMs);
     this.#delivery = {
       name,
       table: this.#table,
       batchSize,
-      takeoverMs: this.#takeoverMs,
+      takeoverMs,
       clock: this.#clock,
-      began: (oldestMs) => {
-        const now = this.#clock.now();
-        this.#oldest = { ageMs: oldestMs, seenAt: now };
-        this.#underWaySince = now;
-      },
+      began: (oldestMs) => this.#progress.began(oldestMs),
     };
   }
 
@@ -184,14 +172,7 @@ class OutboxSource implements ChangeSource {
   }
 
   lag(): SourceLag {
-    const now = this.#clock.now();
-    const oldestMs = this.#oldest ? Math.round(this.#oldest.ageMs + (now - this.#oldest.seenAt)) : 0;
-    const underWayMs = this.#underWaySince === undefined ? 0 : now - this.#underWaySince;
-    const stalledBy =
-      underWayMs > this.#takeoverMs
-        ? `a batch that has been under way for ${underWayMs} ms`
-        : this.#stalledBy;
-    return { delivered: this.#delivered, oldestMs, ...(stalledBy !== undefined && { stalledBy }) };
+    return this.#progress.lag();
   }
 
   /** A database that is away may come back; one without the table, or without the right to it, will not by itself. */
@@ -245,7 +226,7 @@ class OutboxSource implements ChangeSource {
         this.#failures = 0;
         if (pauseMs > 0 && !this.#stopping) await this.#sleeper.sleep(pauseMs);
       } catch (error) {
-        this.#stalledBy = error instanceof Error ? error.message : String(error);
+        this.#progress.stalled(error instanceof Error ? error.message : String(error));
         if (!(error instanceof SinkFailure)) sink.failed?.(error);
         // Not cut short by notifications: they say that there is work, not that it will succeed.
         await this.#sleeper.pause(retryMs(this.#failures));
@@ -256,7 +237,7 @@ class OutboxSource implements ChangeSource {
 
   /** One look and, if there is something, one batch. @returns How long to pause before the next. */
   async #step(sink: ChangeSink): Promise<number> {
-    await this.#prune(sink);
+    await this.#pruning.step(sink);
     if (!this.#sleeper.takeWake()) {
       const glance = await glanceAtCursor(this.#sql, this.name, this.#table);
       if (!glance.known) {
@@ -264,47 +245,27 @@ class OutboxSource implements ChangeSource {
         return 0;
       }
       if (!glance.pending) {
-        this.#caughtUp();
+        this.#progress.caughtUp();
         return this.#protocol.empty(glance, this.#listening);
       }
-      this.#oldest = { ageMs: glance.ageMs, seenAt: this.#clock.now() };
+      this.#progress.saw(glance.ageMs);
     }
     const outcome = await this.#deliver(sink);
     if (outcome === 'elsewhere') {
-      this.#stalledBy = 'another process that holds the cursor';
+      this.#progress.stalled('another process that holds the cursor');
       return this.#pollMs;
     }
     if (outcome === 'nothing') return 0;
-    this.#delivered += outcome;
-    this.#caughtUp();
+    this.#progress.delivered(outcome);
     await this.#protocol.full();
     return 0;
-  }
-
-  #caughtUp(): void {
-    this.#stalledBy = undefined;
-    this.#oldest = undefined;
   }
 
   async #deliver(sink: ChangeSink): Promise<DeliveryOutcome> {
     try {
       return await deliverNext(this.#sql, this.#delivery, sink);
     } finally {
-      this.#underWaySince = undefined;
-    }
-  }
-
-  /** A full prune means that there is more: the next step goes on, and deliveries are in between. */
-  async #prune(sink: ChangeSink): Promise<void> {
-    const now = this.#clock.now();
-    if (now - this.#prunedAt < pruneEveryMs) return;
-    this.#prunedAt = now;
-    try {
-      const pruned = await pruneOutbox(this.#sql, this.#outbox, this.#retention);
-      if (pruned === pruneBatch) this.#prunedAt = now - pruneEveryMs;
-    } catch (error) {
-      // Changes are delivered all the same.
-      sink.failed?.(error);
+      this.#progress.ended();
     }
   }
 }
