@@ -209,6 +209,38 @@ describe.each(Object.entries(servers))('%s', (_name, start) => {
   });
 });
 
+describe('fastify', () => {
+  test('the handler of a denied request does not run, whatever hooks work on its answer', async () => {
+    let runs = 0;
+    const app = fastify();
+    closers.push(() => app.close());
+    app.addHook('onSend', async (_request, _reply, payload) => {
+      await new Promise<void>((resolve) => setTimeout(resolve, 1));
+      return payload;
+    });
+    app.addHook('onRequest', fastifyLimit(limiter(), { check: () => ({ ids: { commands: ['u1'] } }) }));
+    app.get('/', async () => {
+      runs++;
+      return 'served';
+    });
+    const url = await app.listen({ port: 0, host: '127.0.0.1' });
+    expect((await fetch(url)).status).toBe(200);
+    expect((await fetch(url)).status).toBe(429);
+    expect(runs).toBe(1);
+  });
+
+  test('errors of check are those of the hook', async () => {
+    const app = fastify();
+    closers.push(() => app.close());
+    const check = () => Promise.reject(new Error('no user'));
+    app.addHook('onRequest', fastifyLimit(limiter(), { check }));
+    app.get('/', async () => 'served');
+    const response = await fetch(await app.listen({ port: 0, host: '127.0.0.1' }));
+    expect(response.status).toBe(500);
+    expect(await response.json()).toMatchObject({ message: 'no user' });
+  });
+});
+
 describe('refuses what is no check, at construction', () => {
   test.each([
     ['express', expressLimit],

@@ -37,24 +37,32 @@ export interface RateLimitOptions<Name extends string, Req> extends AnswerOption
 export function rateLimit<Name extends string, Req extends FastifyRequestLike>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
-): (request: Req, reply: FastifyReplyLike) => Promise<void> {
+): (request: Req, reply: FastifyReplyLike, done: (error?: Error) => void) => void {
   assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
   const { check, fields } = options;
   const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
   if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
-  return async (request, reply) => {
+
+  async function passes(request: Req, reply: FastifyReplyLike): Promise<boolean> {
     const asked = await check(request);
-    if (asked === undefined) return;
+    if (asked === undefined) return true;
     const decision = await runCheck(limiter, request.raw, asked);
     if (decision.allowed) {
       setHeaders(reply, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
-      return;
+      return true;
     }
     const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
     reply.code(status);
     setHeaders(reply, headers);
-    // Fastify goes no further with a request that was answered.
     reply.send(body);
+    return false;
+  }
+
+  // With a callback, because Fastify goes on after a promise while hooks of the answer are still at work on it.
+  return (request, reply, done) => {
+    passes(request, reply).then((pass) => {
+      if (pass) done();
+    }, done);
   };
 }
 
