@@ -297,6 +297,44 @@ describe('rateLimitStore()', () => {
     expect(await store.get('u1')).toMatchObject({ totalHits: 1, resetTime: expect.any(Date) });
   });
 
+  test('with skipFailedRequests a denied request gives nothing back, and a failed one what it took', async () => {
+    let status = 200;
+    const store = rateLimitStore(limiter(), 'api');
+    const app = express();
+    app.use(
+      expressRateLimit({
+        limit: 3,
+        windowMs: 2_000,
+        store,
+        skipFailedRequests: true,
+        keyGenerator: () => 'u1',
+      }),
+    );
+    app.use((_request, response) => {
+      response.status(status).send('served');
+    });
+    const server = createServer(app);
+    closers.push(async () => server.close());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const get = async () =>
+      (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)).status;
+    const statuses: number[] = [];
+    for (let i = 0; i < 8; i++) statuses.push(await get());
+    expect(statuses).toEqual([200, 200, 200, 429, 429, 429, 429, 429]);
+    await store.resetKey('u1');
+    status = 500;
+    const failed: number[] = [];
+    for (let i = 0; i < 8; i++) failed.push(await get());
+    expect(failed).toEqual(Array(8).fill(500));
+  });
+
+  test('a request that the policy denies is denied, also if the middleware was given a greater limit', async () => {
+    const store = rateLimitStore(limiter(), 'commands');
+    store.init({ limit: 100 });
+    await store.increment('u1');
+    expect((await store.increment('u1')).totalHits).toBe(101);
+  });
+
   test('refuses a policy that is none', () => {
     expect(() => rateLimitStore(limiter(), 'nope' as never)).toThrow(/no policy "nope"/);
   });

@@ -4,6 +4,7 @@ export type { AnswerOptions } from '../http/spread.ts';
 export { type RateLimitOptions, type ResponseLike, rateLimit } from '../middleware/express.ts';
 export {
   type ExpressHits,
+  type ExpressMiddlewareOptions,
   type ExpressRateLimitStore,
   rateLimitStore,
 } from '../middleware/express-store.ts';
