@@ -55,23 +55,15 @@ export {
 } from './errors.ts';
 // What is cached, and for whom.
 export { defineInvalidations, type InvalidationRule, type Invalidations } from './invalidations.ts';
+export type { CacheKey, CacheTag, KeyResource } from './keys/cache-key.ts';
 export {
-  type CacheKey,
-  type CacheTag,
   defineKeys,
   type GlobalKeySpace,
-  type KeyResource,
   type KeySpaceOptions,
-  maxKeyLength,
-  maxTagsLength,
-  type NoParams,
-  namespaceTag,
-  type Resource,
-  type ResourceOptions,
-  resource,
   type TenantKeySpace,
-  tenantTag,
 } from './keys/key-space.ts';
+export { type NoParams, type Resource, type ResourceOptions, resource } from './keys/resource.ts';
+export { maxTagsLength } from './keys/resource-keys.ts';
 export { stableHash } from './keys/stable-hash.ts';
 export type { StandardIssueV1, StandardResultV1, StandardSchemaV1 } from './keys/standard-schema.ts';
 export {
@@ -84,6 +76,7 @@ export {
   maxTenantLength,
   tenantPrefix,
 } from './keys/wire-key.ts';
+export { maxKeyLength, namespaceTag, tenantTag } from './keys/wire-tag.ts';
 export type { Countdown } from './lock/countdown.ts';
 export { HeldLease, type LeaseParts, leaseCountdown } from './lock/held-lease.ts';
 export { type LockRequest, lockRequest, maxLockKeyLength } from './lock/lock-request.ts';

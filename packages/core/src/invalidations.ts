@@ -1,6 +1,6 @@
 import type { Cache } from './cache/cache.ts';
 import { ArgumentError, ConfigurationError } from './errors.ts';
-import type { CacheKey, CacheTag } from './keys/key-space.ts';
+import type { CacheKey, CacheTag } from './keys/cache-key.ts';
 import type { TierClock } from './ports/remote-tier.ts';
 
 /** What becomes invalid when something happens: for the parameters of the event its keys and tags. */

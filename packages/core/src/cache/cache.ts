@@ -1,4 +1,4 @@
-import type { CacheKey, CacheTag } from '../keys/key-space.ts';
+import type { CacheKey, CacheTag } from '../keys/cache-key.ts';
 import type { CacheMetricsSnapshot } from '../metrics/metrics.ts';
 import type { CachePolicy } from '../policy.ts';
 import type { TierClock } from '../ports/remote-tier.ts';

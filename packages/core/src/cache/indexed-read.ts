@@ -1,4 +1,4 @@
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import type { LoadContext, Loader } from './loader.ts';
 
 /** How an entry is found by something else than its key, as `cache.getOrLoadVia()` takes it. */

@@ -1,4 +1,4 @@
-import type { CacheTag } from '../keys/key-space.ts';
+import type { CacheTag } from '../keys/cache-key.ts';
 import type { CachePolicy } from '../policy.ts';
 
 /** What a loader may say of the value that it gives. */

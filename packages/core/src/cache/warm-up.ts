@@ -1,4 +1,4 @@
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import type { ManyLoader } from './loader.ts';
 
 /** What `cache.warm()` takes. */

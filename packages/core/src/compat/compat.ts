@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts';
 import { isCacheKitError } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../keys/key-space.ts';
+import type { CacheKey, KeyResource } from '../keys/cache-key.ts';
 import { stableHash } from '../keys/stable-hash.ts';
 import { rawKey, rawPattern } from './raw-key.ts';
 

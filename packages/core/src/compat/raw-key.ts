@@ -1,12 +1,7 @@
 import { ArgumentError } from '../errors.ts';
-import {
-  type CacheKey,
-  type CacheTag,
-  type KeyResource,
-  maxKeyLength,
-  tenantTag,
-} from '../keys/key-space.ts';
+import type { CacheKey, CacheTag, KeyResource } from '../keys/cache-key.ts';
 import { escapePart, globalPrefix, tenantPrefix } from '../keys/wire-key.ts';
+import { maxKeyLength, tenantTag } from '../keys/wire-tag.ts';
 
 /** How many parts, after the tenant, a prefix of a pattern may have: every entry carries a tag for each. */
 const deepest = 4;

@@ -1,7 +1,7 @@
 import type { ManyLoader } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
 import { ArgumentError } from '../errors.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { answer } from './get-or-load.ts';
 import type { EngineParts } from './parts.ts';
 import { readRequest } from './read-request.ts';

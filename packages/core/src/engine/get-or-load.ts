@@ -1,7 +1,7 @@
 import { Cancellation } from '../async/cancellation.ts';
 import type { Loader } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { abandon, launch, refreshBehind, renewAhead } from './fly.ts';
 import { servedOld } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';

@@ -1,6 +1,6 @@
 import type { GetOptions } from '../cache/read-options.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../keys/key-space.ts';
+import type { CacheKey, KeyResource } from '../keys/cache-key.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';

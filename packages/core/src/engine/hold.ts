@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../keys/key-space.ts';
+import type { CacheKey, KeyResource } from '../keys/cache-key.ts';
 import { deepFreeze } from '../memory/deep-freeze.ts';
 import { sizeOf, sizeOfText } from '../memory/size-of.ts';
 import type { MemoryEntry } from '../memory/tier.ts';

@@ -1,5 +1,5 @@
 import type { InspectedEntry, Inspection } from '../cache/inspection.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { ResolvedPolicy } from '../policy.ts';
 import type { EngineParts } from './parts.ts';

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import type { CacheKey, CacheTag } from '../keys/key-space.ts';
+import type { CacheKey, CacheTag } from '../keys/cache-key.ts';
 import { assertTag } from '../keys/wire-key.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load.ts';

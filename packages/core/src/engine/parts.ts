@@ -1,7 +1,7 @@
 import type { DueQueue } from '../async/due-queue.ts';
 import type { CacheEvents } from '../cache/cache-events.ts';
 import type { Events } from '../events.ts';
-import type { KeyResource } from '../keys/key-space.ts';
+import type { KeyResource } from '../keys/cache-key.ts';
 import type { CoarseClock } from '../memory/coarse-clock.ts';
 import type { Sharing } from '../memory/sharing.ts';
 import type { TagRecords } from '../memory/tag-records.ts';

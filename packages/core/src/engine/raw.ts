@@ -2,7 +2,7 @@ import type { Loader } from '../cache/loader.ts';
 import type { GetOptions, ReadOptions } from '../cache/read-options.ts';
 import { jsonCodec } from '../codecs/json.ts';
 import { jsonText, keepJsonText } from '../codecs/json-text.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import type { RemoteEntry } from '../ports/remote-tier.ts';
 import { answer } from './get-or-load.ts';
 import { fromMemory, type Glance, glanceAt, lookAt, minClockOf, type Together, taken } from './glance.ts';

@@ -1,7 +1,7 @@
 import type { Loader } from '../cache/loader.ts';
 import { type ReadOptions, readOptions } from '../cache/read-options.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import type { EngineParts, ResourceState } from './parts.ts';

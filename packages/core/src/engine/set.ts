@@ -1,6 +1,6 @@
 import { encoded } from '../codecs/encoded.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { kept } from '../memory/sharing.ts';
 import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';

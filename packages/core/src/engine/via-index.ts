@@ -1,7 +1,7 @@
 import type { IndexedRead } from '../cache/indexed-read.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
 import { ArgumentError, assertKnownOptions } from '../errors.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import { read } from './get-or-load.ts';
 import { invalidate } from './invalidate.ts';

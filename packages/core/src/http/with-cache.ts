@@ -2,7 +2,7 @@ import type { Cache, CacheRead } from '../cache/cache.ts';
 import type { LoadContext } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
 import { assertKnownOptions, ConfigurationError } from '../errors.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { minClockOf, setCacheHeaders } from './cache-headers.ts';
 import { etagOf, isHeld } from './etag.ts';
 

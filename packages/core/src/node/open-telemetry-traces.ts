@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts';
 import type { Loader, ManyLoader } from '../cache/loader.ts';
-import type { CacheKey } from '../keys/key-space.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 
 /** The part of a span of OpenTelemetry that is used. */
 export interface SpanLike {

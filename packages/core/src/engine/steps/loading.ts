@@ -1,7 +1,7 @@
 import type { Cancellation } from '../../async/cancellation.ts';
 import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
-import { maxTagsLength } from '../../keys/key-space.ts';
+import { maxTagsLength } from '../../keys/resource-keys.ts';
 import { assertTag } from '../../keys/wire-key.ts';
 import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
 

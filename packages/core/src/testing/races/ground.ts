@@ -1,7 +1,9 @@
 import { expect, vi } from 'vitest';
 import type { Cache } from '../../cache/cache.ts';
 import { type CacheOptions, createCache } from '../../create-cache.ts';
-import { type CacheKey, type CacheTag, defineKeys, resource } from '../../keys/key-space.ts';
+import type { CacheKey, CacheTag } from '../../keys/cache-key.ts';
+import { defineKeys } from '../../keys/key-space.ts';
+import { resource } from '../../keys/resource.ts';
 import { noLink, type RaceFixture, type RaceLink, type SharedStore } from './store.ts';
 
 /** Patience on a machine that does other things too. */
