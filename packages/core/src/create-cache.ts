@@ -71,7 +71,12 @@ export interface CacheOptions {
   readonly namespace?: string;
   /** The tier in this process; `false` for none. @defaultValue `{ maxEntries: 10_000 }` */
   readonly memory?: MemoryOptions | false;
-  /** The tier that processes share, such as `redisTier()`. Closed with the cache. @defaultValue none: memory is all there is */
+  /**
+   * The tier that processes share, such as `redisTier()`, of the same namespace. It is for one cache, with which it is
+   * closed; a second one would not hear of changes, and so keep nothing in memory.
+   *
+   * @defaultValue none: memory is all there is
+   */
   readonly remote?: RemoteTier;
   /** For what the resources leave open. */
   readonly policy?: CachePolicy;
@@ -318,7 +323,7 @@ class EngineCache implements Cache {
     const namespace = options.namespace ?? defaultNamespace;
     assertNamespace(namespace);
     const policy = resolvePolicy(knownPolicy(options.policy), defaultPolicy, 'createCache: policy');
-    assertParts(options);
+    assertParts(options, namespace);
     const clock = options.clock ?? systemClock;
     const random = options.random ?? (() => Math.random());
     const events = new Events<CacheEvents>();
@@ -409,9 +414,14 @@ function assertWrapped(key: unknown, load: unknown, options: CachePolicy | undef
 }
 
 /** @throws ConfigurationError `INVALID_CONFIGURATION` if what was given in place of a part cannot be one. */
-function assertParts({ remote, codec, clock, random }: CacheOptions): void {
+function assertParts({ remote, codec, clock, random }: CacheOptions, namespace: string): void {
   if (remote !== undefined && typeof remote?.getMany !== 'function') {
     throw new ConfigurationError('createCache: remote is no tier; give redisTier({ redis })');
+  }
+  if (remote?.namespace !== undefined && remote.namespace !== namespace) {
+    throw new ConfigurationError(
+      `createCache: the namespace is "${namespace}", and that of remote is "${remote.namespace}": it would hear of no change`,
+    );
   }
   if (
     codec !== undefined &&

@@ -179,6 +179,14 @@ test('options that are unknown or wrong are refused when the cache is made', () 
   }
 });
 
+test('a tier that serves another namespace is refused, because memory would hear of no change', () => {
+  const remote = Object.assign(memoryRemoteTier(), { namespace: 'ck' });
+  expect(() => createCache({ namespace: 'app', remote })).toThrow(
+    expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_CONFIGURATION')),
+  );
+  expect(createCache({ remote }).namespace).toBe('ck');
+});
+
 test('a value over the byte bound: its callers have it, memory does not keep it, the remote tier does', async () => {
   const clock = new FakeClock();
   const remote = new MemoryRemote({ clock });

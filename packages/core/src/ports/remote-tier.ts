@@ -93,6 +93,8 @@ export interface RemoteTierCapabilities {
  */
 export interface RemoteTier {
   readonly name: string;
+  /** The one namespace that the tier serves, because what it hears of changes it hears by it. Absent: any. */
+  readonly namespace?: string;
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence?: Coherence;
 

@@ -51,7 +51,7 @@ import { commandGroups } from './slot-groups.ts';
 export interface RedisTierOptions {
   readonly redis: RedisExecutor;
   /**
-   * Names the channel on which processes hear of changes; the same as that of the cache.
+   * Names the keys and the channel by which processes hear of changes; the same as that of the cache, which refuses any other.
    *
    * @defaultValue `'ck'`
    */
@@ -150,6 +150,7 @@ const modes: readonly CoherenceMode[] = ['tracking', 'pubsub', 'log', 'ttl'];
 
 class TierOverRedis implements RedisTier {
   readonly name = 'redis';
+  readonly namespace: string;
   readonly capabilities: RemoteTierCapabilities;
   readonly coherence: Coherence;
   readonly partOf?: (key: string) => string;
@@ -172,6 +173,7 @@ class TierOverRedis implements RedisTier {
 
   constructor(redis: RedisExecutor, namespace: string, coherence: CoherenceMode | 'any') {
     const { cluster } = redis.capabilities;
+    this.namespace = namespace;
     const channel = changesChannel(namespace);
     const told = coherence !== 'ttl';
     // A log would be in one slot, and what a script touches is in another.

@@ -1,4 +1,5 @@
 import {
+  createCache,
   newToken,
   type RedisExecutor,
   type RemoteEntry,
@@ -565,5 +566,20 @@ describe('redisTier()', () => {
     expect(redisTier({ redis: mute }).coherence.mode).toBe('pubsub');
     expect(redisTier({ redis }).coherence.mode).toBe('tracking');
     expect(redisTier({ redis: deaf, coherence: 'ttl' }).capabilities.push).toBe(false);
+  });
+
+  it('serves the caches of its namespace alone: of keys of another one it would hear nothing', () => {
+    const redis = ioredisExecutor((ioredis[0] as (typeof ioredis)[0]).standalone('redis://127.0.0.1:1'));
+    for (const [namespace, remote] of [
+      ['app', redisTier({ redis })],
+      ['ck', redisTier({ redis, namespace: 'app' })],
+    ] as const) {
+      expect(() => createCache({ namespace, remote })).toThrow(
+        expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
+      );
+    }
+    expect(createCache({ namespace: 'app', remote: redisTier({ redis, namespace: 'app' }) }).namespace).toBe(
+      'app',
+    );
   });
 });
