@@ -381,23 +381,25 @@ class EngineCache implements Cache {
 }
 
 function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
-  return { value: outcome.value as T, ...known(parts, key, outcome) };
+  return { value: outcome.value as T, ...known(parts, key, outcome, outcome.value === null) };
 }
 
 function cacheRaw(parts: EngineParts, key: CacheKey, outcome: RawOutcome): CacheRaw {
-  return { text: outcome.text, ...known(parts, key, outcome) };
+  return { text: outcome.text, ...known(parts, key, outcome, outcome.text === 'null') };
 }
 
 function known(
   parts: EngineParts,
   key: CacheKey,
   { clock, state }: Omit<Outcome, 'value'>,
+  negative: boolean,
 ): Omit<CacheRead<unknown>, 'value'> {
+  const { ttlMs, negativeTtlMs } = parts.resourceState(key.resource).policy;
   return {
     state,
     clock,
     ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),
-    ttlMs: parts.resourceState(key.resource).policy.ttlMs,
+    ttlMs: negative ? Math.min(ttlMs, negativeTtlMs) : ttlMs,
   };
 }
 

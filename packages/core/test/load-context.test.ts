@@ -125,6 +125,22 @@ describe.each(setups)('a loader %s', (_name, make) => {
     expect(never).toHaveBeenCalledTimes(2);
   });
 
+  test('says nothing of what is up to those who read its value', async () => {
+    const { cache } = make();
+    for (const settings of [
+      { staleIfError: '1h' },
+      { staleWhileRevalidate: 0 },
+      { errorTtl: 1 },
+      { timeout: {} },
+    ]) {
+      const load = async ({ set }: LoadContext<unknown>) => {
+        set(settings as never);
+        return 1;
+      };
+      await expect(cache.getOrLoad(devices, load)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+  });
+
   test('adds tags, by which its value is invalidated', async () => {
     const { cache } = make();
     await cache.getOrLoad(devices, tagged('old'));

@@ -35,6 +35,14 @@ describe('withCache()', () => {
     expect(second.headers.get('Age')).toBe('12');
   });
 
+  test('RC-7 lets a browser keep "does not exist" no longer than the cache does', async () => {
+    const { cache } = setup();
+    const handler = withCache(cache, { key: () => devices, load: async () => null });
+    const response = await handler(get());
+    expect(await response.json()).toBeNull();
+    expect(response.headers.get('Cache-Control')).toBe('private, max-age=30, stale-while-revalidate=15');
+  });
+
   test('RC-7 says STALE for what is served while it is refreshed', async () => {
     const { cache, clock } = setup();
     const handler = withCache(cache, { key: () => stats, load: async () => 1 });

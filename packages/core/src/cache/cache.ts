@@ -20,7 +20,7 @@ export interface CacheRead<T> {
   readonly clock: TierClock;
   /** Time since then. */
   readonly ageMs: number;
-  /** How long a value of this resource is fresh. */
+  /** How long a value of this resource is fresh, or "does not exist" is kept, by the policy of the resource. */
   readonly ttlMs: number;
 }
 

@@ -1,8 +1,8 @@
 import type { CacheTag } from '../keys/cache-key.ts';
 import type { CachePolicy } from '../policy.ts';
 
-/** What a loader may say of the value that it gives. */
-export interface LoadSettings extends Omit<CachePolicy, 'timeout'> {
+/** What a loader may say of the value that it gives. How long it is served after its `ttl` is for those who read it to say. */
+export interface LoadSettings extends Pick<CachePolicy, 'ttl' | 'negativeTtl'> {
   /** Tags besides those of the key. One that was invalidated during the load counts. */
   readonly tags?: readonly CacheTag[];
 }
@@ -19,7 +19,7 @@ export interface LoadContext<T> {
    * @throws ArgumentError `INVALID_ARGUMENT` where there is none, so look at `stale` first.
    */
   readonly notModified: () => T;
-  /** Gives the value a policy and tags of its own. Of what is set twice the last counts; tags add up. */
+  /** Gives the value a ttl and tags of its own. Of what is set twice the last counts; tags add up. */
   readonly set: (settings: LoadSettings) => void;
 }
 

@@ -3,9 +3,9 @@ import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
 import { ArgumentError, assertKnownOptions } from '../../errors.ts';
 import { maxTagsLength } from '../../keys/resource-keys.ts';
 import { assertTag } from '../../keys/wire-key.ts';
-import { type CachePolicy, policyOptions, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
+import { type CachePolicy, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
 
-const settings = [...policyOptions.filter((name) => name !== 'timeout'), 'tags'];
+const settings = ['ttl', 'negativeTtl', 'tags'];
 
 /** What one load is told and what it says of its value. What it may never be asked for is made when it is. */
 export class Loading implements LoadContext<unknown> {
