@@ -11,6 +11,7 @@ export {
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';
 export type { CacheHealth } from './cache/cache-health.ts';
+export type { CacheOptions, MemoryOptions } from './cache/cache-options.ts';
 export type { Erasure } from './cache/erasure.ts';
 export type { IndexedRead } from './cache/indexed-read.ts';
 export type { InspectedEntry, Inspection } from './cache/inspection.ts';
@@ -19,7 +20,7 @@ export type { GetOptions, ReadOptions } from './cache/read-options.ts';
 export type { WarmOptions, WarmProgress } from './cache/warm-up.ts';
 // What adapters are built with.
 export { jsonCodec } from './codecs/json.ts';
-export { type CacheOptions, createCache, type MemoryOptions } from './create-cache.ts';
+export { createCache } from './create-cache.ts';
 // Errors and durations.
 export { type Duration, durationMs } from './duration.ts';
 export {

@@ -1,6 +1,7 @@
 import { expect, vi } from 'vitest';
 import type { Cache } from '../../cache/cache.ts';
-import { type CacheOptions, createCache } from '../../create-cache.ts';
+import type { CacheOptions } from '../../cache/cache-options.ts';
+import { createCache } from '../../create-cache.ts';
 import type { CacheKey, CacheTag } from '../../keys/cache-key.ts';
 import { defineKeys } from '../../keys/key-space.ts';
 import { resource } from '../../keys/resource.ts';
