@@ -109,7 +109,7 @@ export type {
   GapReason,
   SourceLag,
 } from './ports/change-source.ts';
-export { type Clock, systemClock, type Timer } from './ports/clock.ts';
+export { type Clock, stayAwake, systemClock, type Timer } from './ports/clock.ts';
 export type { Codec } from './ports/codec.ts';
 export type { Coherence, CoherenceMode, CoherenceSink } from './ports/coherence.ts';
 export type { Lease, LockedResult, LockOptions, LockProvider, ReleaseOutcome } from './ports/lock.ts';

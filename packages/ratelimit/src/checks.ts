@@ -41,6 +41,8 @@ export interface ChecksOptions {
   readonly onUnavailable: OnUnavailable;
   readonly instances: number;
   readonly clock: Clock;
+  /** Called when something was given back to these keys, or may have been. */
+  readonly onGiven: (keys: readonly string[]) => void;
 }
 
 /**
@@ -55,13 +57,15 @@ export class Checks {
   readonly #local: LimitSession | undefined;
   readonly #share: LocalShare;
   readonly #onUnavailable: OnUnavailable;
+  readonly #onGiven: (keys: readonly string[]) => void;
   /** Only where asking the store takes a round trip. */
   readonly #denials: DenyCache | undefined;
   readonly #counters = new Map<string, Counters>();
   #available = true;
 
-  constructor({ policies, store, timeoutMs, onUnavailable, instances, clock }: ChecksOptions) {
+  constructor({ policies, store, timeoutMs, onUnavailable, instances, clock, onGiven }: ChecksOptions) {
     this.#clock = clock;
+    this.#onGiven = onGiven;
     this.#store = store;
     this.#onUnavailable = onUnavailable;
     this.#share = new LocalShare(instances);
@@ -146,7 +150,7 @@ export class Checks {
       throw this.#failed(error);
     } finally {
       // What was read while this was under way may be remembered already.
-      if (mode === 'give') this.#denials?.forget(keys);
+      if (mode === 'give') this.#given(keys);
     }
   }
 
@@ -171,8 +175,13 @@ export class Checks {
     } catch (error) {
       throw this.#failed(error);
     } finally {
-      this.#denials?.forget(keys);
+      this.#given(keys);
     }
+  }
+
+  #given(keys: readonly string[]): void {
+    this.#denials?.forget(keys);
+    this.#onGiven(keys);
   }
 
   /** A decision that your `allow` or `deny` made. */

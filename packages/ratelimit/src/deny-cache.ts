@@ -16,8 +16,8 @@ interface Remembered extends Denial {
  * Denials that are still true, so that Redis need not be asked: it can only have been given more since.
  *
  * Exact: a cost passes again here no later than it does in Redis, and a smaller cost that may fit is not denied. What
- * was given back, reset or lowered elsewhere is seen after at most 5 s; here at once. It holds at most 50,000 keys and
- * forgets the oldest.
+ * was given back, reset or lowered elsewhere is seen after at most 5 s; here at once. That slots are taken is not
+ * remembered. It holds at most 50,000 keys and forgets the oldest.
  */
 export class DenyCache {
   readonly #denials = new Map<string, Remembered>();
@@ -57,6 +57,8 @@ export class DenyCache {
    */
   remember(key: string, policy: Policy, cost: number, step: PolicyAnswer, sentAt: number): void {
     if (!Number.isFinite(step.retryAfterMs)) return;
+    // Slots are given back by others all the time.
+    if (policy.algorithm.name === 'concurrency' && step.blocked === undefined) return;
     // A key that is remembered again becomes the youngest.
     this.#denials.delete(key);
     if (this.#denials.size >= mostKeys) {

@@ -124,7 +124,9 @@ export interface RateLimiter<Name extends string = string> {
   /**
    * Takes as soon as it can: those who wait in this process for the same keys pass in the order in which they came.
    *
-   * Resolves with a decision that denies when `maxWait` would not be enough, or when 1,000 wait already.
+   * Resolves with a decision that denies when `maxWait` is over or would not be enough, or when 1,000 wait already. What
+   * this process gives back is seen at once, what others do after 5 s, slots of `concurrency()` after 100 ms. A wait that
+   * is aborted takes nothing.
    *
    * @throws as `consume()`, and the reason of `signal` when it is aborted.
    * @example
@@ -205,9 +207,17 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
       throw new ConfigurationError(`createRateLimiter: ${name}: give a function`);
     }
   }
-  const checks = new Checks({ policies, store, timeoutMs, onUnavailable, instances, clock });
-  const targets = new Targets(policies, store.namespace);
   const lines = new WaitLines(clock);
+  const checks = new Checks({
+    policies,
+    store,
+    timeoutMs,
+    onUnavailable,
+    instances,
+    clock,
+    onGiven: (keys) => lines.wake(keys),
+  });
+  const targets = new Targets(policies, store.namespace);
 
   /** What `allow` or `deny` decide, before anything is counted. */
   function predicted(
@@ -272,9 +282,12 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     assertCallOptions('wait', call, [...consumeOptions, 'maxWait', 'signal']);
     const { maxWait = '30s', signal, ...rest } = call;
     const names = Object.keys(ids ?? {});
-    const { keys } = targets.of('wait', names, ids, call);
-    checkedCost('wait', call.cost);
-    return lines.wait(keys.join(' '), () => consume(ids, rest), argumentMs('wait: maxWait', maxWait), signal);
+    const { keys, policies: asked } = targets.of('wait', names, ids, call);
+    const cost = checkedCost('wait', call.cost);
+    const maxWaitMs = argumentMs('wait: maxWait', maxWait);
+    // What can never pass waits for nobody.
+    if (asked.some(({ limit, shadow }) => cost > limit && !shadow)) return consume(ids, rest);
+    return lines.wait(keys, () => reserve(ids, rest), maxWaitMs, signal);
   }
 
   async function block(ids: LimitIds<string>, call: BlockOptions): Promise<void> {

@@ -28,3 +28,21 @@ export const systemClock: Clock = {
   },
   clearTimeout: (timer) => clearTimeout(timer as Parameters<typeof clearTimeout>[0]),
 };
+
+/**
+ * Keeps the process alive for one who waits: timers of a `Clock` do not, and a script that awaits nothing but one of them
+ * would end.
+ *
+ * @returns Ends it; has to be called.
+ * @example
+ * const rest = stayAwake();
+ * try {
+ *   await new Promise<void>((resolve) => void systemClock.setTimeout(resolve, 10));
+ * } finally {
+ *   rest();
+ * }
+ */
+export function stayAwake(): () => void {
+  const timer = setInterval(() => {}, longestMs);
+  return () => clearInterval(timer);
+}

@@ -4,6 +4,7 @@ import {
   ConfigurationError,
   type Duration,
   durationMs,
+  stayAwake,
   systemClock,
 } from '@cachekit/core';
 import { parseRateLimit, parseRetryAfter } from '../http/rate-limit-fields.ts';
@@ -97,7 +98,9 @@ export function rateLimitedFetch(
 }
 
 function sleep(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
+  // The process lives as long as somebody waits.
+  const rest = stayAwake();
+  const slept = new Promise<void>((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);
       return;
@@ -112,4 +115,5 @@ function sleep(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
     }, ms);
     signal.addEventListener('abort', stop, { once: true });
   });
+  return slept.finally(rest);
 }

@@ -129,7 +129,7 @@ describe('the Lua and the TypeScript of each algorithm', () => {
 describe('the deny cache', () => {
   test.each(Object.entries(policyOf))(
     '%s: lets pass and denies what Redis would, whatever the costs are, and tells the same wait or a shorter one',
-    async (_name, policy) => {
+    async (name, policy) => {
       let hits = 0;
       await fc.assert(
         fc.asyncProperty(policy, policy, steps, async (a, b, calls) => {
@@ -174,7 +174,9 @@ describe('the deny cache', () => {
         }),
         { numRuns: runs },
       );
-      expect(hits).toBeGreaterThan(10);
+      // Slots are asked about each time: others give them back.
+      if (name === 'concurrency') expect(hits).toBe(0);
+      else expect(hits).toBeGreaterThan(10);
     },
     120_000,
   );

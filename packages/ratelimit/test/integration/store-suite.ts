@@ -294,6 +294,15 @@ export function storeSuite(title: string, open: () => StoreUnderTest): void {
       expect((await limits.reserve({ slots: ['t1'] })).decision.allowed).toBe(true);
     });
 
+    test('a slot that another process gives back is free here at once', async () => {
+      const namespace = uniqueNamespace();
+      const [here, there] = [fresh({}, namespace), fresh({}, namespace)];
+      const held = await there.reserve({ slots: ['t1'] }, { cost: 2 });
+      expect((await here.reserve({ slots: ['t1'] })).decision.allowed).toBe(false);
+      await held.commit();
+      expect((await here.reserve({ slots: ['t1'] })).decision.allowed).toBe(true);
+    });
+
     test('a slot whose holder died is free again after its lease', async () => {
       const limits = createRateLimiter({
         policies: { slots: concurrency({ limit: 1, lease: 40 }) },
