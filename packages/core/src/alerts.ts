@@ -120,6 +120,10 @@ class Watch implements Alerts {
     assertKnownOptions('createAlerts', options, alertsOptions);
     const { thresholds = {}, every = '1m', clock = systemClock, cache } = options;
     if (typeof cache?.metrics !== 'function') throw new ConfigurationError('createAlerts: cache is a cache');
+    for (const name of ['redis', 'pool'] as const) {
+      if (options[name] === undefined || typeof options[name] === 'function') continue;
+      throw new ConfigurationError(`createAlerts: ${name} is a function; got ${String(options[name])}`);
+    }
     assertKnownOptions('createAlerts: thresholds', thresholds, thresholdOptions);
     this.#options = options;
     this.#clock = clock;

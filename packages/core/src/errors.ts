@@ -85,6 +85,15 @@ export function assertKnownOptions(factory: string, options: object, known: read
   }
 }
 
+/** What a factory calls a wrong option is a wrong argument in a call. */
+export function asArgument<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw new ArgumentError(messageOf(error));
+  }
+}
+
 /** A load that took longer than `timeout.hard`, in this process or in the one that was waited for. */
 export class LoadTimeoutError extends CacheKitError<'LOAD_TIMEOUT'> {
   readonly key: string;

@@ -204,8 +204,9 @@ describe('ttlAdvice()', () => {
     expect(advice.map((each) => each.resource)).toEqual(['dear', 'cheap']);
     expect(advice[0]).toMatchObject({ loadMsPerMinute: 600, advisedTtlMs: 1_200_000 });
     expect(advice[1]).toMatchObject({ advisedTtlMs: 5_000 });
-    for (const hitRate of [0, 100, Number.NaN]) {
-      expect(() => ttlAdvice(snapshot, { now: 1, hitRate })).toThrow(
+    const wrong = [0, 100, Number.NaN].map((hitRate) => ({ now: 1, hitRate }));
+    for (const options of [...wrong, { now: 1, hitrate: 80 }, {}, undefined]) {
+      expect(() => ttlAdvice(snapshot, options as never)).toThrow(
         expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_ARGUMENT')),
       );
     }

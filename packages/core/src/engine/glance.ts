@@ -1,5 +1,5 @@
 import type { GetOptions } from '../cache/read-options.ts';
-import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import type { CacheKey, KeyResource } from '../keys/cache-key.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
@@ -7,7 +7,7 @@ import type { TierClock } from '../ports/remote-tier.ts';
 import { decodedValue, type HeldEntry, hold, usable } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
-import { asArgument, assertKey, heededClock } from './read-request.ts';
+import { assertKey, heededClock } from './read-request.ts';
 import { type Freshness, freshness } from './steps/freshness.ts';
 import type { Found, Looker } from './steps/looks.ts';
 import type { Reading } from './steps/readings.ts';

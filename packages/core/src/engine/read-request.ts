@@ -1,6 +1,6 @@
 import type { Loader } from '../cache/loader.ts';
 import { type ReadOptions, readOptions } from '../cache/read-options.ts';
-import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { type ResolvedPolicy, resolvePolicy } from '../policy.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
@@ -54,15 +54,6 @@ export function assertKey(parts: EngineParts, key: CacheKey): void {
   throw new ArgumentError(
     `Not a key of a key space with the namespace of this cache, "${parts.namespace}": ${key?.wire ?? String(key)}`,
   );
-}
-
-/** What a factory calls a wrong option is a wrong argument in a call. */
-export function asArgument<T>(resolve: () => T): T {
-  try {
-    return resolve();
-  } catch (error) {
-    throw new ArgumentError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 /**

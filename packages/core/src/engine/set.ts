@@ -1,5 +1,5 @@
 import { encoded } from '../codecs/encoded.ts';
-import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { kept } from '../memory/sharing.ts';
 import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
@@ -7,7 +7,7 @@ import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts'
 import { bytesOf, memoryEntry } from './hold.ts';
 import { dropKey, invalidate } from './invalidate.ts';
 import type { EngineParts, ResourceState } from './parts.ts';
-import { asArgument, assertKey } from './read-request.ts';
+import { assertKey } from './read-request.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { settledAll } from './settled-all.ts';
 import { jittered } from './steps/jitter.ts';

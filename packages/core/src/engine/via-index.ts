@@ -1,12 +1,11 @@
 import type { IndexedRead } from '../cache/indexed-read.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
-import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import { read } from './get-or-load.ts';
 import { invalidate } from './invalidate.ts';
 import type { EngineParts, Outcome } from './parts.ts';
-import { asArgument } from './read-request.ts';
 
 const indexedReadOptions = ['find', 'key', 'load', 'matches'];
 

@@ -1,8 +1,7 @@
 import type { WarmOptions, WarmProgress } from '../cache/warm-up.ts';
-import { ArgumentError, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import { getManyOrLoad } from './get-many-or-load.ts';
 import type { EngineParts } from './parts.ts';
-import { asArgument } from './read-request.ts';
 
 const warmOptions = ['ids', 'key', 'load', 'batch', 'onProgress', 'signal'];
 

@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import { type CacheMetricsSnapshot, percent } from './metrics.ts';
 
 /** What {@link ttlAdvice} says of one resource. */
@@ -43,10 +43,12 @@ export interface TtlAdviceOptions {
  * }
  */
 export function ttlAdvice(snapshot: CacheMetricsSnapshot, options: TtlAdviceOptions): TtlAdvice[] {
+  asArgument(() => assertKnownOptions('ttlAdvice', options, ['hitRate', 'minRequests', 'now']));
   const { hitRate: target = 70, minRequests = 100, now } = options;
   if (!(target > 0 && target < 100)) {
     throw new ArgumentError(`ttlAdvice: hitRate is a number between 0 and 100; got ${String(target)}`);
   }
+  if (!Number.isFinite(now)) throw new ArgumentError(`ttlAdvice: now is a time in ms; got ${String(now)}`);
   const minutes = Math.max(now - snapshot.since, 1) / 60_000;
   const advice: TtlAdvice[] = [];
   for (const [resource, metrics] of Object.entries(snapshot.cache)) {

@@ -1,6 +1,6 @@
 import type { Cancellation } from '../../async/cancellation.ts';
 import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
-import { ArgumentError, assertKnownOptions } from '../../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions } from '../../errors.ts';
 import { maxTagsLength } from '../../keys/resource-keys.ts';
 import { assertTag } from '../../keys/wire-key.ts';
 import { type CachePolicy, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
@@ -90,12 +90,4 @@ function known(given: LoadSettings): LoadSettings {
 
 function resolved(policy: CachePolicy, base: ResolvedPolicy): ResolvedPolicy {
   return asArgument(() => resolvePolicy(policy, base, 'set'));
-}
-
-function asArgument<T>(check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
-    throw new ArgumentError(error instanceof Error ? error.message : String(error));
-  }
 }
