@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@cachekit/core';
-import { markFunctionBody, markFunctionSql } from '../sql/mark-function.ts';
+import { hasSettings, markFunctionBody, markFunctionSql } from '../sql/mark-function.ts';
 import {
   type MarkRule,
   type MarkUnit,
@@ -71,17 +71,18 @@ export function markingSql(table: SourceTable, rules: readonly MarkRule[]): stri
       ...(table.installedForRows === null ? [] : [dropFunctionSql(table.name, 'row')]),
     ];
   }
-  const types = new Map(table.columns.map(({ name, type }) => [name, type]));
-  const body = markFunctionBody(table.name, rules, types);
-  const bodyForRows = table.subscribed ? markFunctionBody(table.name, rules, types, 'row') : null;
+  const columns = new Map(table.columns.map((column) => [column.name, column]));
+  const body = markFunctionBody(table.name, rules, columns);
+  const bodyForRows = table.subscribed ? markFunctionBody(table.name, rules, columns, 'row') : null;
+  const settings = hasSettings(rules, columns);
   const statements: string[] = [];
   // Writers that run the function as it was have ended when it changes: none of them marks by the old rules alone.
   if (table.installed !== body || (bodyForRows !== null && table.installedForRows !== bodyForRows)) {
     statements.push(`LOCK TABLE ${table.name} IN SHARE ROW EXCLUSIVE MODE`);
   }
-  if (table.installed !== body) statements.push(markFunctionSql(table.name, body));
+  if (table.installed !== body) statements.push(markFunctionSql(table.name, body, settings));
   if (bodyForRows !== null && table.installedForRows !== bodyForRows)
-    statements.push(markFunctionSql(table.name, bodyForRows, 'row'));
+    statements.push(markFunctionSql(table.name, bodyForRows, settings, 'row'));
   if (bodyForRows === null && table.installedForRows !== null)
     statements.push(dropFunctionSql(table.name, 'row'));
   for (const { name, triggers, replicates, stored } of table.tables) {
@@ -101,6 +102,11 @@ export function markingSql(table: SourceTable, rules: readonly MarkRule[]): stri
   return statements;
 }
 
+/** Statements for a source that is no more: one that was renamed or moved still has the triggers of its old name. */
+export function goneTableSql(table: string): string[] {
+  return [dropFunctionSql(table, 'statement', true), dropFunctionSql(table, 'row', true)];
+}
+
 /** Whether every trigger of the table is there and fires, and no part has been taken away from it. */
 export function marksCompletely(table: SourceTable): boolean {
   return (
@@ -113,6 +119,6 @@ export function marksCompletely(table: SourceTable): boolean {
   );
 }
 
-function dropFunctionSql(table: string, per: MarkUnit): string {
-  return `DROP FUNCTION ${markFunctionName(table, per)}() CASCADE`;
+function dropFunctionSql(table: string, per: MarkUnit, maybe = false): string {
+  return `DROP FUNCTION ${maybe ? 'IF EXISTS ' : ''}${markFunctionName(table, per)}() CASCADE`;
 }

@@ -7,7 +7,7 @@ import type { ViewDrift } from './drift.ts';
 import { wantedEdges } from './edges.ts';
 import type { ExistingView } from './existing.ts';
 import { indexChanges } from './index-changes.ts';
-import { markingSql, marksCompletely, unmarkedTables, wantedSources } from './marking.ts';
+import { goneTableSql, markingSql, marksCompletely, unmarkedTables, wantedSources } from './marking.ts';
 import { rebuildSql } from './rebuild.ts';
 import { forgetViewSql, recordEdgesSql, recordSourcesSql, recordViewSql } from './record-sql.ts';
 import type { EdgeRecord, Records, SourceRecord, ViewRecord } from './records.ts';
@@ -225,8 +225,10 @@ async function markingStatements(
   const statements: string[] = [];
   for (const name of [...new Set([...now, ...then].map(({ source }) => source))].sort()) {
     const table = await readSourceTable(sql, name);
-    // One that was dropped took its triggers along.
-    if (table === undefined) continue;
+    if (table === undefined) {
+      statements.push(...goneTableSql(name));
+      continue;
+    }
     if (!marksCompletely(table)) {
       for (const { view, source } of then) {
         if (source === name) drifts.push({ view, what: 'trigger', object: name });

@@ -9,7 +9,7 @@ import { type Decisions, isRebuilt } from './decide.ts';
 import type { ExistingView } from './existing.ts';
 import { schemaPart } from './installed.ts';
 import { optionsSql, recreateSql, restoreSql } from './restore.ts';
-import { fillRollupSql, type WantedRollup } from './rollups.ts';
+import { fillRollupSql, underPath, type WantedRollup } from './rollups.ts';
 import { get, type Situation } from './situation.ts';
 
 /** Statements that drop what is to be created anew from the top, and creates it from the bottom, all that it had included. */
@@ -105,7 +105,7 @@ function createRollupSql(
     const before = existing.get(name);
     return before === undefined ? [] : restoreSql({ ...before, kind: 'v', indexes: [] }, columns);
   });
-  return [shown, live, ...restored];
+  return [...underPath(rollup, [shown, live]), ...restored];
 }
 
 function createSql(

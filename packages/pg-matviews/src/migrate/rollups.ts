@@ -31,6 +31,8 @@ export interface WantedRollup {
   /** Everything that is generated from the definition, without the version. */
   readonly spec: string;
   readonly place: RollupPlace;
+  /** Where its statements find names, and the operators of its keys. */
+  readonly path: string;
   /** The version that was applied. */
   readonly before: number | undefined;
 }
@@ -59,7 +61,7 @@ export function wantedRollup(
   const keyTypes = rollup.keys.map(({ name, column, bucket }) => {
     const found = table.columns.find((one) => one.name === column);
     if (found === undefined) throw new ConfigurationError(`${what}: ${table.name} has no column "${column}"`);
-    if (bucket === undefined) return found.sqlType;
+    if (bucket === undefined) return `${found.sqlType}${found.collation}`;
     const needed = bucket.storedIn === undefined ? 'timestamptz' : 'timestamp';
     if (found.type !== needed) {
       throw new ConfigurationError(
@@ -88,6 +90,10 @@ export function wantedRollup(
   };
   const neutral: RollupPlace = { view: view.name, schema, version: 0, tenant: view.tenant };
   const before = record?.rollup?.version;
+  const path = searchPath(
+    schema,
+    rollup.keys.flatMap(({ column }) => table.columns.find(({ name }) => name === column)?.schema ?? []),
+  );
   return {
     shape,
     spec: JSON.stringify([
@@ -95,16 +101,25 @@ export function wantedRollup(
       view.sources,
       createTableSql(neutral, shape),
       createViewsSql(neutral, shape),
-      programOf(neutral, shape, searchPath(schema)),
+      programOf(neutral, shape, path),
     ]),
+    path,
     place: { ...neutral, version: (before ?? 0) + 1 },
     before,
   };
 }
 
 /** What refreshes of the next version run. */
-export function programFor({ place, shape }: WantedRollup): RollupProgram {
-  return programOf(place, shape, searchPath(place.schema));
+export function programFor({ place, shape, path }: WantedRollup): RollupProgram {
+  return programOf(place, shape, path);
+}
+
+/** The statements with the search path of a rollup, and that of the session after them. */
+export function underPath({ place, path }: WantedRollup, statements: readonly string[]): string[] {
+  const usual = searchPath(place.schema);
+  if (path === usual) return [...statements];
+  const set = (to: string): string => `SELECT set_config('search_path', ${quoteLiteral(to)}, true)`;
+  return [set(path), ...statements, set(usual)];
 }
 
 /** How a write to one of its tables marks a rollup: its own table by whole keys, the others by what they know of them. */
@@ -141,19 +156,18 @@ function filledSetting({ view }: RollupPlace): string {
 }
 
 /** Statements that write down a rollup whose views were created, and make the server plan what a refresh will run. */
-export function recordRollupSql(
-  schema: string,
-  view: ViewDefinition,
-  { place, shape, spec }: WantedRollup,
-): string[] {
-  const program = programFor({ place, shape, spec, before: undefined });
+export function recordRollupSql(schema: string, view: ViewDefinition, rollup: WantedRollup): string[] {
+  const { place, spec } = rollup;
+  const program = programFor(rollup);
   const name = quoteLiteral(view.name);
   const deparsed = (relation: string): string =>
     `pg_get_viewdef(${quoteLiteral(relationSql(schema, relation))}::regclass)`;
   return [
-    `EXPLAIN ${program.exact}`,
-    `EXPLAIN ${program.partial}`,
-    `EXPLAIN ${program.whole}`,
+    ...underPath(rollup, [
+      `EXPLAIN ${program.exact}`,
+      `EXPLAIN ${program.partial}`,
+      `EXPLAIN ${program.whole}`,
+    ]),
     runFunctionSql(program),
     `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, rollup, fresh_as_of)
 VALUES (${name}, ${quoteLiteral(schema)}, 'rollup', ${view.tenant === undefined ? 'NULL' : quoteLiteral(view.tenant)}, 'auto',

@@ -1,10 +1,9 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 
-/** The schema of the views, then `public`; temporary objects last, where they hide nothing. */
-export function searchPath(schema: string): string {
-  const schemas = schema === 'public' ? ['public'] : [schema, 'public'];
-  return [...schemas.map(quoteIdentifier), 'pg_temp'].join(', ');
+/** The schema of the views, then `public`, then others; temporary objects last, where they hide nothing. */
+export function searchPath(schema: string, others: readonly string[] = []): string {
+  return [...[...new Set([schema, 'public', ...others])].map(quoteIdentifier), 'pg_temp'].join(', ');
 }
 
 /**
@@ -19,6 +18,8 @@ function settingsOf(schema: string, lockTimeoutMs: number): readonly (readonly [
   return [
     ['search_path', searchPath(schema)],
     ['lock_timeout', `${Math.ceil(lockTimeoutMs)}ms`],
+    // A view that would be filled with the rows that its role may see is not filled at all.
+    ['row_security', 'off'],
     ['TimeZone', 'UTC'],
     ['DateStyle', 'ISO, YMD'],
     ['IntervalStyle', 'postgres'],

@@ -6,15 +6,14 @@ export interface Rollup {
   readonly from: string;
   /** The table, quoted where it must be. */
   readonly fromSql: string;
-  /** Under this name the table, or a part of it, is read. */
-  readonly alias: string;
+  /** Under this name {@link scoped} reads the rows of one group; `undefined`: it finds them itself. */
+  readonly alias: string | undefined;
   readonly keys: readonly RollupKey[];
   /** All groups, one row each, read from the table itself. */
   readonly groups: string;
-  /**
-   * The same, read from {@link alias}, which whoever runs it defines as the rows of one group whose keys are `d.k0`,
-   * `d.k1`, ...
-   */
+  /** The same, planned as if there were few rows: for a branch that hardly ever runs, beside others that do. */
+  readonly seldom: string;
+  /** The one group, or none, whose keys are `d.k0`, `d.k1`, ... */
   readonly scoped: string;
   /** Columns of a stored group after the keys; `undefined`: what the SQL gives. */
   readonly stored: readonly string[] | undefined;

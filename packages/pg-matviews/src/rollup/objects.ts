@@ -159,7 +159,7 @@ ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => 
   ): string => `WITH ${taken(which)}, dirty AS (SELECT DISTINCT * FROM (${dirty}) d${asGroup}), differing AS MATERIALIZED (
   SELECT ${names.map((name, at) => `d.k${at} AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.ck_found IS NOT NULL AS ck_found
   FROM dirty d
-  LEFT JOIN LATERAL (SELECT s.*, true AS ck_found FROM (${groupSql(shape, 'd')}) s OFFSET 0) c ON true
+  LEFT JOIN LATERAL (SELECT s.*, true AS ck_found FROM (${groupSql(shape)}) s OFFSET 0) c ON true
   LEFT JOIN ${table} r ON ${names.map((name, at) => `r.${name} = d.k${at}`).join(' AND ')}
   WHERE (c.ck_found IS NULL) <> (r.${names[0]} IS NULL) OR (c.ck_found AND ${differs('r', 'c')})
 ), ${told}
@@ -231,10 +231,10 @@ function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   ck_parts AS MATERIALIZED (SELECT FROM ck_marks WHERE wild > 0 LIMIT 1)
 SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((column) => `c.${q(column)}`)].join(', ')}
   FROM (SELECT DISTINCT ${ks.join(', ')} FROM ck_marks WHERE wild = 0) d
-  CROSS JOIN LATERAL (SELECT s.* FROM (${groupSql(shape, 'd')}) s OFFSET 0) c
+  CROSS JOIN LATERAL (${groupSql(shape)} OFFSET 0) c
   WHERE NOT ${parts}
 UNION ALL
-SELECT ${columns} FROM (${rollup.groups}) r
+SELECT ${columns} FROM (${rollup.seldom}) r
   WHERE ${parts}
 UNION ALL
 SELECT ${columns} FROM ${table} r
@@ -242,9 +242,10 @@ SELECT ${columns} FROM ${table} r
     SELECT ${ks.join(', ')} FROM ck_marks WHERE wild = 0 AND ${ks.map((k) => `${k} IS NOT NULL`).join(' AND ')})`;
 }
 
-/** The one group, or none, whose keys are `k0`, `k1`, ... of `dirty`. */
-function groupSql({ rollup, source, sourceColumns }: RollupShape, dirty: string): string {
-  const covers = rollup.keys.map((key, at) => coversSql(key, 'b', `${dirty}.k${at}`)).join(' AND ');
+/** The one group, or none, whose keys are `d.k0`, `d.k1`, ... */
+function groupSql({ rollup, source, sourceColumns }: RollupShape): string {
+  if (rollup.alias === undefined) return rollup.scoped;
+  const covers = rollup.keys.map((key, at) => coversSql(key, 'b', `d.k${at}`)).join(' AND ');
   const columns = sourceColumns.map((column) => `b.${q(column)}`).join(', ');
   return `WITH ${q(rollup.alias)} AS NOT MATERIALIZED (SELECT ${columns} FROM ${source} b WHERE ${covers}) SELECT x.* FROM (${rollup.scoped}) x`;
 }

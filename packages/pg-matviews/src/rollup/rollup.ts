@@ -7,7 +7,15 @@ import type { ViewDefinition } from '../view.ts';
 import { type Compilable, viewQuery } from '../view-query.ts';
 import { viewSource } from '../view-source.ts';
 import type { Rollup } from './compiled-rollup.ts';
-import { type Bucket, type BucketUnit, bucketAgoSql, keySql, type RollupKey, rollupKey } from './key.ts';
+import {
+  type Bucket,
+  type BucketUnit,
+  bucketAgoSql,
+  coversSql,
+  keySql,
+  type RollupKey,
+  rollupKey,
+} from './key.ts';
 import { Measure, shownColumn, storedColumns } from './measure.ts';
 import type { RollupRow } from './row.ts';
 import { assertSqlType, type SqlType } from './sql-type.ts';
@@ -200,7 +208,6 @@ function compiled(options: AnyRollupOptions): RollupDefinition {
   const rollup: Rollup = {
     from: source.table,
     fromSql,
-    alias: parsed.name,
     keys,
     ...shape,
     derived,
@@ -249,7 +256,7 @@ export function shownSql(rollup: Rollup, relation: string): string {
   return `SELECT s.*, ${derived.join(', ')} FROM (${plain}) s`;
 }
 
-type Shape = Pick<Rollup, 'groups' | 'scoped' | 'stored' | 'shown'>;
+type Shape = Pick<Rollup, 'alias' | 'groups' | 'seldom' | 'scoped' | 'stored' | 'shown'>;
 
 function measured(what: string, options: AnyRollupOptions, keys: readonly RollupKey[]): Shape {
   if (options.measures === undefined) throw new ConfigurationError(`${what}: give measures or query`);
@@ -270,25 +277,28 @@ function measured(what: string, options: AnyRollupOptions, keys: readonly Rollup
     ...keys.map((key) => `${keySql(key, 't')} AS ${quoteIdentifier(key.name)}`),
     ...stored.map((column) => `${column.sql} AS ${quoteIdentifier(column.name)}`),
   ].join(', ');
-  const conditions = [
-    ...keys.map((key) => `t.${quoteIdentifier(key.column)} IS NOT NULL`),
-    ...(options.where === undefined ? [] : [`(${options.where})`]),
-  ].join(' AND ');
+  const filter = options.where === undefined ? [] : [`(${options.where})`];
+  const columns = keys.map((key) => `t.${quoteIdentifier(key.column)}`);
   const by = keys.map((_, at) => at + 1).join(', ');
-  const from = (relation: string): string =>
-    `SELECT ${select} FROM ${relation} t WHERE ${conditions} GROUP BY ${by}`;
   const parsed = parseQualifiedName(options.from);
   const table =
     parsed.schema === undefined
       ? quoteIdentifier(parsed.name)
       : quoteQualified({ schema: parsed.schema, name: parsed.name });
+  const groups = (more: readonly string[]): string =>
+    `SELECT ${select} FROM ${table} t WHERE ${[...columns.map((column) => `${column} IS NOT NULL`), ...filter, ...more].join(' AND ')} GROUP BY ${by}`;
   return {
-    groups: from(table),
+    alias: undefined,
+    groups: groups([]),
+    // Always true, which the planner does not know.
+    seldom: groups(columns.map((column) => `${column} IS NOT DISTINCT FROM ${column}`)),
     // The rows are those of one group, so nothing is to be grouped.
     scoped: `SELECT ${[
       ...keys.map((key, at) => `d.k${at} AS ${quoteIdentifier(key.name)}`),
       ...stored.map((column) => `${column.sql} AS ${quoteIdentifier(column.name)}`),
-    ].join(', ')} FROM ${quoteIdentifier(parsed.name)} t WHERE ${conditions} HAVING count(*) > 0`,
+    ].join(
+      ', ',
+    )} FROM ${table} t WHERE ${[...keys.map((key, at) => coversSql(key, 't', `d.k${at}`)), ...filter].join(' AND ')} HAVING count(*) > 0`,
     stored: stored.map((column) => column.name),
     shown,
   };
@@ -318,7 +328,8 @@ function queried(what: string, options: AnyRollupOptions, keys: readonly RollupK
     const conditions = keys.map((key) => `q.${quoteIdentifier(key.name)} IS NOT NULL`);
     return `SELECT q.* FROM (${text}) q WHERE ${conditions.join(' AND ')}`;
   };
-  return { groups: written(from), scoped: written(bare), stored: undefined, shown: undefined };
+  const groups = written(from);
+  return { alias: bare, groups, seldom: groups, scoped: written(bare), stored: undefined, shown: undefined };
 }
 
 function tenantOf(

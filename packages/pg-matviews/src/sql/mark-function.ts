@@ -1,17 +1,7 @@
 import { quoteIdentifier, quoteLiteral, wakeChannel } from '@cachekit/core/postgres';
 import { boundedSql } from './mark-bound.ts';
 import { type LogMark, type MarkRule, type MarkUnit, markFunctionName, wakeSubject } from './mark-trigger.ts';
-
-/** Where a trigger finds the rows of its event. */
-interface RowsOf {
-  readonly inserted: string;
-  readonly deleted: string;
-}
-
-const rowsOf: Readonly<Record<MarkUnit, RowsOf>> = {
-  statement: { inserted: 'new_rows', deleted: 'old_rows' },
-  row: { inserted: '(SELECT NEW.*)', deleted: '(SELECT OLD.*)' },
-};
+import { type MarkColumn, type RowsOf, rowsSeen } from './rows-seen.ts';
 
 /**
  * Body of the trigger function of a table.
@@ -28,10 +18,10 @@ const rowsOf: Readonly<Record<MarkUnit, RowsOf>> = {
 export function markFunctionBody(
   table: string,
   rules: readonly MarkRule[],
-  types: ReadonlyMap<string, string>,
+  types: ReadonlyMap<string, MarkColumn>,
   per: MarkUnit = 'statement',
 ): string {
-  const from = rowsOf[per];
+  const from = rowsSeen(per, new Set(rules.flatMap(readsOf)), types);
   const more = (sql: string): string => (per === 'row' ? 'false' : sql);
   const groups = signatures(rules.filter(({ rollup }) => rollup === undefined));
   const rollups = rules.flatMap((rule) =>
@@ -79,7 +69,7 @@ export function markFunctionBody(
   ];
   const written = (event: MarkedEvent): string =>
     marks.map((one) => boundedSql({ ...one, ...one.of(event) })).join('\n    ');
-  return `
+  return `${from.computed ? '\n#variable_conflict use_column' : ''}${hasSettings(rules, types) ? '\n-- Its settings make texts of keys the same for every writer.' : ''}
 DECLARE
   armed boolean;
   many boolean;
@@ -126,9 +116,15 @@ interface Inserts {
 }
 
 /** The statement that creates or replaces the function of a table. */
-export function markFunctionSql(table: string, body: string, per: MarkUnit = 'statement'): string {
+export function markFunctionSql(
+  table: string,
+  body: string,
+  settings: boolean,
+  per: MarkUnit = 'statement',
+): string {
+  const fixed = settings ? `\n${settingsSql}` : '';
   return `CREATE OR REPLACE FUNCTION ${markFunctionName(table, per)}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp${fixed}
 AS ${quoteLiteral(body).trim()}`;
 }
 
@@ -164,7 +160,7 @@ function marksSql(
   group: Signature,
   from: RowsOf,
   event: MarkedEvent,
-  types: ReadonlyMap<string, string>,
+  types: ReadonlyMap<string, MarkColumn>,
 ): string {
   const views = `(VALUES ${group.views.map((view) => `(${quoteLiteral(view)})`).join(', ')}) v (view)`;
   const named = [...(group.tenant === null ? [] : [group.tenant]), ...group.key.map(([, column]) => column)];
@@ -185,9 +181,9 @@ function marksSql(
 type MarkedEvent = 'insert' | 'update' | 'delete';
 type RollupRule = MarkRule & { readonly rollup: LogMark };
 
-/** Columns of the table whose change counts for a rollup, with those of a key that another table knows. */
-function readsOf({ columns, key }: MarkRule): string[] {
-  return [...columns, ...Object.values(key)];
+/** Columns of the table whose change counts, with those of tenant and key. */
+function readsOf({ columns, key, tenant }: MarkRule): string[] {
+  return [...columns, ...Object.values(key), ...(tenant === null ? [] : [tenant])];
 }
 
 /**
@@ -200,7 +196,7 @@ function logSql(
   rule: RollupRule,
   { inserted, deleted }: RowsOf,
   event: MarkedEvent,
-  types: ReadonlyMap<string, string>,
+  types: ReadonlyMap<string, MarkColumn>,
 ): Inserts {
   const { log, keys } = rule.rollup;
   const known = keys.flatMap((sql, at) => (sql === undefined ? [] : [{ sql, at }]));
@@ -209,7 +205,7 @@ function logSql(
   const named = known.map(({ sql, at }) => `${sql} AS k${at}`);
   const counted =
     event === 'update'
-      ? [...new Set(readsOf(rule))].map((column) => comparable(column, types.get(column)))
+      ? [...new Set(readsOf(rule))].map((column) => comparable(column, types.get(column)?.type))
       : [];
   const rows = (of: string): string =>
     `SELECT ${[...named, ...counted.map((sql, at) => `${sql} AS c${at}`)].join(', ')} FROM ${of} t`;
@@ -252,14 +248,29 @@ function changedRows(
   named: readonly string[],
   { inserted, deleted }: RowsOf,
   event: MarkedEvent,
-  types: ReadonlyMap<string, string>,
+  types: ReadonlyMap<string, MarkColumn>,
 ): string {
-  const names = named.map((column, at) => `${distinct(column, types.get(column))} AS n${at}`);
+  const names = named.map((column, at) => `${distinct(column, types.get(column)?.type)} AS n${at}`);
   if (event === 'insert') return `SELECT ${names.join(', ')} FROM ${inserted} t`;
   if (event === 'delete') return `SELECT ${names.join(', ')} FROM ${deleted} t`;
-  const compared = [...group.reads].map((column, at) => `${comparable(column, types.get(column))} AS c${at}`);
+  const compared = [...group.reads].map(
+    (column, at) => `${comparable(column, types.get(column)?.type)} AS c${at}`,
+  );
   const of = (rows: string): string => `SELECT ${[...names, ...compared].join(', ')} FROM ${rows} t`;
   return `(${of(deleted)} EXCEPT ALL ${of(inserted)}) UNION ALL (${of(inserted)} EXCEPT ALL ${of(deleted)})`;
+}
+
+/** Types of tenants and keys whose text depends on settings of the session. */
+const unsettled = ['timestamptz', 'timetz', 'interval', 'bytea', 'float4', 'float8', 'money'];
+const settingsSql = `SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C'`;
+
+/** Whether the function of a table is to have settings of its own, because it tells texts that depend on them. */
+export function hasSettings(rules: readonly MarkRule[], columns: ReadonlyMap<string, MarkColumn>): boolean {
+  return rules.some(
+    ({ rollup, tenant, key }) =>
+      rollup === undefined &&
+      [...Object.values(key), tenant ?? ''].some((name) => unsettled.includes(columns.get(name)?.type ?? '')),
+  );
 }
 
 /** Types whose `=` says "no difference that a query could show". */

@@ -1,0 +1,221 @@
+import { pgExecutor } from '@cachekit/core/postgres';
+import pg from 'pg';
+import { describe, expect, it } from 'vitest';
+import {
+  count,
+  createRefresher,
+  createViews,
+  defineRollup,
+  defineView,
+  sum,
+  uninstallViews,
+  type ViewDefinition,
+} from '../../src/index.ts';
+import { testDatabase } from './database.ts';
+
+const database = testDatabase();
+const run = (...statements: string[]): Promise<unknown> => database.pool.query(statements.join(';'));
+const apply = (views: readonly ViewDefinition[]): Promise<unknown> =>
+  createViews({ sql: database.sql, views }).apply({ drift: 'replace' });
+
+/** After each write the exact view is right, and after a refresh of what it marked so are all the views. */
+async function follows(
+  views: readonly ViewDefinition[],
+  raw: string,
+  writes: readonly string[],
+): Promise<void> {
+  const keeper = createRefresher({ sql: database.sql, views });
+  const rows = (relation: string): Promise<unknown[]> =>
+    database.rows(`select * from ${relation} order by 1`);
+  for (const write of writes) {
+    await run(write);
+    for (const { name, kind } of views) {
+      if (kind === 'rollup') expect(await rows(`"${name}_live"`), write).toEqual(await rows(`(${raw}) r`));
+      await keeper.waitFresh(name);
+      expect(await rows(`"${name}"`), write).toEqual(await rows(`(${raw}) r`));
+    }
+  }
+}
+
+describe('a source table', () => {
+  it('that is renamed or moved to another schema marks as before once the views are applied, and leaves nothing of its old name', async () => {
+    await run('create table visits (k int, v int)', 'create schema elsewhere');
+    const over = (table: string): readonly ViewDefinition[] => [
+      defineRollup({ name: 'visits_per_k', from: table, key: { k: 'k' }, measures: { s: sum('v') } }),
+      defineView({
+        name: 'mv_visits_per_k',
+        kind: 'materialized',
+        query: `select k, sum(v) as s from ${table} group by k`,
+        indexes: [{ columns: ['k'], unique: true }],
+        sources: { [table]: { key: { k: 'k' } } },
+      }),
+    ];
+    await apply(over('visits'));
+    for (const [change, table] of [
+      ['alter table visits rename to seen', 'seen'],
+      ['alter table seen set schema elsewhere', 'elsewhere.seen'],
+    ] as const) {
+      await run(change);
+      await apply(over(table));
+      expect(await createViews({ sql: database.sql, views: over(table) }).check()).toEqual([]);
+      await follows(over(table), `select k, sum(v) as s from ${table} group by k`, [
+        `insert into ${table} values (1, 1), (2, 2)`,
+        `update ${table} set v = v + 1 where k = 1`,
+        `delete from ${table} where k = 2`,
+      ]);
+    }
+    await run('alter table elsewhere.seen rename to unknown');
+    await uninstallViews({ sql: database.sql });
+    expect(await database.one(`select count(*)::int from pg_namespace where nspname = 'cachekit'`)).toBe(0);
+    expect(await database.one(`select count(*)::int from pg_trigger where tgname like 'cachekit%'`)).toBe(0);
+  });
+});
+
+describe('a write', () => {
+  it('never fails because of a key whose type refuses NULL', async () => {
+    await run(
+      'create domain positive as int not null check (value > 0)',
+      'create table rooms (k positive, v int)',
+      'insert into rooms values (1, 1)',
+    );
+    const views = [
+      defineRollup({ name: 'rooms_per_k', from: 'rooms', key: { k: 'k' }, measures: { s: sum('v') } }),
+    ];
+    await apply(views);
+    await follows(views, 'select k, sum(v) as s from rooms group by k', [
+      'insert into rooms values (1, 2), (3, 4)',
+      'truncate rooms',
+      'insert into rooms values (5, 6)',
+    ]);
+  });
+
+  it('marks by generated columns, also by those that are computed at every read', async () => {
+    const version = await database.one<number>(`select current_setting('server_version_num')::int`);
+    const kind = version >= 180_000 ? 'virtual' : 'stored';
+    // Columns called as variables of the trigger's function are.
+    await run(`create table sales (id int, told int, many int, most int,
+      k int generated always as (coalesce(told, -1)) ${kind}, total int generated always as (many * most) ${kind})`);
+    const raw = 'select k, sum(total) as s from sales group by k';
+    const views = [
+      defineRollup({ name: 'sales_per_k', from: 'sales', key: { k: 'k' }, measures: { s: sum('total') } }),
+      defineView({
+        name: 'mv_sales_per_k',
+        kind: 'materialized',
+        query: raw,
+        indexes: [{ columns: ['k'], unique: true }],
+        sources: { sales: { key: { k: 'k' } } },
+      }),
+    ];
+    await apply(views);
+    await follows(views, raw, [
+      'insert into sales (id, told, many, most) values (1, 1, 2, 3), (2, null, 4, 5), (3, 1, 1, 1)',
+      'insert into sales (id, told, many, most) values (4, 2, 2, 2)',
+      'update sales set most = 7 where id = 1',
+      'update sales set most = most + 1',
+      'update sales set told = 9 where id = 2',
+      'delete from sales where id = 3',
+    ]);
+  });
+});
+
+describe('a key', () => {
+  it('of texts that are equal and differ is one group', async () => {
+    await run(
+      `create collation any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+      'create schema extensions',
+      'create extension citext schema extensions',
+    );
+    for (const [name, type] of [
+      ['by_collation', 'text collate any_case'],
+      ['by_type', 'extensions.citext'],
+    ] as const) {
+      await run(`create table ${name} (k ${type}, v int)`);
+      const views = [
+        defineRollup({ name: `${name}_k`, from: name, key: { k: 'k' }, measures: { s: sum('v') } }),
+      ];
+      await apply(views);
+      const keeper = createRefresher({ sql: database.sql, views });
+      for (const write of [
+        `insert into ${name} values ('Ada', 1)`,
+        `insert into ${name} values ('ada', 2), ('ADA', 4), ('Bob', 8)`,
+        `update ${name} set k = 'aDa' where v = 8`,
+        `delete from ${name} where v = 1`,
+      ]) {
+        await run(write);
+        const raw = await database.rows(
+          `select lower(min(k::text)) as k, sum(v) as s from ${name} group by ${name}.k order by 1`,
+        );
+        const shown = (view: string): Promise<unknown[]> =>
+          database.rows(`select lower(k::text) as k, s from ${view} order by 1`);
+        expect(await shown(`${name}_k_live`), write).toEqual(raw);
+        await keeper.waitFresh(`${name}_k`);
+        expect(await shown(`${name}_k`), write).toEqual(raw);
+      }
+    }
+  });
+});
+
+describe('a key that a materialized view is told of', () => {
+  it('has the same text, whatever the settings of the writer are', async () => {
+    await run('create table samples (at timestamptz, took interval, sum bytea, v int)');
+    const views = [
+      defineView({
+        name: 'mv_samples',
+        kind: 'materialized',
+        query: 'select at, took, sum, count(*) as n from samples group by 1, 2, 3',
+        indexes: [{ columns: ['at', 'took', 'sum'], unique: true }],
+        sources: { samples: { key: { at: 'at', took: 'took', sum: 'sum' } } },
+      }),
+    ];
+    await apply(views);
+    const keeper = createRefresher({ sql: database.sql, views });
+    await keeper.waitFresh('mv_samples');
+    const keys: unknown[] = [];
+    keeper.on('refreshed', ({ changes }) => keys.push(...changes.map(({ key }) => key)));
+    const write = `insert into samples values ('2026-07-01T12:00Z', '26 hours', '\\x0141', 1)`;
+    await run('begin', write, 'commit');
+    await run(
+      'begin',
+      `set local timezone = 'America/Sao_Paulo'`,
+      `set local intervalstyle = 'iso_8601'`,
+      `set local bytea_output = 'escape'`,
+      write,
+      'commit',
+    );
+    await keeper.waitFresh('mv_samples');
+    expect(keys).toEqual([{ at: '2026-07-01T12:00:00+00:00', took: '26:00:00', sum: '\\x0141' }]);
+  });
+});
+
+describe('row-level security', () => {
+  it('that hides rows from whoever applies a view makes apply() fail, instead of filling it with some', async () => {
+    await uninstallViews({ sql: database.sql });
+    await run(
+      'create role half_sighted login',
+      `do $$ begin execute format('grant create on database %I to half_sighted', current_database()); end $$`,
+      'create table secrets (k int)',
+      'insert into secrets values (1), (2)',
+      'alter table secrets enable row level security',
+      'create policy one on secrets using (k = 1)',
+      'grant all on secrets to half_sighted',
+      'create schema sights authorization half_sighted',
+    );
+    const login = new URL(database.url);
+    login.username = 'half_sighted';
+    const pool = new pg.Pool({ connectionString: login.href, max: 1 });
+    const views = [
+      defineView({ name: 'mv_secrets', kind: 'materialized', query: 'select k from secrets' }),
+      defineRollup({ name: 'secrets_per_k', from: 'secrets', key: { k: 'k' }, measures: { n: count() } }),
+    ];
+    try {
+      for (const view of views) {
+        await expect(
+          createViews({ sql: pgExecutor(pool), views: [view], schema: 'sights' }).apply(),
+        ).rejects.toMatchObject({ code: '42501', message: expect.stringContaining('row-level security') });
+      }
+    } finally {
+      await pool.end();
+      await run('drop owned by half_sighted', 'drop role half_sighted');
+    }
+  });
+});
