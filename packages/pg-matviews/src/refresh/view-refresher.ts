@@ -17,10 +17,8 @@ import { packageVersion, readInstalled } from '../migrate/installed.ts';
 import { sqlState } from '../sql/sql-state.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
-import { Coalesced, type OpenDemand } from './coalesce.ts';
 import { type Pace, retryMs } from './due.ts';
 import type { RefresherEvents } from './events.ts';
-import { Holders } from './holders.ts';
 import { RefreshLoop } from './loop.ts';
 import { setPaused } from './pause.ts';
 import type {
@@ -32,22 +30,12 @@ import type {
   WaitOptions,
 } from './refresher.ts';
 import { markGroups, reconcileRollup, relationFor } from './rollup-calls.ts';
-import {
-  databaseTime,
-  type RunLimits,
-  type RunOutcome,
-  type RunRequest,
-  recordFailure,
-  runRefresh,
-} from './run.ts';
+import { databaseTime, type RunLimits } from './run.ts';
 import { schedulesOf, type ViewSchedule } from './schedule.ts';
 import { Scheduler } from './scheduler.ts';
 import { readStatus, type ViewStatus } from './status.ts';
+import { ifMarked, ViewRuns, type Wish, whyPaused } from './view-runs.ts';
 
-/** Pause before a view is tried again that another process refreshes. */
-const busyPauseMs = 25;
-/** How long a view waits for a process that refreshes one it is computed from. */
-const ancestorWaitMs = 30_000;
 /** Greatest count that is compared: what `Infinity` means in the database. */
 const mostFailures = 2_147_483_647;
 
@@ -62,10 +50,7 @@ export class ViewRefresher implements Refresher {
   readonly #limits: RunLimits;
   readonly #clock: Clock;
   readonly #listeners = new Listeners<RefresherEvents>();
-  readonly #runs = new Map<string, Coalesced<Demand, RunOutcome>>();
-  /** Failures in a row that only this process knows of, as they could not be written down. */
-  readonly #failures = new Map<string, number>();
-  readonly #pauseAfter: number;
+  readonly #runs: ViewRuns;
   readonly #schedules: ReadonlyMap<string, ViewSchedule>;
   #loop: RefreshLoop | undefined;
   #scheduler: Scheduler | undefined;
@@ -95,7 +80,14 @@ export class ViewRefresher implements Refresher {
     if (!(pauseAfter === Number.POSITIVE_INFINITY || (Number.isInteger(pauseAfter) && pauseAfter >= 1))) {
       throw new ConfigurationError('createRefresher: retry.pauseAfter is an integer >= 1, or Infinity');
     }
-    this.#pauseAfter = Math.min(pauseAfter, mostFailures);
+    this.#runs = new ViewRuns({
+      sql: this.#sql,
+      clock: this.#clock,
+      views: this.#views,
+      limits: this.#limits,
+      pauseAfter: Math.min(pauseAfter, mostFailures),
+      listeners: this.#listeners,
+    });
   }
 
   async start(): Promise<void> {
@@ -170,7 +162,7 @@ export class ViewRefresher implements Refresher {
 
   async resume(name: string): Promise<void> {
     await setPaused(this.#sql, this.#known(name), false);
-    this.#failures.delete(name);
+    this.#runs.forget(name);
   }
 
   status(): Promise<readonly ViewStatus[]> {
@@ -215,15 +207,10 @@ export class ViewRefresher implements Refresher {
 
   async #refreshMarked(view: string): Promise<'done' | 'elsewhere' | { readonly retryInMs: number }> {
     try {
-      const outcome = await this.#runsOf(view).request({
-        ...ifMarked,
-        until: 0,
-        holders: new Holders(undefined),
-      });
+      const outcome = await this.#runs.request(view, ifMarked, 0);
       return outcome.state === 'busy' ? 'elsewhere' : 'done';
     } catch {
-      // Written down, it holds for all processes, and ends with a refresh that somebody else does.
-      const failures = this.#failures.get(view);
+      const failures = this.#runs.unrecorded(view);
       return { retryInMs: failures === undefined ? 0 : retryMs(failures) };
     }
   }
@@ -270,13 +257,9 @@ export class ViewRefresher implements Refresher {
     });
     const leave = (): void => gone.abort(signal?.reason);
     signal?.addEventListener('abort', leave, { once: true });
-    const holders = new Holders(signal && gone.signal);
     try {
-      const outcome = await Promise.race([
-        this.#runsOf(name).request({ ...wish, until, holders }),
-        late,
-        left,
-      ]);
+      const done = this.#runs.request(name, wish, until, signal && gone.signal);
+      const outcome = await Promise.race([done, late, left]);
       if (outcome === 'late' || outcome.state === 'busy') {
         throw new RefreshFailedError(name, `it was not done within ${timeoutMs} ms`);
       }
@@ -288,102 +271,6 @@ export class ViewRefresher implements Refresher {
       signal?.removeEventListener('abort', leave);
     }
   }
-
-  #runsOf(view: string): Coalesced<Demand, RunOutcome> {
-    let runs = this.#runs.get(view);
-    if (runs === undefined) {
-      runs = new Coalesced((open) => this.#refreshOnce(view, open), both);
-      this.#runs.set(view, runs);
-    }
-    return runs;
-  }
-
-  /** One refresh, by this process or another; at once, or as soon as the other processes let it. */
-  async #refreshOnce(view: string, open: OpenDemand<Demand>): Promise<RunOutcome> {
-    // When all have gone, whoever comes next has a refresh of their own.
-    const first = open.sofar.holders.signal;
-    first?.addEventListener('abort', () => open.take(), { once: true });
-    first?.throwIfAborted();
-    // The loop leaves those to their own debounce; a rollup of measures reads its table and nothing else.
-    const ofOneTable = this.#views.get(view)?.rollup?.shown !== undefined;
-    const ancestors = open.sofar.until > 0 && !ofOneTable ? await dirtyAncestors(this.#sql, view) : [];
-    for (const ancestor of ancestors) {
-      const until = this.#clock.now() + ancestorWaitMs;
-      const outcome = await this.#runsOf(ancestor).request({
-        ...ifMarked,
-        until,
-        holders: new Holders(first),
-      });
-      if (outcome.state === 'paused') {
-        throw new RefreshFailedError(view, `"${ancestor}" is marked, and ${whyPaused(outcome)}`);
-      }
-    }
-    const { forced, pausedToo, until, holders } = open.take();
-    const { signal } = holders;
-    const request = { view, tenant: this.#views.get(view)?.tenant, pausedToo, ...(signal && { signal }) };
-    let outcome = await this.#attempt({ ...request, when: forced ? 'always' : 'marked' });
-    if (outcome.state !== 'busy') return outcome;
-    // A refresh of another process serves these requests if it begins from now on.
-    const since = forced && until > this.#clock.now() ? await databaseTime(this.#sql) : undefined;
-    while (outcome.state === 'busy' && this.#clock.now() < until) {
-      await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, busyPauseMs));
-      outcome = await this.#attempt({ ...request, when: since ?? 'marked' });
-    }
-    return outcome;
-  }
-
-  async #attempt(request: RunRequest): Promise<RunOutcome> {
-    const { view, signal } = request;
-    try {
-      const outcome = await runRefresh(this.#sql, request, this.#limits, this.#clock);
-      this.#failures.delete(view);
-      if (outcome.state === 'refreshed') this.#listeners.emit('refreshed', outcome.event);
-      return outcome;
-    } catch (error) {
-      if (signal?.aborted !== true) await this.#failed(view, error);
-      throw error;
-    }
-  }
-
-  async #failed(view: string, error: unknown): Promise<void> {
-    const record = await recordFailure(this.#sql, view, error, this.#pauseAfter).catch(() => undefined);
-    if (record === undefined) this.#failures.set(view, (this.#failures.get(view) ?? 0) + 1);
-    else this.#failures.delete(view);
-    const failures = record?.failures ?? this.#failures.get(view) ?? 1;
-    this.#listeners.emit('failed', { view, error, failures, retryInMs: retryMs(failures) });
-    if (record?.paused === true) this.#listeners.emit('paused', { view, error, failures });
-  }
-}
-
-/** What somebody wants of a refresh. */
-interface Wish {
-  /** Also if nothing is marked. */
-  readonly forced: boolean;
-  /** Also if the view is paused. */
-  readonly pausedToo: boolean;
-}
-
-const ifMarked: Wish = { forced: false, pausedToo: false };
-
-/** What the requests that one refresh serves ask for. */
-interface Demand extends Wish {
-  /** Until then it is worth waiting for another process. */
-  readonly until: number;
-  readonly holders: Holders;
-}
-
-function both(a: Demand, b: Demand): Demand {
-  return {
-    forced: a.forced || b.forced,
-    pausedToo: a.pausedToo || b.pausedToo,
-    until: Math.max(a.until, b.until),
-    holders: a.holders.join(b.holders),
-  };
-}
-
-function whyPaused({ failures, lastError }: Extract<RunOutcome, { state: 'paused' }>): string {
-  const because = failures === 0 ? '' : ` after ${failures} failures, the last one: ${lastError}`;
-  return `it is paused${because}`;
 }
 
 function positive(duration: Duration, name: string): number {
