@@ -16,31 +16,21 @@ export type { IoRedisConnectionLike, IoRedisLike } from './executors/ioredis-lik
 export { createLists, type ListElement, type Lists, type ListsOptions } from './lists/lists.ts';
 export { createLocks, type Locks, type LocksOptions } from './lock/locks.ts';
 export type { Name } from './name-parts.ts';
-export {
-  type ClaimResult,
-  createPairing,
-  type NewPairing,
-  type Pairing,
-  type PairingOptions,
-} from './pairing/pairing.ts';
+export { createPairing } from './pairing/create-pairing.ts';
+export type { ClaimResult, NewPairing, Pairing, PairingOptions } from './pairing/pairing.ts';
 export type { PairingPoll, PairingStatus } from './pairing/pairing-status.ts';
-export {
-  createPresence,
-  type HeldPresence,
-  type Presence,
-  type PresenceOptions,
-  type SeenOptions,
-} from './presence/presence.ts';
+export { createPresence } from './presence/create-presence.ts';
+export type { HeldPresence, Presence, PresenceOptions, SeenOptions } from './presence/presence.ts';
 export type { LeaveReason, OnlineMember, PresenceChange } from './presence/presence-change.ts';
 export type { PresenceNews } from './presence/presence-watch.ts';
 export type { RandomBytes } from './secret.ts';
-export {
-  createSessions,
-  type IdentifiedSession,
-  type SaveOutcome,
-  type Session,
-  type Sessions,
-  type SessionsOptions,
+export { createSessions } from './sessions/create-sessions.ts';
+export type {
+  IdentifiedSession,
+  SaveOutcome,
+  Session,
+  Sessions,
+  SessionsOptions,
 } from './sessions/sessions.ts';
 export { redisStats } from './stats/redis-stats.ts';
 export {

@@ -1,0 +1,203 @@
+import { ArgumentError, type RedisExecutor } from '@cachekit/core';
+import { fromJson, toJson } from '../json-value.ts';
+import { sessionCreateScript } from '../scripts/session-create.ts';
+import { sessionEndScript } from '../scripts/session-end.ts';
+import { sessionHandlesScript } from '../scripts/session-handles.ts';
+import { sessionReadScript } from '../scripts/session-read.ts';
+import { sessionRotateScript } from '../scripts/session-rotate.ts';
+import { sessionSaveScript } from '../scripts/session-save.ts';
+import { hashOf, newSecret, type RandomBytes } from '../secret.ts';
+import { parseSessionId, sessionId, sessionKey, userKey } from './session-keys.ts';
+import type { IdentifiedSession, SaveOutcome, Session, Sessions } from './sessions.ts';
+
+/** Reply of the scripts: data, version, created, seen, user, ends, expires; empty if there is no session. */
+type Fields = readonly [string, number, number, number, string, number, number];
+
+/** How many sessions go in one script call. */
+const atOnce = 100;
+/** How often a change is tried. */
+const mostTries = 100;
+
+/** {@link Sessions} over an executor. */
+export class RedisSessions<T> implements Sessions<T> {
+  readonly #redis: RedisExecutor;
+  readonly #namespace: string;
+  readonly #idleMs: number;
+  readonly #mostMs: number;
+  readonly #random: RandomBytes;
+
+  constructor(
+    redis: RedisExecutor,
+    namespace: string,
+    life: { readonly idleMs: number; readonly mostMs: number },
+    random: RandomBytes,
+  ) {
+    this.#redis = redis;
+    this.#namespace = namespace;
+    this.#idleMs = life.idleMs;
+    this.#mostMs = life.mostMs;
+    this.#random = random;
+  }
+
+  async create(
+    tenant: string,
+    session: { readonly user: string; readonly data: T },
+  ): Promise<IdentifiedSession<T>> {
+    const { user, data } = session;
+    const index = userKey(this.#namespace, tenant, user);
+    const text = toJson(data, 'data');
+    for (;;) {
+      const secret = newSecret(this.#random);
+      const handle = await hashOf(secret);
+      const keys = [sessionKey(this.#namespace, tenant, handle), index];
+      const args = [text, user, this.#idleMs, this.#mostMs, handle];
+      const now = (await this.#redis.script(sessionCreateScript, keys, args)) as number;
+      if (now === 0) continue;
+      const ends = now + this.#mostMs;
+      const fields: Fields = [text, 1, now, now, user, ends, Math.min(now + this.#idleMs, ends)];
+      return { id: sessionId(tenant, secret), ...(this.#session(tenant, handle, fields) as Session<T>) };
+    }
+  }
+
+  async get(id: string): Promise<Session<T> | undefined> {
+    const place = await this.#place(id);
+    if (place === undefined) return undefined;
+    const [fields] = (await this.#redis.script(sessionReadScript, [place.key], [this.#idleMs])) as [Fields];
+    return this.#session(place.tenant, place.handle, fields);
+  }
+
+  async update(id: string, change: (data: T) => T | Promise<T>): Promise<Session<T> | undefined> {
+    const place = await this.#place(id);
+    if (place === undefined) return undefined;
+    for (let tries = 0; tries < mostTries; tries++) {
+      const session = await this.get(id);
+      if (session === undefined) return undefined;
+      const reply = await this.#save(place.key, await change(session.data), session.version);
+      if (reply.length === 0) return undefined;
+      if (reply.length > 1) return this.#session(place.tenant, place.handle, reply as Fields);
+    }
+    throw new Error(`A session was changed ${mostTries} times while it was to be changed once`);
+  }
+
+  async save(id: string, data: T, version: number): Promise<SaveOutcome> {
+    const place = await this.#place(id);
+    if (place === undefined) return 'ended';
+    const reply = await this.#save(place.key, data, version);
+    if (reply.length === 0) return 'ended';
+    return reply.length === 1 ? 'conflict' : 'saved';
+  }
+
+  async rotate(id: string): Promise<IdentifiedSession<T> | undefined> {
+    const place = await this.#place(id);
+    if (place === undefined) return undefined;
+    const { tenant } = place;
+    const session = await this.get(id);
+    if (session === undefined) return undefined;
+    const index = userKey(this.#namespace, tenant, session.user);
+    for (;;) {
+      const secret = newSecret(this.#random);
+      const handle = await hashOf(secret);
+      const keys = [place.key, sessionKey(this.#namespace, tenant, handle), index];
+      const reply = (await this.#redis.script(sessionRotateScript, keys, [
+        place.handle,
+        handle,
+      ])) as unknown[];
+      if (reply.length === 1) continue;
+      const rotated = this.#session(tenant, handle, reply as unknown as Fields);
+      return rotated && { id: sessionId(tenant, secret), ...rotated };
+    }
+  }
+
+  async end(id: string): Promise<boolean> {
+    const place = await this.#place(id);
+    if (place === undefined) return false;
+    // Its user decides where it is listed.
+    const [fields] = (await this.#redis.script(sessionReadScript, [place.key], [0])) as [Fields];
+    const [, , , , user] = fields;
+    if (user === undefined) return false;
+    return (await this.#end(place.tenant, user, [place.handle])) === 1;
+  }
+
+  async list(tenant: string, user: string): Promise<readonly Session<T>[]> {
+    const handles = await this.#handles(tenant, user);
+    const found: Session<T>[] = [];
+    for (let from = 0; from < handles.length; from += atOnce) {
+      const some = handles.slice(from, from + atOnce);
+      const keys = some.map((handle) => sessionKey(this.#namespace, tenant, handle));
+      const replies = (await this.#redis.script(sessionReadScript, keys, [0])) as Fields[];
+      for (const [index, fields] of replies.entries()) {
+        const session = this.#session(tenant, some[index] as string, fields);
+        if (session !== undefined) found.push(session);
+      }
+    }
+    return found.sort((one, other) => other.lastSeenAt.getTime() - one.lastSeenAt.getTime());
+  }
+
+  async endByHandle(tenant: string, user: string, handle: string): Promise<boolean> {
+    if (typeof handle !== 'string' || !/^[\w-]{43}$/.test(handle)) return false;
+    const handles = await this.#handles(tenant, user);
+    return handles.includes(handle) && (await this.#end(tenant, user, [handle])) === 1;
+  }
+
+  async endAll(tenant: string, user: string, options: { readonly except?: string } = {}): Promise<number> {
+    const { except } = options;
+    const kept = except === undefined ? undefined : await this.#place(except);
+    if (except !== undefined && kept === undefined)
+      throw new ArgumentError('except: give the id of a session');
+    let ended = 0;
+    // Again, until nothing is left: an id that was rotated meanwhile is a new entry of the list.
+    for (;;) {
+      const handles = (await this.#handles(tenant, user)).filter((handle) => handle !== kept?.handle);
+      if (handles.length === 0) return ended;
+      ended += await this.#end(tenant, user, handles);
+    }
+  }
+
+  async #end(tenant: string, user: string, handles: readonly string[]): Promise<number> {
+    const index = userKey(this.#namespace, tenant, user);
+    let ended = 0;
+    for (let from = 0; from < handles.length; from += atOnce) {
+      const some = handles.slice(from, from + atOnce);
+      const keys = [index, ...some.map((handle) => sessionKey(this.#namespace, tenant, handle))];
+      ended += (await this.#redis.script(sessionEndScript, keys, some)) as number;
+    }
+    return ended;
+  }
+
+  async #handles(tenant: string, user: string): Promise<readonly string[]> {
+    const index = userKey(this.#namespace, tenant, user);
+    return (await this.#redis.script(sessionHandlesScript, [index], [])) as string[];
+  }
+
+  async #save(key: string, data: T, version: number): Promise<readonly unknown[] & { length: number }> {
+    const args = [toJson(data, 'data'), version, this.#idleMs];
+    return (await this.#redis.script(sessionSaveScript, [key], args)) as unknown[];
+  }
+
+  async #place(
+    id: string,
+  ): Promise<{ readonly tenant: string; readonly handle: string; readonly key: string } | undefined> {
+    const parsed = parseSessionId(id);
+    if (parsed === undefined) return undefined;
+    const { tenant, secret } = parsed;
+    const handle = await hashOf(secret);
+    return { tenant, handle, key: sessionKey(this.#namespace, tenant, handle) };
+  }
+
+  #session(tenant: string, handle: string, fields: Fields | readonly []): Session<T> | undefined {
+    if (fields.length === 0) return undefined;
+    const [text, version, created, seen, user, , expires] = fields;
+    const data = fromJson(text);
+    if (data === undefined) return undefined;
+    return {
+      tenant,
+      user,
+      data: data as T,
+      version,
+      handle,
+      createdAt: new Date(created),
+      lastSeenAt: new Date(seen),
+      expiresAt: new Date(expires),
+    };
+  }
+}
