@@ -18,12 +18,16 @@ export interface Clock {
 /** Longest delay of the platform's timers; a longer one would end at once. */
 const longestMs = 0x7fff_ffff;
 
+/** One timer: an engine drops the code it made for timers, of everybody's calls, when it finds none. */
+const kept: { timer?: Timer } = {};
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (run, delayMs) => {
     const timer = setTimeout(run, Math.min(delayMs, longestMs)) as Timer & { unref?: () => void };
     timer.unref?.();
+    kept.timer = timer;
     return timer;
   },
   clearTimeout: (timer) => clearTimeout(timer as Parameters<typeof clearTimeout>[0]),

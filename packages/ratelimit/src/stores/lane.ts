@@ -70,6 +70,8 @@ export class Lane<Kind extends Passenger> {
   #load = 0;
   #leaving = false;
   #answeredAt = 0;
+  /** One check of those that left last: an engine drops the code it made for objects of which it finds none. */
+  readonly #kept: { passenger?: Kind | undefined } = {};
   #linger: ReturnType<Clock['setTimeout']> | undefined;
 
   /** @param idle - Called when there is nothing to do. */
@@ -127,6 +129,7 @@ export class Lane<Kind extends Passenger> {
     const args: RedisArgument[] = [deadline];
     this.#cargo.pushArgs(args, passengers, deadline === 0 ? now : serverClock.toServer(now));
     const keys = keysOf(passengers);
+    this.#kept.passenger = passengers[0];
     let over = false;
     this.#underWay++;
     this.#checksUnderWay += passengers.length;
