@@ -120,6 +120,16 @@ describe('defineKeys()', () => {
     expect(keys.recentCalls(bare).wire).toBe(keys.recentCalls({ tenant: 'acme', limit: 20 }).wire);
   });
 
+  test('refuses tags that are no list of names', () => {
+    for (const given of ['calls', undefined, [7], ['']]) {
+      const space = defineKeys({
+        scope: 'tenant',
+        resources: { call: resource<unknown, { id: string }>({ tags: () => given as never }) },
+      });
+      expect(() => space.call({ tenant: 'acme', id: '1' })).toThrow(argument);
+    }
+  });
+
   test('makes global keys', () => {
     const shared = defineKeys({
       namespace: 'app',

@@ -455,4 +455,10 @@ describe('health()', () => {
     expect(await cache.health()).toEqual({ state: 'off', loading: 0 });
     expect(await createCache().health()).toEqual({ state: 'up', loading: 0 });
   });
+
+  test('is asked before the first read, as by a probe that waits for it, and works then too', async () => {
+    const clock = new FakeClock();
+    const cache = createCache({ clock, remote: memoryRemoteTier({ clock }) });
+    expect(await cache.health()).toMatchObject({ state: 'up', coherence: { armed: true } });
+  });
 });

@@ -220,7 +220,10 @@ export interface Cache {
   /** Says what a read of the key would do now and why. Changes nothing and counts nothing. */
   inspect(key: CacheKey): Promise<Inspection>;
 
-  /** Asks the remote tier and says what works. Never rejects. */
+  /**
+   * Asks the remote tier and says what works. Never rejects. As a first read does, the first call begins to listen to what
+   * others change, which takes a moment: until then it is `degraded`.
+   */
   health(): Promise<CacheHealth>;
 
   /** Whether the cache is switched on, as it is at first. */

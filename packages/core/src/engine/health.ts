@@ -9,6 +9,8 @@ export async function health(parts: EngineParts, closed: boolean): Promise<Cache
   for (const flight of flights.live()) if (flight.phase === 'loading') loading++;
   const off = closed || !parts.enabled;
   if (remote === undefined || closed) return { state: off ? 'off' : 'up', loading };
+  // Who asks before the first read is told what a read would find, and not that nobody listens yet for good.
+  parts.use();
   const sentAt = clock.now();
   let told: CacheHealth['remote'];
   try {

@@ -177,7 +177,10 @@ function ownOf(made: KeyedResource, params: KeyParams): KeyParams {
 
 function tagsOf(made: KeyedResource, { prefix, implicit }: Place, params: KeyParams): readonly string[] {
   const names = typeof made.tags === 'function' ? made.tags(params as never) : made.tags;
-  const tags = names.map((name) => tagUnder(prefix, name));
+  if (!Array.isArray(names)) {
+    throw new ArgumentError(`keys.${made.resource.name}: tags gives a list of names; got ${String(names)}`);
+  }
+  const tags = names.map((name: string) => tagUnder(prefix, name));
   let length = 0;
   for (const tag of tags) length += tag.length;
   if (length > maxTagsLength) {
