@@ -62,6 +62,8 @@ export class Checks {
   readonly #denials: DenyCache | undefined;
   readonly #counters = new Map<string, Counters>();
   #available = true;
+  /** The last one: an engine drops the code it made for objects of which it finds none. */
+  readonly #kept: { decision?: Decision } = {};
 
   constructor({ policies, store, timeoutMs, onUnavailable, instances, clock, onGiven }: ChecksOptions) {
     this.#clock = clock;
@@ -98,7 +100,7 @@ export class Checks {
   /** As {@link take}, for what is given back or corrected later; a known denial is as good as a new one. */
   async reserve(names: readonly string[], { policies, keys }: Target, cost: number): Promise<Taken> {
     const now = this.#clock.now();
-    const request: LimitRequest = { mode: 'take', policies, keys, cost, now };
+    const request: LimitRequest = { mode: 'take', policies, keys, cost, now, returnable: true };
     const known = this.#denials && this.#knownDenial(this.#denials, names, policies, keys, cost, now);
     if (known !== undefined) return { decision: known, session: undefined, request, at: undefined };
     try {
@@ -213,6 +215,7 @@ export class Checks {
     }
     this.#count(names, decision);
     this.#tell(decision, keys);
+    this.#kept.decision = decision;
     return decision;
   }
 

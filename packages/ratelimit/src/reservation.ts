@@ -9,15 +9,16 @@ export interface Reservation<Name extends string = string> {
   /**
    * Corrects what was taken to the true cost, and gives slots of `concurrency()` back. Without a cost, the estimate was true.
    *
-   * What the true cost is above the estimate is taken even if it does not fit: later requests wait for it, at most for
-   * one more limit. Only the first `commit()` or `cancel()` does something, and only if the request was allowed.
+   * What the true cost is below the estimate comes back, unless it has come back by itself meanwhile, because the window is
+   * over or the bucket filled again. What it is above the estimate is taken even if it does not fit: later requests wait for
+   * it, at most for one more limit. Only the first `commit()` or `cancel()` does something, and only if the request was allowed.
    *
    * @throws ArgumentError `INVALID_ARGUMENT` if the cost is no integer from 0.
    * @throws RateLimitStoreError `RATE_LIMIT_STORE` if the store did not do it; the estimate stays taken.
    */
   commit(cost?: number): Promise<void>;
   /**
-   * Gives everything back.
+   * Gives everything back that has not come back by itself meanwhile.
    * @throws RateLimitStoreError `RATE_LIMIT_STORE` as `commit()`.
    */
   cancel(): Promise<void>;

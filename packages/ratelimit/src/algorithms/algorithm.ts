@@ -45,8 +45,18 @@ export interface Step extends LimitState {
   readonly resetMs: number;
   /** Why the key is blocked, if it is. */
   readonly blocked?: string | undefined;
-  /** What gives exactly these tokens back, where tokens differ. */
+  /** What gives exactly these tokens back; told of logs, and of what is `returnable`. */
   readonly at?: number | undefined;
+}
+
+/**
+ * The steps with what gives exactly their tokens back later: when they were taken, for logs, and for all else the instant at which
+ * the window is over or the bucket full again.
+ *
+ * @param base - The instant that their times count from.
+ */
+export function returnableSteps(steps: readonly Step[], base: number): Step[] {
+  return steps.map((step) => (step.fits ? { ...step, at: step.at ?? base + step.expiresAt } : step));
 }
 
 /**
@@ -79,7 +89,10 @@ export interface Algorithm {
   readonly version: string;
   /** Pure. A cost of 0 looks without taking; `force` takes what does not fit, too. */
   next(state: LimitState | undefined, rule: Rule, cost: number, now: number, force?: boolean): Step;
-  /** Pure: the state with tokens given back, never more than were taken; `at` names which, where tokens differ. */
+  /**
+   * Pure: the state with tokens given back, never more than were taken; `at` names which: those that came back by
+   * themselves since, with time or with another window, are not given back once more.
+   */
   give(
     state: LimitState | undefined,
     rule: Rule,

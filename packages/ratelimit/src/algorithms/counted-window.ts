@@ -45,12 +45,17 @@ export function takeCounted(
   return block === undefined ? step : { ...step, block, blocked: block.reason };
 }
 
+/** @param at - When the window was over from which the tokens were taken; they are gone with it. */
 export function giveCounted(
   { leftMs, taken, block }: Counted,
+  windowMs: number,
   cost: number,
   now: number,
+  at: number | undefined,
 ): LimitState | undefined {
-  const value = Math.max(0, taken - cost);
+  // The ends of two windows are a window apart; those of one may differ by what the server's clock moves in a script.
+  const isAnother = at !== undefined && now + leftMs - at > windowMs / 2;
+  const value = isAnother ? taken : Math.max(0, taken - cost);
   if (block !== undefined) return { expiresAt: now + leftMs, value, block };
   return value > 0 ? { expiresAt: now + leftMs, value } : undefined;
 }

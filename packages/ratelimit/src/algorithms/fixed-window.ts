@@ -56,7 +56,8 @@ const algorithm: Algorithm = {
   next(state: LimitState | undefined, rule: Rule, cost: number, now: number, force = false): Step {
     return takeCounted(countedAt(state, rule.windowMs, now), rule, rule.windowMs, cost, now, force);
   },
-  give: (state, rule, cost, now) => giveCounted(countedAt(state, rule.windowMs, now), cost, now),
+  give: (state, { windowMs }, cost, now, at) =>
+    giveCounted(countedAt(state, windowMs, now), windowMs, cost, now, at),
   block: (state, rule, durationMs, reason, now) =>
     blockCounted(countedAt(state, rule.windowMs, now), durationMs, reason, now),
   deniedFor: countedDeniedFor,
@@ -79,6 +80,7 @@ const algorithm: Algorithm = {
     return ttl, found, window, cost`,
     give: `
     local ttl, taken, blocked, why = counted(key, window, now)
+    if at ~= '' and now + ttl - at > window / 2 then return end
     if taken <= cost and blocked == 0 then return redis.call('DEL', key) end
     local left, value = stored(math.max(0, taken - cost), ttl, blocked, why, now)
     redis.call('SET', key, value, 'PX', left)`,

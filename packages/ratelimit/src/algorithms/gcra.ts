@@ -70,9 +70,17 @@ const algorithm: Algorithm = {
     const block = (wasBlocked ? state.block : undefined) ?? overdrawn;
     return { ...step, block, blocked: block.reason === '' ? undefined : block.reason };
   },
-  give(state: LimitState | undefined, rule: Rule, cost: number, now: number): LimitState | undefined {
-    const debt = debtOf(state, rule, now);
-    const total = debt - cost * rule.windowMs;
+  give(
+    state: LimitState | undefined,
+    rule: Rule,
+    cost: number,
+    now: number,
+    at?: number,
+  ): LimitState | undefined {
+    const { limit, windowMs } = rule;
+    // Of these tokens so much cannot have come back yet, whoever took others since.
+    const most = at === undefined ? Number.POSITIVE_INFINITY : Math.max(0, at - now) * limit;
+    const total = debtOf(state, rule, now) - Math.min(cost * windowMs, most);
     return total > 0 ? stateOf(total, rule, now, state?.block) : undefined;
   },
   block(state, rule, durationMs, reason, now): LimitState {
@@ -147,7 +155,9 @@ const algorithm: Algorithm = {
     late = math.floor(late or 0)
     if window % limit == 0 or not (late >= 0 and late < limit) then late = 0 end
     if ttl > window and not mark then ttl = window end
-    local total = ttl * limit - late - cost * window
+    local back = cost * window
+    if at ~= '' then back = math.min(back, math.max(0, at - now) * limit) end
+    local total = ttl * limit - late - back
     if total <= 0 then return redis.call('DEL', key) end
     local reset = math.ceil(total / limit)
     redis.call('SET', key, string.format('%.0f', reset * limit - total) .. (mark or ''), 'PX', reset)`,

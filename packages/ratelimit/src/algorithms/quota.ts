@@ -81,7 +81,8 @@ export function calendarWindow(name: 'quota' | 'fixedWindow', version: string): 
         force,
       );
     },
-    give: (state, rule, cost, now) => giveCounted(countedAt(state, leftAt(rule, now), now), cost, now),
+    give: (state, rule, cost, now, at) =>
+      giveCounted(countedAt(state, leftAt(rule, now), now), rule.windowMs, cost, now, at),
     block: (state, rule, durationMs, reason, now) =>
       blockCounted(countedAt(state, leftAt(rule, now), now), durationMs, reason, now),
     deniedFor: countedDeniedFor,
@@ -110,6 +111,7 @@ export function calendarWindow(name: 'quota' | 'fixedWindow', version: string): 
       give: `
     if now < first or now >= third then return end
     local ttl, taken, blocked, why = counted(key, (now < second and second or third) - now, now)
+    if at ~= '' and now + ttl - at > (second - first) / 2 then return end
     if taken <= cost and blocked == 0 then return redis.call('DEL', key) end
     local left, value = stored(math.max(0, taken - cost), ttl, blocked, why, now)
     redis.call('SET', key, value, 'PX', left)`,

@@ -1,5 +1,5 @@
 import { assertKnownOptions, ConfigurationError, defaultNamespace } from '@cachekit/core';
-import type { LimitState, Step } from '../algorithms/algorithm.ts';
+import { type LimitState, returnableSteps, type Step } from '../algorithms/algorithm.ts';
 import { allFit, peekAll, stepAll } from '../algorithms/step-all.ts';
 import type { Policy } from '../policy.ts';
 import { MemorySlots } from './memory-slots.ts';
@@ -68,7 +68,7 @@ function sessionOver(slots: MemorySlots): LimitSession {
 
 function check(slots: MemorySlots, request: LimitRequest): StoreAnswer {
   const { mode, policies, keys, cost, now } = request;
-  if (keys.length === 1 && mode === 'take')
+  if (keys.length === 1 && mode === 'take' && request.returnable !== true)
     return checkOne(slots, policies[0] as Policy, keys[0] as string, cost, now);
   const states: (LimitState | undefined)[] = [];
   for (const key of keys) states.push(slots.get(key));
@@ -93,7 +93,7 @@ function check(slots: MemorySlots, request: LimitRequest): StoreAnswer {
     if (taken && step.fits) slots.set(keys[i] as string, policies[i] as Policy, step, now);
     else slots.shorten(keys[i] as string, policies[i] as Policy, now);
   }
-  return { steps, atomic: true };
+  return { steps: request.returnable ? returnableSteps(steps, 0) : steps, atomic: true };
 }
 
 function checkOne(slots: MemorySlots, policy: Policy, key: string, cost: number, now: number): StoreAnswer {

@@ -1,5 +1,5 @@
 import type { RedisArgument } from '@cachekit/core';
-import type { Step } from '../algorithms/algorithm.ts';
+import { returnableSteps, type Step } from '../algorithms/algorithm.ts';
 import type { Policy } from '../policy.ts';
 import type { Passenger } from './lane.ts';
 import type { LimitRequest, StoreAnswer } from './store.ts';
@@ -8,7 +8,7 @@ const outOfEdges = 3;
 const none: StoreAnswer = { steps: [], atomic: true };
 
 /** What a passenger carries: a check, or a block, whose cost is its length and whose `at` are its reasons. */
-export type Errand = Pick<LimitRequest, 'keys' | 'policies' | 'cost'> & {
+export type Errand = Pick<LimitRequest, 'keys' | 'policies' | 'cost' | 'returnable'> & {
   readonly mode: LimitRequest['mode'] | 'block';
   readonly at?: readonly (string | number | undefined)[] | undefined;
 };
@@ -37,6 +37,12 @@ abstract class Traveller implements Passenger {
 
   failed(error: unknown): void {
     this.reject(error);
+  }
+
+  /** @param reply - Begins with the time of the server, from which the times of the steps count. */
+  protected answer(steps: readonly Step[], reply: readonly unknown[]): void {
+    const { returnable } = this.errand;
+    this.resolve({ steps: returnable ? returnableSteps(steps, reply[0] as number) : steps, atomic: true });
   }
 }
 
@@ -74,7 +80,7 @@ export class Take extends Traveller {
       if (isDenied(policies, steps) !== denied) this.reject(unexpected(reply));
       else {
         if (denied && steps.length > 1) lookInstead(steps, policies, reply, at);
-        this.resolve({ steps, atomic: true });
+        this.answer(steps, reply);
       }
     }
     return true;
@@ -113,7 +119,7 @@ export class Other extends Traveller {
       if (denied === (status === 1)) this.reject(unexpected(reply));
       else {
         if (denied || mode === 'peek') lookInstead(steps, policies, reply, at + 1);
-        this.resolve({ steps, atomic: true });
+        this.answer(steps, reply);
       }
     }
     return true;

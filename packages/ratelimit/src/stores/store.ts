@@ -26,6 +26,8 @@ export interface LimitRequest {
   readonly now: number;
   /** With `give`: which tokens, for policies whose steps had an `at`. */
   readonly at?: readonly (number | undefined)[] | undefined;
+  /** With `take`: every step that took something says by which `at` exactly that is given back. */
+  readonly returnable?: boolean;
 }
 
 /** A step, or that a policy was not asked because another had said no before its turn came. */

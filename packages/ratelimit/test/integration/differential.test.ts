@@ -13,6 +13,7 @@ import {
   type Policy,
   type PolicyAnswer,
   quota,
+  type RateLimiter,
   redisStore,
   slidingWindow,
 } from '../../src/index.ts';
@@ -182,6 +183,64 @@ describe('the deny cache', () => {
   );
 });
 
+describe.each(['memory', 'redis'] as const)('what is reserved and settled late, over %s', (name) => {
+  const policies = {
+    bucket: gcra({ limit: 10, window: '10s' }),
+    first: fixedWindow({ limit: 10, window: '10s' }),
+    epoch: fixedWindow({ limit: 10, window: '10s', anchor: 'epoch' }),
+    strict: slidingWindow({ limit: 10, window: '10s' }),
+    hourly: quota({ limit: 10, per: 'hour' }),
+  };
+  type Name = keyof typeof policies;
+  const names = Object.keys(policies) as Name[];
+  const withLimits = async (
+    test: (limits: RateLimiter<Name>, clock: FakeClock) => Promise<void>,
+  ): Promise<void> => {
+    const clock = new FakeClock(Date.parse('2026-03-10T12:00:00Z'));
+    const namespace = uniqueNamespace();
+    const over = virtualTime(redis, `${namespace}:hash`, () => clock.now());
+    const store = name === 'memory' ? memoryStore() : redisStore({ redis: over, namespace });
+    await test(createRateLimiter({ policies, store, clock, timeout: '10s', onUnavailable: 'throw' }), clock);
+    await redis.command('DEL', `${namespace}:hash`);
+  };
+
+  test.each(names)('%s: what came back by itself does not come back once more', async (policy) => {
+    await withLimits(async (limits, clock) => {
+      const ids = { [policy]: ['u1'] } as never;
+      for (const settle of ['cancel', 'commit'] as const) {
+        const late = await limits.reserve(ids, { cost: 10 });
+        expect(late.decision.allowed).toBe(true);
+        await clock.advance(3_600_000);
+        expect((await limits.consume(ids, { cost: 10 })).allowed).toBe(true);
+        await (settle === 'cancel' ? late.cancel() : late.commit(1));
+        expect((await limits.peek(ids)).limits[policy].remaining).toBe(0);
+        await clock.advance(3_600_000);
+      }
+    });
+  });
+
+  test.each(names)('%s: what did not come back by itself does', async (policy) => {
+    await withLimits(async (limits, clock) => {
+      const ids = { [policy]: ['u1'] } as never;
+      const estimated = await limits.reserve(ids, { cost: 10 });
+      await clock.advance(1_000);
+      await estimated.commit(4);
+      // A second gave the bucket one more.
+      expect((await limits.peek(ids)).limits[policy].remaining).toBe(policy === 'bucket' ? 7 : 6);
+    });
+  });
+
+  test('a bucket that filled again in part gives the rest back', async () => {
+    await withLimits(async (limits, clock) => {
+      const late = await limits.reserve({ bucket: ['u1'] }, { cost: 10 });
+      await clock.advance(7_000);
+      await limits.consume({ bucket: ['u1'] }, { cost: 7 });
+      await late.cancel();
+      expect((await limits.peek({ bucket: ['u1'] })).limits.bucket.remaining).toBe(3);
+    });
+  });
+});
+
 function sessions(): {
   inTypeScript: LimitSession;
   inLua: LimitSession;
@@ -230,7 +289,7 @@ async function compare(
       await inTypeScript.check({ ...request, mode: 'give', at: at.map((each) => each?.[0]) });
       await inLua.check({ ...request, mode: 'give', at: at.map((each) => each?.[1]) });
     } else {
-      const asked: LimitRequest = { ...request, mode: mode as 'take' };
+      const asked: LimitRequest = { ...request, mode: mode as 'take', returnable: true };
       const expected = await inTypeScript.check(asked);
       const answer = await inLua.check(asked);
       expect(answer.steps.map(seen)).toEqual(expected.steps.map(seen));
