@@ -208,6 +208,19 @@ describe.each(setups)('getOrLoad() %s', (_name, make) => {
     expect(await cache.getOrLoad(devices, async () => 'later')).toBe('later');
   });
 
+  test('gives the error of a load that outlasts both timeout.soft and what the old value is good for', async () => {
+    const { cache, clock } = make();
+    await cache.getOrLoad(slow, async () => 'old');
+    await clock.advance(11 * 60_000 - 50);
+    const { load, began } = heldLoader();
+    const caller = cache.getOrLoad(slow, load);
+    const failure = new Error('no database');
+    const told = expect(caller).rejects.toBe(failure);
+    await clock.advance(1_000);
+    began[0]?.reject(failure);
+    await told;
+  });
+
   test('serves the old value after timeout.soft and lets the load go on', async () => {
     const { cache, clock } = make();
     await cache.getOrLoad(slow, async () => 'old');

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { hash32 } from '../src/keys/hash32.ts';
+import { Ghosts } from '../src/memory/ghosts.ts';
 import { type MemoryEntry, MemoryTier } from '../src/memory/tier.ts';
 import { Metrics } from '../src/metrics/metrics.ts';
 
@@ -27,7 +29,94 @@ const entry = (wire: string, bytes = 0): MemoryEntry => ({
   older: undefined,
 });
 
+interface Plain {
+  readonly wire: string;
+  reads: number;
+  main: boolean;
+}
+
+/** S3-FIFO as one would write it down: two lists, from which the first that may leave is taken. */
+class PlainTier {
+  readonly here = new Map<string, Plain>();
+  readonly #maxEntries: number;
+  readonly #ghosts: Ghosts;
+  #new: Plain[] = [];
+  #main: Plain[] = [];
+
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
+    this.#ghosts = new Ghosts(maxEntries * 2);
+  }
+
+  get(wire: string): void {
+    const one = this.here.get(wire);
+    if (one !== undefined) one.reads = Math.min(one.reads + 1, 3);
+  }
+
+  delete(wire: string): void {
+    const gone = this.here.get(wire);
+    this.here.delete(wire);
+    this.#new = this.#new.filter((one) => one !== gone);
+    this.#main = this.#main.filter((one) => one !== gone);
+  }
+
+  set(wire: string): void {
+    const before = this.here.get(wire);
+    this.delete(wire);
+    while (this.here.size >= this.#maxEntries) this.#evict();
+    const main = before?.main ?? this.#ghosts.take(hash32(wire));
+    const one = { wire, reads: before?.reads ?? 0, main };
+    this.here.set(wire, one);
+    (main ? this.#main : this.#new).push(one);
+  }
+
+  #evict(): void {
+    const fromNew = this.#new.length > this.here.size * 0.3 || this.#main.length === 0;
+    const leaving = (fromNew ? this.#unread() : undefined) ?? this.#unused();
+    if (!leaving.main) this.#ghosts.add(hash32(leaving.wire));
+    this.delete(leaving.wire);
+  }
+
+  #unread(): Plain | undefined {
+    for (let one = this.#new.shift(); one !== undefined; one = this.#new.shift()) {
+      if (one.reads === 0) return one;
+      Object.assign(one, { reads: 0, main: true });
+      this.#main.push(one);
+    }
+    return undefined;
+  }
+
+  #unused(): Plain {
+    for (;;) {
+      const one = this.#main.shift() as Plain;
+      if (one.reads === 0) return one;
+      one.reads--;
+      this.#main.push(one);
+    }
+  }
+}
+
 describe('the memory tier', () => {
+  test('keeps exactly what S3-FIFO keeps, whatever is read, written and deleted', () => {
+    const step = fc.record({
+      do: fc.constantFrom('set', 'set', 'get', 'get', 'delete'),
+      wire: fc.constantFrom(...'abcdefghijklmnop'),
+    });
+    const steps = fc.array(step, { minLength: 50, maxLength: 400, size: 'max' });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 }), steps, (maxEntries, all) => {
+        const tier = new MemoryTier(maxEntries, 1, () => {});
+        const plain = new PlainTier(maxEntries);
+        for (const { do: what, wire } of all) {
+          plain[what as 'get'](wire);
+          if (what === 'set') tier.set(entry(wire));
+          else tier[what as 'get'](wire);
+          expect([...tier.wires()].sort()).toEqual([...plain.here.keys()].sort());
+        }
+      }),
+    );
+  });
+
   test('is a map that never holds more than it may, and tells what leaves exactly once', () => {
     const step = fc.record({
       do: fc.constantFrom('set', 'get', 'delete', 'clear'),

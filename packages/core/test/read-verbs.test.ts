@@ -362,6 +362,10 @@ describe.each(setups)('%s', (_name, make) => {
     cache.switchOff();
     expect(cache.enabled).toBe(false);
     expect(await cache.get(devices)).toBeUndefined();
+    expect(await cache.getMany([devices, stats])).toEqual([undefined, undefined]);
+    expect(await cache.getRaw(devices)).toBeUndefined();
+    expect((await cache.readRaw(devices, async () => 0)).text).toBe('0');
+    expect(cache.peek(devices)).toBeUndefined();
     expect(await cache.getOrLoad(devices, async () => 1)).toBe(1);
     expect(await cache.getOrLoad(devices, async () => 2)).toBe(2);
     const many = await cache.getManyOrLoad(['a'], contact, async () => [{ id: 'a', phone: 'off' }]);
