@@ -37,6 +37,21 @@ describe('several processes', () => {
     expect(began).toHaveLength(1);
   });
 
+  test('serve the old value when the load of another process outlasts timeout.hard', async () => {
+    const { a, b, clock } = two();
+    await a.cache.getOrLoad(kept, async () => 'old');
+    await clock.advance(61_000);
+    const never = () => new Promise<unknown>(() => {});
+    const first = a.cache.getOrLoad(kept, never, { timeout: { hard: '5m' } });
+    await settled();
+    // Without timeout.soft, so that there is nothing to be served before.
+    const second = b.cache.read(kept, async () => 'no');
+    await clock.advance(31_000);
+    expect(await second).toMatchObject({ value: 'old', state: 'stale' });
+    await clock.advance(300_000);
+    expect(await first).toBe('old');
+  });
+
   test('find the value by polling when the push gets lost', async () => {
     const { a, b, clock } = two();
     const { load, began } = heldLoader();
