@@ -49,19 +49,17 @@ export {
   type OfColumn,
   sum,
 } from './rollup/measure.ts';
-export {
-  type DerivedColumn,
-  defineRollup,
-  type RollupDefinition,
-  type RollupDerived,
-  type RollupDimension,
-  type RollupKeys,
-  type RollupMeasures,
-  type RollupOptions,
-  type RollupScope,
-  type RollupsOf,
-  rollupsOf,
-} from './rollup/rollup.ts';
+export { defineRollup, type RollupsOf, rollupsOf } from './rollup/rollup.ts';
+export type {
+  DerivedColumn,
+  RollupDefinition,
+  RollupDerived,
+  RollupDimension,
+  RollupKeys,
+  RollupMeasures,
+  RollupOptions,
+  RollupScope,
+} from './rollup/rollup-options.ts';
 export type { InferDatabase, RollupRow } from './rollup/row.ts';
 export type { SqlType, ValueOf } from './rollup/sql-type.ts';
 export type { QueryReference } from './sql/references.ts';

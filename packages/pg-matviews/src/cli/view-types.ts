@@ -1,5 +1,5 @@
 import { ConfigurationError, type SqlExecutor } from '@cachekit/core';
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import type { ViewDefinition } from '../view.ts';
 

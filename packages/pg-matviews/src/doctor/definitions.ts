@@ -1,6 +1,6 @@
 import { quoteIdentifier } from '@cachekit/core/postgres';
 import { type ExistingView, readAllViews } from '../migrate/existing.ts';
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { storedAverages } from './average.ts';
 import type { Examination } from './examination.ts';
 import { multipliedRows } from './fan-out.ts';

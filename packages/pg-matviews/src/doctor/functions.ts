@@ -1,4 +1,4 @@
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import { referencesOf } from '../sql/references.ts';
 import { scanSql } from '../sql/scan.ts';

@@ -1,5 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import type { ViewDefinition } from '../view.ts';
 import type { ViewDrift } from './drift.ts';
 import { type ExistingView, readDependants } from './existing.ts';

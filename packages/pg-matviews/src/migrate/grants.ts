@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { refreshFunctions } from '../sql/refresh-function.ts';
 import { relationSql } from '../sql/relation.ts';
 import type { ViewDefinition } from '../view.ts';

@@ -1,7 +1,7 @@
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import { inOrder } from '../order.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { createViewsSql } from '../rollup/objects.ts';
-import { liveName } from '../rollup/rollup.ts';
 import { relationSql } from '../sql/relation.ts';
 import type { ViewDefinition } from '../view.ts';
 import { createIndexSql } from '../view-index.ts';

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import { fnv1a } from '../identifier.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import { assertRollup } from '../rollup/definition.ts';
 import {
   createTableSql,
@@ -14,7 +15,6 @@ import {
   tableName,
   wholeMask,
 } from '../rollup/objects.ts';
-import { liveName } from '../rollup/rollup.ts';
 import { runFunctionSql } from '../rollup/run-function.ts';
 import type { LogMark } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';

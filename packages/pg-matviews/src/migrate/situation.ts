@@ -1,6 +1,6 @@
 import { ConfigurationError, type SqlExecutor } from '@cachekit/core';
 import { assertLayers, inOrder, namedUses } from '../order.ts';
-import { liveName } from '../rollup/rollup.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import type { ViewDefinition } from '../view.ts';
 import { type ExistingView, readExisting } from './existing.ts';
 import { type Records, readRecords } from './records.ts';

@@ -1,7 +1,7 @@
 import { ArgumentError, type SqlExecutor } from '@cachekit/core';
 import { RefreshFailedError } from '../errors.ts';
+import { liveName } from '../rollup/compiled-rollup.ts';
 import type { RollupProgram } from '../rollup/objects.ts';
-import { liveName } from '../rollup/rollup.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import { relationSql } from '../sql/relation.ts';
 import { type RunLimits, settingsSql } from './run.ts';

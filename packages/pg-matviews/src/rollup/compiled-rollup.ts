@@ -1,3 +1,4 @@
+import { quoteIdentifier } from '@cachekit/core/postgres';
 import type { RollupKey } from './key.ts';
 
 /** What only a rollup has. */
@@ -26,4 +27,25 @@ export interface Rollup {
   readonly expired: string | undefined;
   /** The setting that says the tenant of a session. */
   readonly setting: string | undefined;
+}
+
+/** Name of the exact view of a rollup. */
+export function liveName(name: string): string {
+  return `${name}_live`;
+}
+
+/** What readers see of groups in `relation`, with the window and the derived columns. */
+export function shownSql(rollup: Rollup, relation: string): string {
+  const columns =
+    rollup.shown === undefined
+      ? 'g.*'
+      : [
+          ...rollup.keys.map((key) => `g.${quoteIdentifier(key.name)}`),
+          ...rollup.shown.map(([column, sql]) => `${sql} AS ${quoteIdentifier(column)}`),
+        ].join(', ');
+  const where = rollup.window === undefined ? '' : ` WHERE ${rollup.window}`;
+  const plain = `SELECT ${columns} FROM ${relation} g${where}`;
+  if (rollup.derived.length === 0) return plain;
+  const derived = rollup.derived.map(([column, sql]) => `${sql} AS ${quoteIdentifier(column)}`);
+  return `SELECT s.*, ${derived.join(', ')} FROM (${plain}) s`;
 }

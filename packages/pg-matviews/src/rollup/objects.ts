@@ -1,8 +1,8 @@
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import { relationSql } from '../sql/relation.ts';
 import type { Rollup } from './compiled-rollup.ts';
+import { liveName, shownSql } from './compiled-rollup.ts';
 import { coversSql, keySql } from './key.ts';
-import { liveName, shownSql } from './rollup.ts';
 
 /** Where the parts of one version of a rollup are. */
 export interface RollupPlace {
