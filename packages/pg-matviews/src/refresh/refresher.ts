@@ -40,7 +40,7 @@ export interface RefresherOptions {
 
 /** Which part of a view a caller wants refreshed. */
 export interface RefreshOptions extends WaitOptions {
-  /** Of a rollup: only groups with these values of key columns, such as `{ user_id: 7 }`, marked or not. */
+  /** Of a rollup: only groups with these values of key columns, as a row has them, such as `{ user_id: 7 }`; marked or not. */
   readonly where?: Readonly<Record<string, unknown>>;
 }
 

@@ -1,9 +1,11 @@
 import { ArgumentError, type SqlExecutor } from '@cachekit/core';
+import { quoteLiteral } from '@cachekit/core/postgres';
 import { RefreshFailedError } from '../errors.ts';
 import { liveName } from '../rollup/compiled-rollup.ts';
 import type { RollupProgram } from '../rollup/objects.ts';
 import { jsonRows } from '../sql/json-rows.ts';
 import { relationSql } from '../sql/relation.ts';
+import { keyText } from './key-text.ts';
 import { type RunLimits, settingsSql } from './run.ts';
 
 interface AppliedRollup {
@@ -25,13 +27,21 @@ export async function markGroups(
       `refresh "${view}": where names key columns (${program.keys.map(({ name }) => name).join(', ')})`,
     );
   }
-  const wanted = Object.fromEntries(
-    given.map((name) => {
-      const value = where[name];
-      return [name, value instanceof Date ? value.toISOString() : String(value)];
-    }),
-  );
-  await sql.query('SELECT cachekit.mark_groups($1, $2::text::jsonb)', [view, JSON.stringify(wanted)]);
+  const texts: Record<string, string> = {};
+  const dates: string[] = [];
+  const parameters: unknown[] = [view];
+  for (const { name, type } of program.keys) {
+    if (!given.includes(name)) continue;
+    const value = where[name];
+    // The driver that made a date of a column knows what it made: of pg midnight by the clock of the process.
+    if (value instanceof Date && /^(date|timestamp)/.test(type)) {
+      dates.push(`${quoteLiteral(name)}, $${parameters.push(value)}::${type}`);
+    } else {
+      texts[name] = keyText(value, type, `refresh "${view}": where.${name}`);
+    }
+  }
+  const wanted = `$${parameters.push(JSON.stringify(texts))}::text::jsonb || jsonb_build_object(${dates.join(', ')})`;
+  await sql.query(`SELECT cachekit.mark_groups($1, ${wanted})`, parameters);
 }
 
 /** Compares all groups in one snapshot and marks those that are wrong. */

@@ -2,6 +2,7 @@ import { pgExecutor } from '@cachekit/core/postgres';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import {
+  bucket,
   count,
   createRefresher,
   createViews,
@@ -151,6 +152,53 @@ describe('a key', () => {
         await keeper.waitFresh(`${name}_k`);
         expect(await shown(`${name}_k`), write).toEqual(raw);
       }
+    }
+  });
+});
+
+describe('refresh({ where })', () => {
+  it('finds the group of a row that was read, whatever types its key has and wherever the process is', async () => {
+    await run(
+      `create type mood as enum ('sad', 'very "happy"')`,
+      `create table moments (at timestamptz, local timestamp, tags text[], info jsonb, raw bytea, took interval, moods mood[], grid int[], v int)`,
+      `insert into moments values ('2026-07-01T23:30Z', '2026-07-01 23:30:01.5', '{a,"b \\"c",NULL}', '{"a": [1]}', '\\x00ff', '1 day 2 hours', '{"very \\"happy\\""}', '{{1,2},{3,4}}', 1)`,
+    );
+    const key = {
+      day: bucket('at', 'day', { timeZone: 'Asia/Tokyo' }),
+      at: 'at',
+      local: 'local',
+      tags: 'tags',
+      info: 'info',
+      raw: 'raw',
+      took: 'took',
+      moods: 'moods',
+      grid: 'grid',
+    } as const;
+    const views = [
+      defineRollup({ name: 'moments_per_key', from: 'moments', key, measures: { s: sum('v') } }),
+    ];
+    await apply(views);
+    const keeper = createRefresher({ sql: database.sql, views });
+    await keeper.waitFresh('moments_per_key');
+    const marks: number[] = [];
+    keeper.on('refreshed', (event) => marks.push(event.marks));
+    const zone = process.env.TZ;
+    for (const timeZone of ['Europe/Berlin', 'America/New_York']) {
+      process.env.TZ = timeZone;
+      expect(new Date(2026, 6, 1).getTimezoneOffset()).not.toBe(0);
+      const [row] = await database.rows<Record<string, unknown>>('select * from moments_per_key');
+      for (const name of Object.keys(key)) {
+        marks.length = 0;
+        await keeper.refresh('moments_per_key', { where: { [name]: row?.[name] } });
+        expect(marks, `${name} in ${timeZone}`).toEqual([1]);
+      }
+    }
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+    for (const value of [null, undefined]) {
+      await expect(keeper.refresh('moments_per_key', { where: { tags: value } })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
     }
   });
 });
