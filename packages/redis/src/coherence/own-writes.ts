@@ -30,7 +30,8 @@ export class OwnWrites {
 
   /** A load of this process began at `clock`; tags that were unknown have that version now. */
   loadBegan(clock: TierClock): void {
-    this.#clocks.add(clock);
+    // A put may take its clock over from whoever invalidated a tag, and that clock is odd.
+    if (clock % 2 === 0) this.#clocks.add(clock);
   }
 
   has(key: string): boolean {

@@ -1,9 +1,9 @@
 import { entryFields, entryHeaderLength, entryKinds, entryMagic, noToken } from '@cachekit/core';
 
-/** Sets `clock` (microseconds) and `now` (milliseconds) by the server's own time. */
+/** Sets `clock` (microseconds, always even) and `now` (milliseconds) by the server's own time. */
 export const luaClock = `
 local time = redis.call('TIME')
-local clock = time[1] * 1000000 + time[2]
+local clock = time[1] * 1000000 + time[2] - time[2] % 2
 local now = math.floor(clock / 1000)
 `;
 

@@ -280,6 +280,24 @@ describe.each(ioredis)('coherence by tracking over $name', ({ standalone }) => {
       await writer.bumpTags([tag]);
       await eventually(() => told.keys.has(tag)).toBe(true);
     });
+
+    it('so is one whose version a put takes over, as it does after a server clock that went back', async () => {
+      await listen();
+      const ahead = (await writer.time()) + 3_600_000_000;
+      await observer.set(tag, ahead);
+      await eventually(() => told.keys.has(tag)).toBe(true);
+      for (let round = 0; round < 50; round++) {
+        told.forget();
+        const asked = await listener.time();
+        const [, clock] = await Promise.all([
+          writer.bumpTags([tag]),
+          listener.put(key, entry(asked, [tag]), 60_000),
+        ]);
+        expect(clock).toBeGreaterThanOrEqual(ahead);
+        await settled();
+        expect(told.keys.has(tag)).toBe(true);
+      }
+    });
   });
 
   describe('where the server refuses it', () => {
