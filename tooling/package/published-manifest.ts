@@ -4,10 +4,14 @@ export function manifestFaults(text: string, files: ReadonlySet<string>): string
   for (const word of ['@cachekit/source', 'workspace:', 'catalog:']) {
     if (text.includes(word)) faults.push(`says "${word}", which means nothing outside of this repository`);
   }
-  const { exports = {}, bin = {} } = JSON.parse(text) as {
+  const manifest = JSON.parse(text) as {
     exports?: Record<string, unknown>;
     bin?: Record<string, string>;
-  };
+  } & Record<string, unknown>;
+  const { exports = {}, bin = {} } = manifest;
+  for (const field of ['description', 'keywords', 'license', 'engines', 'sideEffects']) {
+    if (manifest[field] === undefined) faults.push(`says no ${field}`);
+  }
   for (const target of [...targetsOf(exports), ...targetsOf(bin)]) {
     if (!files.has(target.replace(/^\.\//, '')))
       faults.push(`exports ${target}, which is not in the tarball`);

@@ -28,7 +28,15 @@ const dual = JSON.stringify({
 
 describe('the manifest of a tarball', () => {
   const files = new Set(['package.json', 'README.md', 'LICENSE', 'dist/index.js']);
-  const manifest = (more: object = {}) => JSON.stringify({ exports: { '.': './dist/index.js' }, ...more });
+  const whole = {
+    description: 'A package',
+    keywords: ['cache'],
+    license: 'MIT',
+    engines: { node: '>=22.12' },
+    sideEffects: false,
+    exports: { '.': './dist/index.js' },
+  };
+  const manifest = (more: object = {}) => JSON.stringify({ ...whole, ...more });
 
   test('passes when everything it exports is there', () => {
     expect(manifestFaults(manifest(), files)).toEqual([]);
@@ -40,6 +48,7 @@ describe('the manifest of a tarball', () => {
     ['a catalog range', { dependencies: { eventemitter3: 'catalog:' } }],
     ['an export without a file', { exports: { '.': './dist/gone.js' } }],
     ['a program without a file', { bin: { program: './dist/gone.js' } }],
+    ['no keywords', { keywords: undefined }],
   ])('fails with %s', (_, more) => {
     expect(manifestFaults(manifest(more), files)).toHaveLength(1);
   });
