@@ -61,6 +61,38 @@ describe('withRateLimit()', () => {
     }
   });
 
+  test('asks nothing if no id is given, and counts an id once, be it a number or its text', async () => {
+    const limits = limiter();
+    const none = withRateLimit(limits, { check: () => ({ ids: {} }) }, () => new Response('free'));
+    expect((await none(request())).headers.has('RateLimit')).toBe(false);
+    const inner = withRateLimit(limits, { check: () => ({ ids: { uploads: ['7'] } }) }, () => new Response());
+    const outer = withRateLimit(limits, { check: () => ({ ids: { uploads: [7] } }) }, (asked) =>
+      inner(asked),
+    );
+    await outer(request());
+    expect((await limits.peek({ uploads: [7] })).limits.uploads.remaining).toBe(9);
+  });
+
+  test('the same request asked about twice at the same time is counted once', async () => {
+    const limits = limiter();
+    const handle = withRateLimit(
+      limits,
+      { check: () => ({ ids: { uploads: ['u1'] } }) },
+      () => new Response(),
+    );
+    const same = request();
+    const responses = await Promise.all([handle(same), handle(same)]);
+    expect(responses.map(({ status }) => status)).toEqual([200, 200]);
+    expect((await limits.peek({ uploads: ['u1'] })).limits.uploads.remaining).toBe(9);
+  });
+
+  test('a response that is none passes as it is', async () => {
+    const handle = withRateLimit(limiter(), { check: () => ({ ids: { api: ['u1'] } }) }, () =>
+      Response.error(),
+    );
+    expect((await handle(request())).type).toBe('error');
+  });
+
   test('adds its fields also to a response whose headers cannot be changed', async () => {
     const handle = withRateLimit(
       limiter(),

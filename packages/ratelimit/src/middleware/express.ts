@@ -3,10 +3,11 @@ import { type RateLimitCheck, runCheck } from '../http/check.ts';
 import { rateLimitHeaders } from '../http/headers.ts';
 import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
+import { type ClosingResponse, whenClosed } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** What is used of a response; Express, Connect and `node:http` have it. */
-export interface ResponseLike {
+export interface ResponseLike extends ClosingResponse {
   statusCode: number;
   setHeader(name: string, value: string): unknown;
   end(body: string): unknown;
@@ -23,6 +24,7 @@ export interface RateLimitOptions<Name extends string, Req> extends AnswerOption
  *
  * A policy that several middlewares ask for the same id of one request is counted once. Errors, also of `check`, go to
  * `next(error)`.
+ * Slots of `concurrency()` are given back when the response has been sent, or the client has gone.
  *
  * @example
  * import { rateLimit } from '@cachekit/ratelimit/express';
@@ -44,7 +46,10 @@ export function rateLimit<Name extends string, Req extends object>(
   async function passes(request: Req, response: ResponseLike): Promise<boolean> {
     const asked = await check(request);
     if (asked === undefined) return true;
-    const decision = await runCheck(limiter, request, asked);
+    const checked = await runCheck(limiter, request, asked);
+    if (checked === undefined) return true;
+    const { decision, release } = checked;
+    if (release !== undefined) whenClosed(response, release);
     if (decision.allowed) {
       setHeaders(response, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
       return true;

@@ -3,6 +3,7 @@ import { type RateLimitCheck, runCheck } from '../http/check.ts';
 import { rateLimitHeaders } from '../http/headers.ts';
 import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
+import { type ClosingResponse, whenClosed } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** What is used of a request of Fastify. */
@@ -12,6 +13,7 @@ export interface FastifyRequestLike {
 
 /** What is used of a reply of Fastify. */
 export interface FastifyReplyLike {
+  readonly raw: ClosingResponse;
   code(status: number): unknown;
   header(name: string, value: string): unknown;
   send(body: string): unknown;
@@ -28,6 +30,7 @@ export interface RateLimitOptions<Name extends string, Req> extends AnswerOption
  *
  * A policy that several hooks ask for the same id of one request is counted once. Errors of `check` are those of the
  * hook.
+ * Slots of `concurrency()` are given back when the response has been sent, or the client has gone.
  *
  * @example
  * import { rateLimit } from '@cachekit/ratelimit/fastify';
@@ -46,7 +49,10 @@ export function rateLimit<Name extends string, Req extends FastifyRequestLike>(
   async function passes(request: Req, reply: FastifyReplyLike): Promise<boolean> {
     const asked = await check(request);
     if (asked === undefined) return true;
-    const decision = await runCheck(limiter, request.raw, asked);
+    const checked = await runCheck(limiter, request.raw, asked);
+    if (checked === undefined) return true;
+    const { decision, release } = checked;
+    if (release !== undefined) whenClosed(reply.raw, release);
     if (decision.allowed) {
       setHeaders(reply, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
       return true;

@@ -3,6 +3,7 @@ import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
 import { rateLimitHeaders } from '../http/headers.ts';
 import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
+import { whenSent } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** What {@link withRateLimit} takes. */
@@ -19,6 +20,7 @@ export interface WithRateLimitOptions<Name extends string, Rest extends unknown[
  * handler's response with the header fields added.
  *
  * A policy that several of these ask for the same id of one request is counted once. Errors of `check` and of the handler pass unchanged.
+ * Slots of `concurrency()` are given back when the response has been sent, or the client has gone.
  *
  * @param handler - Called with whatever the returned function is called with.
  * @example
@@ -40,16 +42,25 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
   return async (request, ...rest) => {
     const asked = await check(request, ...rest);
     if (asked === undefined) return handler(request, ...rest);
-    const decision = await runCheck(limiter, request, asked);
+    const checked = await runCheck(limiter, request, asked);
+    if (checked === undefined) return handler(request, ...rest);
+    const { decision, release } = checked;
     if (!decision.allowed) {
       const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
       return new Response(body, { status, headers });
     }
-    const response = await handler(request, ...rest);
-    return withHeaders(
+    let response: Response;
+    try {
+      response = await handler(request, ...rest);
+    } catch (error) {
+      release?.();
+      throw error;
+    }
+    const told = withHeaders(
       response,
       rateLimitHeaders(spreadTimes(decisionSoFar(limiter, request) ?? decision, spreadMs), fields),
     );
+    return release === undefined ? told : whenSent(told, request.signal, release);
   };
 }
 
@@ -58,7 +69,9 @@ function withHeaders(response: Response, headers: Record<string, string>): Respo
     for (const name in headers) response.headers.set(name, headers[name] as string);
     return response;
   } catch {
-    // The headers of a response that came from `fetch()` or `Response.redirect()` cannot be changed.
+    // The headers of a response that came from `fetch()` or `Response.redirect()` cannot be changed; one that is an upgrade or
+    // `Response.error()` cannot be copied either.
+    if (response.status < 200) return response;
     const copy = new Response(response.body, response);
     for (const name in headers) copy.headers.set(name, headers[name] as string);
     return copy;

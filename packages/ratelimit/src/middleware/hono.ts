@@ -3,11 +3,13 @@ import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
 import { rateLimitHeaders } from '../http/headers.ts';
 import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
 import { tooManyRequests } from '../http/too-many-requests.ts';
+import { whenSent } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** What is used of a context of Hono. */
 export interface HonoContextLike {
   readonly req: { readonly raw: Request };
+  res: Response;
   header(name: string, value: string): void;
 }
 
@@ -21,6 +23,7 @@ export interface RateLimitOptions<Name extends string, Context> extends AnswerOp
  * Hono middleware: 429 with a problem document, or the next handler and the header fields.
  *
  * A policy that several middlewares ask for the same id of one request is counted once.
+ * Slots of `concurrency()` are given back when the response has been sent, or the client has gone.
  *
  * @example
  * import { rateLimit } from '@cachekit/ratelimit/hono';
@@ -37,21 +40,28 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
   if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
   return async (context, next) => {
     const asked = await check(context);
-    if (asked === undefined) {
+    const checked = asked && (await runCheck(limiter, context.req.raw, asked));
+    if (checked === undefined) {
       await next();
       return undefined;
     }
-    const decision = await runCheck(limiter, context.req.raw, asked);
+    const { decision, release } = checked;
     if (!decision.allowed) {
       const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
       return new Response(body, { status, headers });
     }
-    await next();
+    try {
+      await next();
+    } catch (error) {
+      release?.();
+      throw error;
+    }
     const headers = rateLimitHeaders(
       spreadTimes(decisionSoFar(limiter, context.req.raw) ?? decision, spreadMs),
       fields,
     );
     for (const name in headers) context.header(name, headers[name] as string);
+    if (release !== undefined) context.res = whenSent(context.res, context.req.raw.signal, release);
     return undefined;
   };
 }
