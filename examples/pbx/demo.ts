@@ -29,7 +29,7 @@ try {
   started.push(services.stop);
   const running = await run({
     databaseUrl: services.databaseUrl,
-    redisUrl: services.redisUrl,
+    redis: services.redis,
     page: !options.once,
     port: options.port,
     onProgress: progress.show,

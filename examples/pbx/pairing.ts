@@ -1,5 +1,5 @@
 import type { RedisExecutor, SqlExecutor } from '@cachekit/core';
-import { createPairing, type Pairing } from '@cachekit/redis';
+import { createPairing, type Pairing, type WakeUp } from '@cachekit/redis';
 import type { PairedDevice } from './page/api.ts';
 
 /** What is known of a device that asks for a code. */
@@ -11,8 +11,8 @@ interface NewDevice {
 export type DevicePairing = Pairing<NewDevice, PairedDevice>;
 
 /** A code lives for ten minutes; the device may ask once a second what became of it. */
-export function devicePairing(redis: RedisExecutor): DevicePairing {
-  return createPairing<NewDevice, PairedDevice>({ redis, ttl: '600s', interval: '1s' });
+export function devicePairing(redis: RedisExecutor, wakeUp: WakeUp): DevicePairing {
+  return createPairing<NewDevice, PairedDevice>({ redis, ttl: '600s', interval: '1s', wakeUp });
 }
 
 /**

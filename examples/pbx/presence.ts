@@ -1,6 +1,6 @@
 import type { Duration, RedisExecutor } from '@cachekit/core';
 import type { Hub } from '@cachekit/realtime';
-import { createPresence, type Presence } from '@cachekit/redis';
+import { createPresence, type Presence, type WakeUp } from '@cachekit/redis';
 import { deviceEvent } from './events.ts';
 
 /** Which devices of an account are online: the account is the tenant, each of its devices a member. */
@@ -9,8 +9,12 @@ export type DevicePresence = Presence<never>;
 /** A device that was not seen for this long has left, whether or not anybody looks. */
 const defaultTtl = '5m';
 
-export function devicePresence(redis: RedisExecutor, ttl: Duration = defaultTtl): DevicePresence {
-  return createPresence<never>({ redis, ttl });
+export function devicePresence(
+  redis: RedisExecutor,
+  wakeUp: WakeUp,
+  ttl: Duration = defaultTtl,
+): DevicePresence {
+  return createPresence<never>({ redis, ttl, wakeUp });
 }
 
 /** Tells the browsers of the account of each device that comes or goes, once, whichever process noted it. */

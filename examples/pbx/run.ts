@@ -8,12 +8,12 @@ import pg from 'pg';
 import { fullSize, type SeedSize, seed } from './seed/seed.ts';
 import { createApp } from './server/app.ts';
 import { buildPage } from './server/page.ts';
-import { type Switchboard, wire } from './wiring.ts';
+import { type Switchboard, type WiringOptions, wire } from './wiring.ts';
 
 export interface RunOptions {
   databaseUrl: string;
-  /** Without one everything runs in this process alone. */
-  redisUrl?: string | undefined;
+  /** Where Redis is; see {@link wire}. */
+  redis?: WiringOptions['redis'];
   /** Whether the page is built and served. */
   page: boolean;
   port?: number;
@@ -36,7 +36,7 @@ export interface Running {
 /** Fills the database, wires the parts and serves them. */
 export async function run({
   databaseUrl,
-  redisUrl,
+  redis,
   page,
   port = 0,
   size = fullSize,
@@ -47,7 +47,7 @@ export async function run({
   await fill(databaseUrl, size, onProgress);
   const root = page ? await buildPage() : undefined;
   if (root) onProgress('Page', 'built');
-  const switchboard = await wire({ databaseUrl, redisUrl, deviceTtl, onTrouble });
+  const switchboard = await wire({ databaseUrl, redis, deviceTtl, onTrouble });
   onProgress('Views', 'created and filled');
 
   const app = createApp(switchboard, (error) => onTrouble('server', error));

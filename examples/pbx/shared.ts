@@ -1,5 +1,5 @@
 import type { Duration, RedisExecutor } from '@cachekit/core';
-import type { Counters } from '@cachekit/redis';
+import type { Counters, WakeUp } from '@cachekit/redis';
 import { type CallHistory, callHistory } from './call-history.ts';
 import { type CommandLog, commandLog } from './commands.ts';
 import { liveCounters } from './live-counters.ts';
@@ -18,10 +18,15 @@ export interface Shared {
 /** What is off without Redis, in words. */
 export const sharedParts = 'pairing, presence, live counters, call history';
 
+/** How those who wait hear of what they wait for. */
+export function wakeUpOver({ capabilities }: RedisExecutor): WakeUp {
+  return capabilities.subscribe ? 'pubsub' : 'poll';
+}
+
 export function shareBy(redis: RedisExecutor, deviceTtl?: Duration): Shared {
   return {
-    presence: devicePresence(redis, deviceTtl),
-    pairing: devicePairing(redis),
+    presence: devicePresence(redis, wakeUpOver(redis), deviceTtl),
+    pairing: devicePairing(redis, wakeUpOver(redis)),
     counters: liveCounters(redis),
     history: callHistory(redis),
     commands: commandLog(redis),

@@ -13,8 +13,8 @@ import { createRefresher, createViews, refreshSource } from '@cachekit/pg-matvie
 import { memoryStore, redisStore } from '@cachekit/ratelimit';
 import { createHub, createMemoryLog, createRedisLog, type Hub, publishStage } from '@cachekit/realtime';
 import { changeSource, installCapture } from '@cachekit/realtime/postgres';
-import { createLocks, ioredisExecutor, redisStats, redisTier } from '@cachekit/redis';
-import { Redis } from 'ioredis';
+import { createLocks, redisStats, redisTier } from '@cachekit/redis';
+import { type RedisEnvironment, redisFromEnv } from '@cachekit/redis/env';
 import pg from 'pg';
 import { keepEndedCalls } from './call-history.ts';
 import { events } from './events.ts';
@@ -23,7 +23,7 @@ import { limitsIn, type PbxLimiter } from './limits.ts';
 import { countCalls } from './live-counters.ts';
 import { type Operations, operate } from './operations.ts';
 import { announceDevices } from './presence.ts';
-import { type Shared, shareBy } from './shared.ts';
+import { type Shared, shareBy, wakeUpOver } from './shared.ts';
 import { nightly, views } from './views.ts';
 
 /** The parts of the application that the server and the simulator use. */
@@ -41,8 +41,8 @@ export interface Switchboard {
 
 export interface WiringOptions {
   databaseUrl: string;
-  /** Without one everything runs in this process alone. */
-  redisUrl?: string | undefined;
+  /** Where Redis is: by `REDIS_URL`, or at Upstash. Where it says nothing, everything runs in this process alone. */
+  redis?: RedisEnvironment | undefined;
   /** How long a device stays online after it was last seen. */
   deviceTtl?: Duration | undefined;
   /** What went wrong in the background; the application goes on. */
@@ -51,7 +51,7 @@ export interface WiringOptions {
 
 /** The composition root: every part is made here and nowhere else. The tables exist already. */
 export async function wire(options: WiringOptions): Promise<Switchboard> {
-  const { databaseUrl, redisUrl, deviceTtl, onTrouble } = options;
+  const { databaseUrl, deviceTtl, onTrouble } = options;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 20,
@@ -63,14 +63,12 @@ export async function wire(options: WiringOptions): Promise<Switchboard> {
     connect: () => new pg.Client({ connectionString: databaseUrl, application_name: 'switchboard listener' }),
   });
 
-  const client = redisUrl === undefined ? undefined : new Redis(redisUrl, { lazyConnect: true });
-  client?.on('error', (error) => onTrouble('redis', error));
-  const redis = client && ioredisExecutor(client);
-
+  const redis = await redisFromEnv({ env: options.redis ?? {} });
   const cache = createCache(redis ? { remote: redisTier({ redis }) } : {});
   const limiter = limitsIn(redis ? redisStore({ redis }) : memoryStore());
-  const redisLocks = redis && createLocks({ redis });
-  const log = redis ? createRedisLog({ redis }) : createMemoryLog();
+  const redisLocks = redis && createLocks({ redis, wakeUp: wakeUpOver(redis) });
+  // Where nobody can subscribe, what one server publishes is for its own listeners.
+  const log = redis?.capabilities.subscribe ? createRedisLog({ redis }) : createMemoryLog();
   const hub = createHub({ log });
   const shared = redis && shareBy(redis, deviceTtl);
   const operations = operate({ cache, limiter, pool, redisStats: redis && redisStats(redis) });
@@ -123,7 +121,6 @@ export async function wire(options: WiringOptions): Promise<Switchboard> {
       await log.close();
       await cache.close();
       await redis?.close();
-      client?.disconnect();
       await listener.close();
       await pool.end();
     },

@@ -18,7 +18,7 @@ beforeAll(async () => {
   redis = await startRedis({ own: true });
   running = await run({
     databaseUrl: database.url,
-    redisUrl: redis.url,
+    redis: { REDIS_URL: redis.url },
     page: false,
     size: { users: 6, devices: 12, campaigns: 4, calls: 2_000 },
     onProgress: () => {},

@@ -23,7 +23,7 @@ beforeAll(async () => {
     servers.push(
       await run({
         databaseUrl: database.url,
-        redisUrl: redis.url,
+        redis: { REDIS_URL: redis.url },
         page: false,
         size: { users: 4, devices: 30, campaigns: 3, calls: 500 },
         deviceTtl: '3s',

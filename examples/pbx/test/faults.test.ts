@@ -23,7 +23,7 @@ beforeAll(async () => {
   redis = await startRedis({ own: true });
   running = await run({
     databaseUrl: database.url,
-    redisUrl: redis.url,
+    redis: { REDIS_URL: redis.url },
     page: false,
     size: { users: 3, devices: 12, campaigns: 4, calls: 3_000 },
     onProgress: () => {},

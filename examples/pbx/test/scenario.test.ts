@@ -1,4 +1,7 @@
+import type { RedisEnvironment } from '@cachekit/redis/env';
+import { startUpstashServer, type UpstashServer } from '@cachekit/redis/testing';
 import { useDatabase } from '@cachekit/services/vitest';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type Running, run } from '../run.ts';
 import { playScenario } from '../scenario/play.ts';
@@ -20,24 +23,37 @@ const sharedLinks = [
 const offLinks = ['live counters', 'call history', 'pairing', 'presence', 'command is sent', 'limit is hit'];
 
 describe.each([
-  { name: 'with Redis', redis: true },
-  { name: 'without Redis, in one process', redis: false },
-])('the scenario, $name', ({ redis }) => {
+  { name: 'over REDIS_URL', redis: true, upstash: false },
+  { name: 'over Upstash', redis: true, upstash: true },
+  { name: 'without Redis, in one process', redis: false, upstash: false },
+])('the scenario, $name (PBX-5)', ({ redis, upstash }) => {
   const database = useDatabase();
   const troubles: string[] = [];
+  let server: UpstashServer | undefined;
   let running: Running;
+
+  const environment = async (): Promise<RedisEnvironment> => {
+    if (!upstash) return redis ? { REDIS_URL: inject('redisUrl') } : {};
+    // A database of its own: the keys of the other run are the same.
+    const client = new Redis(`${inject('redisUrl')}/1`, { lazyConnect: true });
+    server = await startUpstashServer({ redis: client });
+    return { UPSTASH_REDIS_REST_URL: server.url, UPSTASH_REDIS_REST_TOKEN: server.token };
+  };
 
   beforeAll(async () => {
     running = await run({
       databaseUrl: database.url,
-      redisUrl: redis ? inject('redisUrl') : undefined,
+      redis: await environment(),
       page: false,
       size: smallSize,
       onProgress: () => {},
       onTrouble: (part, error) => troubles.push(`${part}: ${String(error)}`),
     });
   });
-  afterAll(() => running.close());
+  afterAll(async () => {
+    await running?.close();
+    await server?.close();
+  });
 
   test('goes from the insert to the event, the view and the cache, and a device is paired, seen and commanded (PBX-4, PBX-9, PBX-10, PBX-11, PBX-12, PBX-13, PBX-15, RC-4, RC-7)', async () => {
     const links = await playScenario(running.origin, '1');

@@ -23,7 +23,7 @@ beforeAll(async () => {
   redis = await startRedis({ own: true });
   running = await run({
     databaseUrl: database.url,
-    redisUrl: redis.url,
+    redis: { REDIS_URL: redis.url },
     page: true,
     size: { users: 3, devices: 24, campaigns: 6, calls: 3_000 },
     onProgress: () => {},

@@ -21,7 +21,7 @@ let problems: string[];
 beforeAll(async () => {
   running = await run({
     databaseUrl: database.url,
-    redisUrl: inject('redisUrl'),
+    redis: { REDIS_URL: inject('redisUrl') },
     page: true,
     size: { users: 3, devices: 40, campaigns: 10, calls: 20_000 },
     onProgress: () => {},
