@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@cachekit/core';
 import { inlineParameters } from './sql/inline-parameters.ts';
-import { scanSql } from './sql/scan.ts';
+import { scanSql, withoutTail } from './sql/scan.ts';
 
 /**
  * What a query builder gives: its SQL and the values of its placeholders.
@@ -22,9 +22,7 @@ export interface Compilable<Row = unknown> {
  */
 export function viewQuery(view: string, query: unknown): string {
   const { sql, parameters } = compiled(view, query);
-  const inlined = inlineParameters(view, sql, parameters)
-    .trim()
-    .replace(/\s*;\s*$/, '');
+  const inlined = withoutTail(inlineParameters(view, sql, parameters).trim(), true);
   const tokens = scanSql(inlined).filter((token) => token.kind !== 'space');
   const first = tokens[0]?.text.toLowerCase();
   if (first === undefined) throw new ConfigurationError(`defineView "${view}": query is empty`);

@@ -1,5 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
-import { parseQualifiedName, quoteIdentifier } from '@cachekit/core/postgres';
+import { parseQualifiedName, quoteIdentifier, quoteQualified } from '@cachekit/core/postgres';
 import { fittingIdentifier } from '../identifier.ts';
 import type { RollupProgram } from '../rollup/objects.ts';
 import { jsonRows } from '../sql/json-rows.ts';
@@ -37,8 +37,11 @@ export async function adviseIndex(
   program: RollupProgram,
 ): Promise<IndexAdvice | undefined> {
   const columns = candidate(program);
-  const read = `FROM ${program.source} b WHERE`;
-  if (columns === undefined || !program.exact.includes(read)) return undefined;
+  const source = parseQualifiedName(program.source);
+  const read = [`${program.source} b`, `${quoteQualified(source)} t`, `${quoteIdentifier(source.name)} t`]
+    .map((table) => `FROM ${table} WHERE`)
+    .find((one) => program.exact.includes(one));
+  if (columns === undefined || read === undefined) return undefined;
   const [table] = await jsonRows<{ bytes: number; served: boolean; partitioned: boolean }>(sql, tableSql, [
     program.source,
     JSON.stringify(columns),
@@ -46,7 +49,10 @@ export async function adviseIndex(
   if (table === undefined || table.served) return undefined;
   const list = columns.map(quoteIdentifier).join(', ');
   const share = Math.min(100, (100 * sampleBytes) / Math.max(table.bytes, 1));
-  const statement = program.exact.replaceAll(read, `FROM pg_temp.cachekit_sample b WHERE`);
+  const statement = program.exact.replaceAll(
+    read,
+    `FROM pg_temp.cachekit_sample ${read.endsWith(' b WHERE') ? 'b' : 't'} WHERE`,
+  );
   const costs = await tried(sql, async (savepoint) => {
     await savepoint.query(`SELECT set_config('search_path', $1, true), set_config('jit', 'off', true)`, [
       program.searchPath,
@@ -67,8 +73,7 @@ export async function adviseIndex(
   const { before, after } = costs;
   if (!after.indexes.includes('cachekit_candidate') || before.cost < Math.max(cheap, worthwhile * after.cost))
     return undefined;
-  const { name } = parseQualifiedName(program.source);
-  const index = quoteIdentifier(fittingIdentifier([name, ...columns, 'idx'].join('_')));
+  const index = quoteIdentifier(fittingIdentifier([source.name, ...columns, 'idx'].join('_')));
   return {
     table: program.source,
     columns,

@@ -80,6 +80,7 @@ export function wantedRollup(
     rollup,
     keyTypes,
     stored: rollup.stored ?? wanted.columns.filter((column) => !derived.has(column) && !keys.has(column)),
+    texts: new Set(wanted.texts),
     source: table.name,
     sourceColumns: [
       ...new Set([

@@ -23,6 +23,8 @@ export interface WantedView {
   /** Deparsed by the server. */
   readonly definition: string;
   readonly columns: readonly string[];
+  /** Those of them whose type has no `=`, or one that means something else. */
+  readonly texts: readonly string[];
   /** Views of the catalog that it reads, also through views that are not of the catalog. */
   readonly uses: readonly string[];
   /** Views that are not of the catalog and lie between, as oids. */
@@ -71,15 +73,16 @@ export async function readWanted(
         name: string;
         definition: string;
         columns: readonly string[];
+        texts: readonly string[];
       }>(sql, shapesSql, [[...names]]);
       const uses = await jsonRows<DirectUse>(sql, usesSql, [shapes.map((shape) => shape.oid)]);
       const declared = new Map([...existing, ...shapes.map((shape) => [shape.oid, shape.name] as const)]);
       const kinds = new Map(views.map((view) => [view.name, view.kind]));
       return new Map(
-        shapes.map(({ oid, name, definition, columns }) => {
+        shapes.map(({ oid, name, definition, columns, texts }) => {
           const around = surroundings(oid, uses, declared);
           const tables = tablesBelow(oid, uses, (used) => isStored(kinds.get(declared.get(used) ?? '')));
-          return [name, { name, definition, columns, ...around, tables }];
+          return [name, { name, definition, columns, texts, ...around, tables }];
         }),
       );
     },
@@ -138,7 +141,10 @@ function tablesBelow(
 const shapesSql = `
 SELECT c.oid::text AS oid, c.relname AS name, pg_get_viewdef(c.oid) AS definition,
   (SELECT jsonb_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT coalesce(jsonb_agg(a.attname), '[]'::jsonb) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     AND ltrim(t.typname, '_') IN ('json', 'xml', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')) AS texts
 FROM pg_class c
 WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'v' AND c.relname = ANY ($1::text[])`;
 

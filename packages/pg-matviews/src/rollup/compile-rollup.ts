@@ -2,7 +2,7 @@ import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { parseQualifiedName, quoteIdentifier, quoteQualified } from '@cachekit/core/postgres';
 import { assertIdentifier } from '../identifier.ts';
 import { referencesOf } from '../sql/references.ts';
-import { scanSql } from '../sql/scan.ts';
+import { scanSql, withoutTail } from '../sql/scan.ts';
 import { viewQuery } from '../view-query.ts';
 import { viewSource } from '../view-source.ts';
 import { liveName, type Rollup, shownSql } from './compiled-rollup.ts';
@@ -58,7 +58,7 @@ export function compileRollup(options: AnyRollupOptions): RollupDefinition {
   const derived = Object.entries(options.derived ?? {}).map(([column, { type, sql }]) => {
     assertIdentifier(column, `${what}: derived`);
     assertSqlType(type, `${what}: derived "${column}"`);
-    return [column, `(${sql})::${type}`] as const;
+    return [column, `(${withoutTail(sql)})::${type}`] as const;
   });
   const tenant = tenantOf(what, options, keys);
   const rollup: Rollup = {
@@ -117,7 +117,7 @@ function measured(what: string, options: AnyRollupOptions, keys: readonly Rollup
     ...keys.map((key) => `${keySql(key, 't')} AS ${quoteIdentifier(key.name)}`),
     ...stored.map((column) => `${column.sql} AS ${quoteIdentifier(column.name)}`),
   ].join(', ');
-  const filter = options.where === undefined ? [] : [`(${options.where})`];
+  const filter = options.where === undefined ? [] : [`(${withoutTail(options.where)})`];
   const columns = keys.map((key) => `t.${quoteIdentifier(key.column)}`);
   const by = keys.map((_, at) => at + 1).join(', ');
   const table = tableSql(options.from);

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
 import { assertIdentifier } from '../identifier.ts';
+import { withoutTail } from '../sql/scan.ts';
 import { assertSqlType, type SqlType, type ValueOf } from './sql-type.ts';
 
 /** What a measure makes of the rows of a group. */
@@ -50,7 +51,8 @@ export class Measure<Value = unknown, Column extends string = string> {
     if (typeof condition !== 'string' || condition.trim() === '') {
       throw new ConfigurationError(`${this.kind}: where is an SQL condition`);
     }
-    const filter = this.filter === undefined ? `(${condition})` : `${this.filter} AND (${condition})`;
+    const more = `(${withoutTail(condition)})`;
+    const filter = this.filter === undefined ? more : `${this.filter} AND ${more}`;
     return new Measure(this.kind, this.column, filter, this.type);
   }
 

@@ -19,6 +19,8 @@ export interface RollupShape {
   readonly keyTypes: readonly string[];
   /** Columns of a stored group after the keys. */
   readonly stored: readonly string[];
+  /** Those of them whose type has no `=` that says "the same". */
+  readonly texts: ReadonlySet<string>;
   /** The table, qualified and quoted. */
   readonly source: string;
   /** Columns of the table that the groups are made of. */
@@ -128,27 +130,29 @@ export function programOf(place: RollupPlace, shape: RollupShape, searchPath: st
   const rest = stored.map(q);
   const covered = (mark: string, row: string): string => matchSql(rollup, mark, row);
 
-  const named = `SELECT ${ks.join(', ')} FROM taken WHERE wild = 0`;
+  const named = `SELECT ${ks.join(', ')} FROM ck_taken WHERE wild = 0`;
   // Groups that are stored, and groups that are not yet.
-  const found = `UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM ${table} r WHERE EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})
+  const found = `UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM ${table} r WHERE EXISTS (SELECT FROM ck_taken p WHERE p.wild > 0 AND ${covered('p', 'r')})
   UNION SELECT ${names.map((name) => `r.${name}`).join(', ')} FROM (${rollup.groups}) r
-    WHERE (SELECT count(*) FROM taken WHERE wild > 0) > 0 AND EXISTS (SELECT FROM taken p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
-  const asGroup = rollup.expired === undefined ? '' : ` WHERE NOT (${expiredOf(rollup)})`;
+    WHERE (SELECT count(*) FROM ck_taken WHERE wild > 0) > 0 AND EXISTS (SELECT FROM ck_taken p WHERE p.wild > 0 AND ${covered('p', 'r')})`;
+  const asGroup =
+    rollup.expired === undefined ? '' : ` WHERE NOT (${expiredSql(rollup, (_, at) => `d.k${at}`)})`;
   const taken = (which: string): string =>
-    `taken AS (DELETE FROM ${log}${which} RETURNING ${ks.join(', ')}, wild)`;
+    `ck_taken AS (DELETE FROM ${log}${which} RETURNING ${ks.join(', ')}, wild)`;
 
+  const compared = stored.map((name) => `${q(name)}${shape.texts.has(name) ? '::text' : ''}`);
   const differs = (a: string, b: string): string =>
     rest.length === 0
       ? 'false'
-      : `(${rest.map((column) => `${a}.${column} IS DISTINCT FROM ${b}.${column}`).join(' OR ')})`;
-  const few = (what: string): string => `(SELECT count(${what}) FROM differing) <= ${mostTold}`;
+      : `(${compared.map((column) => `${a}.${column} IS DISTINCT FROM ${b}.${column}`).join(' OR ')})`;
+  const few = (what: string): string => `(SELECT count(${what}) FROM ck_differing) <= ${mostTold}`;
   const tenant = place.tenant === undefined ? undefined : q(place.tenant);
-  const told = `told AS (
+  const told = `ck_told AS (
   INSERT INTO cachekit.view_change (tenant, source, operation, key)
   SELECT DISTINCT ${tenant === undefined ? 'NULL' : `CASE WHEN ${few(`DISTINCT ${tenant}`)} THEN d.${tenant}::text END`}, ${quoteLiteral(place.view)}, 'refresh',
     CASE WHEN ${few('*')} THEN jsonb_build_object(${rollup.keys.map((key) => `${quoteLiteral(key.name)}, d.${q(key.name)}`).join(', ')}) ELSE '{}'::jsonb END
-  FROM differing d)`;
-  const merge = `MERGE INTO ${table} r USING differing n ON ${names.map((name) => `r.${name} = n.${name}`).join(' AND ')}
+  FROM ck_differing d)`;
+  const merge = `MERGE INTO ${table} r USING ck_differing n ON ${names.map((name) => `r.${name} = n.${name}`).join(' AND ')}
 WHEN MATCHED AND NOT n.ck_found THEN DELETE
 ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => `${column} = n.${column}`).join(', ')}\n`}WHEN NOT MATCHED AND n.ck_found THEN INSERT (${[...names, ...rest].join(', ')}) VALUES (${[...names, ...rest].map((column) => `n.${column}`).join(', ')})`;
 
@@ -156,32 +160,32 @@ ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => 
   const computed = (
     which: string,
     dirty: string,
-  ): string => `WITH ${taken(which)}, dirty AS (SELECT DISTINCT * FROM (${dirty}) d${asGroup}), differing AS MATERIALIZED (
+  ): string => `WITH ${taken(which)}, ck_dirty AS (SELECT DISTINCT * FROM (${dirty}) d${asGroup}), ck_differing AS MATERIALIZED (
   SELECT ${names.map((name, at) => `d.k${at} AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.ck_found IS NOT NULL AS ck_found
-  FROM dirty d
+  FROM ck_dirty d
   LEFT JOIN LATERAL (SELECT s.*, true AS ck_found FROM (${groupSql(shape)}) s OFFSET 0) c ON true
   LEFT JOIN ${table} r ON ${names.map((name, at) => `r.${name} = d.k${at}`).join(' AND ')}
   WHERE (c.ck_found IS NULL) <> (r.${names[0]} IS NULL) OR (c.ck_found AND ${differs('r', 'c')})
 ), ${told}
 ${merge}`;
-  const compared = `SELECT ${names.map((name) => `coalesce(c.${name}, r.${name}) AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.${names[0]} IS NOT NULL AS ck_found
+  const all = `SELECT ${names.map((name) => `coalesce(c.${name}, r.${name}) AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.${names[0]} IS NOT NULL AS ck_found
   FROM (SELECT g.* FROM (${rollup.groups}) g WHERE ${kept}) c
   FULL JOIN ${table} r ON ${names.map((name) => `r.${name} = c.${name}`).join(' AND ')}`;
   const wholeDiffers = `c.${names[0]} IS NULL OR r.${names[0]} IS NULL OR ${differs('r', 'c')}`;
-  const whole = `WITH ${taken('')}, differing AS MATERIALIZED (
-  ${compared}
+  const whole = `WITH ${taken('')}, ck_differing AS MATERIALIZED (
+  ${all}
   WHERE ${wholeDiffers}
 ), ${told}
 ${merge}`;
-  const reconcile = `WITH compared AS (
-  ${compared.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS differs`)}
-), wrong AS (
-  SELECT ${columns.slice(0, names.length).join(', ')} FROM compared r
-  WHERE differs AND NOT EXISTS (SELECT FROM ${log} p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${rollup.expired.replaceAll('g.', 'r.')})`}
-), healed AS (
-  INSERT INTO ${log} (view, source, ${ks.join(', ')}) SELECT ${quoteLiteral(place.view)}, 'reconcile', ${names.join(', ')} FROM wrong
+  const reconcile = `WITH ck_compared AS (
+  ${all.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS differs`)}
+), ck_wrong AS (
+  SELECT ${columns.slice(0, names.length).join(', ')} FROM ck_compared r
+  WHERE differs AND NOT EXISTS (SELECT FROM ${log} p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${expiredSql(rollup, (name) => `r.${name}`)})`}
+), ck_healed AS (
+  INSERT INTO ${log} (view, source, ${ks.join(', ')}) SELECT ${quoteLiteral(place.view)}, 'reconcile', ${names.join(', ')} FROM ck_wrong
 )
-SELECT (SELECT count(*) FROM compared)::text AS groups, (SELECT count(*) FROM wrong)::text AS wrong`;
+SELECT (SELECT count(*) FROM ck_compared)::text AS groups, (SELECT count(*) FROM ck_wrong)::text AS wrong`;
 
   return {
     table,
@@ -257,13 +261,14 @@ function matchSql(rollup: Rollup, mark: string, row: string): string {
     .join(' AND ');
 }
 
-/** The condition for expired groups on a row called `d` with the columns `k0`, `k1`, ... */
-function expiredOf(rollup: Rollup): string {
-  let condition = rollup.expired ?? 'false';
-  rollup.keys.forEach((key, at) => {
-    condition = condition.replace(`g.${q(key.name)} `, `d.k${at} `);
-  });
-  return condition;
+/** The condition for expired groups, with another name for its column, which it begins with. */
+function expiredSql(
+  { keys, expired = 'false' }: Rollup,
+  columnOf: (name: string, at: number) => string,
+): string {
+  const at = keys.findIndex((key) => expired.startsWith(`g.${q(key.name)} <`));
+  const name = q(keys[at]?.name ?? '');
+  return at < 0 ? expired : `${columnOf(name, at)}${expired.slice(`g.${name}`.length)}`;
 }
 
 function tenantSql(column: string, setting: string): string {

@@ -36,6 +36,13 @@ export function nameOf(token: Token): string {
   return token.kind === 'quoted' ? token.text.slice(1, -1).replaceAll('""', '"') : token.text.toLowerCase();
 }
 
+/** SQL without what stands behind it: space, comments, and semicolons if they may be there. */
+export function withoutTail(sql: string, semicolons = false): string {
+  const tokens = scanSql(sql);
+  while (tokens.at(-1)?.kind === 'space' || (semicolons && tokens.at(-1)?.text === ';')) tokens.pop();
+  return tokens.map(({ text }) => text).join('');
+}
+
 function tokenAt(sql: string, at: number): Token {
   for (const [kind, pattern] of patterns) {
     pattern.lastIndex = at;

@@ -103,7 +103,7 @@ async function mutateProgram(from: RegExp, to: string): Promise<void> {
 /** Lets `query` run between the snapshot of a refresh and what it writes; where it waits, the wrong ones meet sooner. */
 async function computeFor(query: string): Promise<void> {
   await mutateProgram(/^WITH /, `WITH first AS MATERIALIZED (${query}), `);
-  await mutateProgram(/FROM dirty d\n/, 'FROM dirty d CROSS JOIN (SELECT count(*) FROM first) f\n');
+  await mutateProgram(/FROM ck_dirty d\n/, 'FROM ck_dirty d CROSS JOIN (SELECT count(*) FROM first) f\n');
 }
 
 describe('the exact view of a rollup', () => {

@@ -208,7 +208,7 @@ test('index-missing: proven by the plan of a refresh over a sample of the table'
   const doctor = createDoctor({ sql: database.sql });
   const { plans, advice } = await doctor.explain('big_by_day');
   expect(plans.map(({ of }) => of)).toEqual(['groups', 'part', 'whole']);
-  expect(plans[0]?.plan).toMatch(/Seq Scan on big b/);
+  expect(plans[0]?.plan).toMatch(/Seq Scan on big [bt]/);
   expect(advice[0]).toMatchObject({ columns: ['user_id', 'at'], table: 'public.big' });
   expect(advice[0]?.costBefore).toBeGreaterThan(10 * (advice[0]?.costAfter ?? Number.NaN));
   const { mend } = await mended(database, 'index-missing', 'public.big (user_id, at)');
