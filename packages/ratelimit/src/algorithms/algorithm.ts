@@ -60,8 +60,8 @@ export function returnableSteps(steps: readonly Step[], base: number): Step[] {
 }
 
 /**
- * The bodies of three Lua functions, and what they share. In them `call`, `format` and `ceil` are `redis.call`,
- * `string.format` and `math.ceil`, found without a look into tables.
+ * The bodies of three Lua functions, and what they share. In them `call`, `pcall`, `format` and `ceil` are
+ * `redis.call`, `redis.pcall`, `string.format` and `math.ceil`, found without a look into tables.
  */
 export interface AlgorithmLua {
   /** Names of functions of `shared-lua.ts` that the bodies call. */

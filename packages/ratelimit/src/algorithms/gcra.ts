@@ -111,10 +111,10 @@ const algorithm: Algorithm = {
     take: `
     local ttl, late, mark = call('PTTL', key), 0, nil
     if ttl < 0 then
-      if ttl == -1 then redis.call('DEL', key) end
+      if ttl == -1 then call('DEL', key) end
       ttl = 0
     elseif ttl > window or window % limit ~= 0 then
-      local value = redis.pcall('GET', key)
+      local value = pcall('GET', key)
       late = tonumber(value)
       if not late and type(value) == 'string' then
         late, mark = string.match(value, '^(%d+)(!.*)$')
@@ -125,7 +125,7 @@ const algorithm: Algorithm = {
       if ttl <= window then
         mark = nil
       elseif not mark then
-        redis.call('PEXPIRE', key, window)
+        call('PEXPIRE', key, window)
         ttl = window
       end
     end

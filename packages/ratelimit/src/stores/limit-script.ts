@@ -13,8 +13,7 @@ export const mostTaken = 8;
  *
  * KEYS: one per policy of each check. ARGV: the deadline by the clock of the server (0: none), then the cost and the
  * numbers of the rules, once if they are the same for all checks, else for each check. Returns: the time of the server,
- * then what was found for each key: where there are several keys, and nothing but numbers, as one text with spaces. The
- * first value of a check, which is never negative, says how it ended: as it is, it was taken; as -1 minus it, or as a text
+ * then what was found for each key; where all of it is numbers, as one text with spaces. The first value of a check, which is never negative, says how it ended: as it is, it was taken; as -1 minus it, or as a text
  * that begins with a number, it does not fit; the text of an error; nothing, if its edges are not those of now.
  *
  * After the deadline it counts nothing and returns the time alone: nobody waits for the answer any more.
@@ -49,21 +48,11 @@ export function limitScript(algorithms: readonly Algorithm[]): RedisScript {
 }
 
 // `now` and `deadline` are milliseconds of the server's clock.
-const prologue = `local call, format, ceil = redis.call, string.format, math.ceil
+const prologue = `local call, pcall, format, ceil = redis.call, redis.pcall, string.format, math.ceil
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local reply = { now }
-if tonumber(ARGV[1]) > 0 and now > tonumber(ARGV[1]) then return reply end
-local function write(key, px, value)
-  local done
-  if px > 0 then
-    -- Text as it stands, because writing a number costs more than the rest of this.
-    done = redis.pcall('SET', key, value == 0 and '0' or value, 'PX', format('%d', px))
-  else
-    done = redis.pcall('SET', key, value, 'KEEPTTL')
-  end
-  return done.err
-end
+local reply, deadline = { now }, tonumber(ARGV[1])
+if deadline > 0 and now > deadline then return reply end
 `;
 
 type Verb = 'take' | 'give' | 'block';
@@ -90,16 +79,22 @@ function versionsOf(algorithms: readonly Algorithm[]): string {
   return algorithms.map(({ version }) => version).join('-');
 }
 
+/** Text as it stands, because Redis takes longer to write a number than for all the rest of this. */
+function written(key: string, px: string, value: string): string {
+  const text = `${value} == 0 and '0' or type(${value}) == 'number' and format('%d', ${value}) or ${value}`;
+  return `${px} > 0 and pcall('SET', ${key}, ${text}, 'PX', format('%d', ${px})) or pcall('SET', ${key}, ${text}, 'KEEPTTL')`;
+}
+
 /** Everything is written out per policy, because this runs for nearly every request. */
 function taking(algorithms: readonly Algorithm[]): string {
   const policies = algorithms.map(({ version, parameters, width }, i) => ({
-    key: `KEYS[k + ${i + 1}]`,
+    key: `keys[k + ${i + 1}]`,
     take: `${version}_take`,
     numbers: parameters.map((_, j) => `n${i}_${j}`),
     found: ['x', 'y', 'z'].slice(0, width).map((letter) => letter + i),
     px: `px${i}`,
     value: `value${i}`,
-    failure: `failure${i}`,
+    done: `done${i}`,
   }));
   const numbers = ['cost', ...policies.flatMap((policy) => policy.numbers)];
   const found = policies.flatMap((policy) => policy.found);
@@ -108,31 +103,36 @@ function taking(algorithms: readonly Algorithm[]): string {
   const [first, ...others] = found.map((_, i) => `reply[r + ${i + 1}]`);
   const rest = others.length === 0 ? '' : `${others.join(', ')} = ${found.slice(1).join(', ')}`;
   return `${prologue}${declarations([...new Set(algorithms)], ['take'])}
+local keys, args, plain = KEYS, ARGV, true
 local ${numbers.join(', ')}
-local each = #ARGV > ${numbers.length + 1} and ${numbers.length} or 0
+local each = #args > ${numbers.length + 1} and ${numbers.length} or 0
 local r, a = 1, 2
-for k = 0, #KEYS - 1, ${policies.length} do
+for k = 0, #keys - 1, ${policies.length} do
   if k == 0 or each > 0 then
-    ${numbers.join(', ')} = ${numbers.map((_, i) => `tonumber(ARGV[a + ${i}])`).join(', ')}
+    ${numbers.join(', ')} = ${numbers.map((_, i) => `tonumber(args[a + ${i}])`).join(', ')}
     a = a + each
   end
   ${all(({ found: own, px, value, take, key, numbers: rule }) => `local ${own.join(', ')}, ${px}, ${value} = ${take}(${key}, cost, false, now, ${rule.join(', ')})`, '\n  ')}
   if not (${all(({ found: own }) => own[0] as string, ' and ')}) then
+    plain = false
     ${[first, ...others].join(', ')} = false${', 0'.repeat(others.length)}
   elseif ${all(({ px }) => px, ' and ')} then
-    ${all(({ failure, key, px, value }) => `local ${failure} = write(${key}, ${px}, ${value})`, '\n    ')}
-    ${first} = ${all(({ failure }) => failure, ' or ')} or x0
+    ${all(({ done, key, px, value }) => `local ${done} = ${written(key, px, value)}`, '\n    ')}
+    ${first} = x0
     ${rest}
+    if ${all(({ done }) => `${done}.err`, ' or ')} then
+      plain = false
+      ${first} = ${all(({ done }) => `${done}.err`, ' or ')}
+    end
   else
+    plain = plain and ${found.map((value) => `type(${value}) == 'number'`).join(' and ')}
     ${first} = type(x0) == 'number' and -1 - x0 or x0
     ${rest}
   end
   r = r + ${found.length}
 end
-if #KEYS == 1 then return reply end
-local ok, text = pcall(format, '%d' .. string.rep(' %d', #reply - 1), unpack(reply))
--- Not every Lua refuses to format what is no number.
-return ok and not string.find(text, '[^%d -]') and text or reply`;
+if not plain then return reply end
+return format('%d' .. string.rep(' %d', #reply - 1), unpack(reply))`;
 }
 
 function general(algorithms: readonly Algorithm[]): string {
@@ -144,6 +144,9 @@ function general(algorithms: readonly Algorithm[]): string {
 local rules = { ${rows.join(', ')} }
 local function numbers(a)
   return tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+end
+local function write(key, px, value)
+  return (${written('key', 'px', 'value')}).err
 end
 local r, a, k = 1, 2, 1
 while ARGV[a] do
