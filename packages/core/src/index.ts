@@ -7,6 +7,7 @@ export {
   type AlertThresholds,
   createAlerts,
 } from './alerts.ts';
+export { assertExecutor } from './assert-executor.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';

@@ -1,4 +1,10 @@
-import { assertKnownOptions, assertNamespace, defaultNamespace, type RedisExecutor } from '@cachekit/core';
+import {
+  assertExecutor,
+  assertKnownOptions,
+  assertNamespace,
+  defaultNamespace,
+  type RedisExecutor,
+} from '@cachekit/core';
 import { RedisSession } from './redis-session.ts';
 import type { LimitSession, LimitStore, StoreContext } from './store.ts';
 
@@ -36,6 +42,7 @@ export interface RedisStoreOptions {
 export function redisStore(options: RedisStoreOptions): LimitStore {
   assertKnownOptions('redisStore', options, ['redis', 'namespace']);
   const { redis, namespace = defaultNamespace } = options;
+  assertExecutor('redisStore', redis);
   assertNamespace(namespace);
   return {
     name: 'redis',

@@ -164,5 +164,9 @@ describe('redisStore()', () => {
     const invalid = expect.objectContaining({ code: 'INVALID_CONFIGURATION' });
     expect(() => redisStore({ redis, namespace: 'a:b' })).toThrow(invalid);
     expect(() => redisStore({ redis, prefix: 'x' } as never)).toThrow(invalid);
+    // A client has a method `script`, too.
+    for (const none of [undefined, null, {}, 'redis://', { script: () => 1 }]) {
+      expect(() => redisStore({ redis: none as never })).toThrow(invalid);
+    }
   });
 });

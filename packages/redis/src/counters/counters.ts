@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   ConfigurationError,
@@ -71,6 +72,7 @@ const longestMs = 366 * 86_400_000;
 export function createCounters(options: CountersOptions): Counters {
   assertKnownOptions('createCounters', options, ['redis', 'namespace', 'window', 'buckets']);
   const { redis, namespace = defaultNamespace, buckets = 60 } = options;
+  assertExecutor('createCounters', redis);
   assertNamespace(namespace);
   const windowMs = durationMs(options.window, 'window');
   if (windowMs < 1 || windowMs > longestMs) throw new ConfigurationError('window: give 1 ms to a year');

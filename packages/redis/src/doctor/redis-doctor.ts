@@ -1,8 +1,8 @@
 import {
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   type Clock,
-  ConfigurationError,
   defaultNamespace,
   type RedisExecutor,
   systemClock,
@@ -56,9 +56,7 @@ export async function redisDoctor(options: RedisDoctorOptions): Promise<readonly
   assertKnownOptions('redisDoctor', options, ['redis', 'namespace']);
   const { redis, namespace = defaultNamespace } = options;
   assertNamespace(namespace);
-  if (typeof redis?.script !== 'function') {
-    throw new ConfigurationError('redisDoctor: redis is no executor; give ioredisExecutor(client)');
-  }
+  assertExecutor('redisDoctor', redis);
   // First the one that rejects when there is nobody to ask.
   await redis.command('TIME').catch((error: unknown) => {
     if (!isReplyError(error)) throw error;

@@ -1,5 +1,6 @@
 import {
   ArgumentError,
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   ConfigurationError,
@@ -66,6 +67,7 @@ const longestMs = 366 * 86_400_000;
 export function createLists<T>(options: ListsOptions): Lists<T> {
   assertKnownOptions('createLists', options, ['redis', 'namespace', 'ttl', 'length']);
   const { redis, namespace = defaultNamespace, length = 100 } = options;
+  assertExecutor('createLists', redis);
   assertNamespace(namespace);
   const ttlMs = Math.ceil(durationMs(options.ttl, 'ttl'));
   if (ttlMs < 1 || ttlMs > longestMs)

@@ -1,4 +1,5 @@
 import {
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   type Clock,
@@ -72,6 +73,7 @@ const retryMs = 100;
 export function createLocks(options: LocksOptions): Locks {
   assertKnownOptions('createLocks', options, ['redis', 'namespace', 'wakeUp', 'clock', 'random']);
   const { redis, namespace = defaultNamespace, wakeUp = 'pubsub', clock = systemClock } = options;
+  assertExecutor('createLocks', redis);
   assertNamespace(namespace);
   assertWakeUp(wakeUp, redis, 'locks');
   return new RedisLocks({ redis, namespace, wakeUp, clock, random: options.random ?? (() => Math.random()) });

@@ -1,4 +1,5 @@
 import {
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   ConfigurationError,
@@ -44,6 +45,7 @@ export function createPairing<T, R = unknown>(options: PairingOptions): Pairing<
     'random',
   ]);
   const { redis, namespace = defaultNamespace, wakeUp = 'pubsub', clock = systemClock } = options;
+  assertExecutor('createPairing', redis);
   assertNamespace(namespace);
   assertWakeUp(wakeUp, redis, 'pairing');
   const { limit, window } = options.attempts ?? { limit: 10, window: tenMinutesMs };

@@ -1,4 +1,5 @@
 import {
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   ConfigurationError,
@@ -44,6 +45,7 @@ export function createPresence<M = unknown>(options: PresenceOptions): Presence<
     'random',
   ]);
   const { redis, namespace = defaultNamespace, wakeUp = 'pubsub', clock = systemClock } = options;
+  assertExecutor('createPresence', redis);
   assertNamespace(namespace);
   assertWakeUp(wakeUp, redis, 'presence');
   return new RedisPresence<M>({

@@ -1,4 +1,5 @@
 import {
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   ConfigurationError,
@@ -30,6 +31,7 @@ import type { Sessions, SessionsOptions } from './sessions.ts';
 export function createSessions<T>(options: SessionsOptions): Sessions<T> {
   assertKnownOptions('createSessions', options, ['redis', 'namespace', 'idleTtl', 'maxLifetime', 'random']);
   const { redis, namespace = defaultNamespace } = options;
+  assertExecutor('createSessions', redis);
   assertNamespace(namespace);
   const idleMs = lifeMs(options.idleTtl, 'idleTtl');
   const mostMs = lifeMs(options.maxLifetime, 'maxLifetime');

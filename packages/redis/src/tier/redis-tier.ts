@@ -1,6 +1,7 @@
 import {
   type AcquireRequest,
   type Acquisition,
+  assertExecutor,
   assertKnownOptions,
   assertNamespace,
   type Coherence,
@@ -125,9 +126,7 @@ export function redisTier(options: RedisTierOptions): RedisTier {
   assertKnownOptions('redisTier', options, ['redis', 'namespace', 'coherence']);
   const { redis, namespace = defaultNamespace, coherence } = options;
   assertNamespace(namespace);
-  if (typeof redis?.script !== 'function') {
-    throw new ConfigurationError('redisTier: redis is no executor; give ioredisExecutor(client)');
-  }
+  assertExecutor('redisTier', redis);
   if (coherence !== undefined && !modes.includes(coherence)) {
     throw new ConfigurationError(
       `coherence: "${String(coherence)}" is none; it is one of ${modes.join(', ')}`,
