@@ -23,6 +23,11 @@ describe('quota()', () => {
     // Clocks went back at midnight: 23:00 to 24:00 came twice.
     ['America/Sao_Paulo', 'day', '2018-02-18T02:30:00Z', '2018-02-17T02:00:00Z', '2018-02-18T03:00:00Z'],
     ['Asia/Kathmandu', 'hour', '2026-01-01T00:20:00Z', '2026-01-01T00:15:00Z', '2026-01-01T01:15:00Z'],
+    // Clocks go forward by half an hour, from 02:00 to 02:30, and back from 02:00 to 01:30.
+    ['Australia/Lord_Howe', 'hour', '2026-10-03T15:40:00Z', '2026-10-03T15:30:00Z', '2026-10-03T16:00:00Z'],
+    ['Australia/Lord_Howe', 'hour', '2026-04-04T15:10:00Z', '2026-04-04T15:00:00Z', '2026-04-04T15:30:00Z'],
+    // And forward within an hour, from 23:30 to 24:00.
+    ['Asia/Pyongyang', 'hour', '2018-05-04T14:40:00Z', '2018-05-04T14:30:00Z', '2018-05-04T15:00:00Z'],
     // The hour that comes twice is two hours.
     ['Europe/Berlin', 'hour', '2026-10-25T00:30:00Z', '2026-10-25T00:00:00Z', '2026-10-25T01:00:00Z'],
   ] as const)('%s, per %s at %s: from %s to %s', (timeZone, per, now, start, end) => {
@@ -40,19 +45,21 @@ describe('quota()', () => {
       'Africa/Casablanca',
       'America/St_Johns',
       'Pacific/Apia',
+      'Asia/Pyongyang',
+      'America/Caracas',
       'Asia/Kathmandu',
     ];
     fc.assert(
       fc.property(
         fc.constantFrom(...zones),
-        fc.constantFrom('day', 'month'),
+        fc.constantFrom('hour', 'day', 'month'),
         fc.integer({ min: at('2005-01-01T00:00:00Z'), max: at('2035-01-01T00:00:00Z') }),
         (timeZone, per, now) => {
           const start = zonedCalendar(per, timeZone).startBefore(now);
           const end = zonedCalendar(per, timeZone).endAfter(now);
           expect(start).toBeLessThanOrEqual(now);
           expect(end).toBeGreaterThan(now);
-          expect(end - start).toBeLessThanOrEqual(per === 'day' ? 25 * hourMs : 745 * hourMs);
+          expect(end - start).toBeLessThanOrEqual({ hour: 1, day: 25, month: 745 }[per] * hourMs);
           expect(zonedCalendar(per, timeZone).startBefore(end)).toBe(end);
           expect(zonedCalendar(per, timeZone).endAfter(start)).toBe(end);
         },

@@ -74,6 +74,44 @@ describe('rateLimitedFetch()', () => {
     }
   });
 
+  test('a server that refused another request for longer than maxWait gets none before', async () => {
+    const { clock, seen, send } = scripted({ status: 429, headers: { 'Retry-After': '60' } });
+    await send(url);
+    await clock.advance(10_500);
+    const known = await send(url);
+    expect([known.status, known.headers.get('Retry-After')]).toEqual([429, '50']);
+    expect(seen.length).toBe(1);
+    await clock.advance(20_000);
+    const patient = send(url);
+    await clock.advance(29_500);
+    expect((await patient).status).toBe(200);
+    expect(seen.map(({ at }) => at)).toEqual([0, 60_000]);
+  });
+
+  test('the body of a refusal that is repeated is let go, and that of one that is returned is not', async () => {
+    const clock = new FakeClock();
+    const cancelled: number[] = [];
+    let calls = 0;
+    const send = rateLimitedFetch({
+      fetch: async () => {
+        const call = ++calls;
+        const body = new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(1)),
+          cancel: () => void cancelled.push(call),
+        });
+        return call === 1
+          ? new Response(body, { status: 503, headers: { 'Retry-After': '1' } })
+          : new Response(body);
+      },
+      clock,
+      random: () => 0,
+    });
+    const answered = send(url);
+    await clock.advance(1_000);
+    expect((await answered).status).toBe(200);
+    expect(cancelled).toEqual([1]);
+  });
+
   test('waits for what RateLimit says before the next request, of that origin only', async () => {
     const { clock, seen, send } = scripted({ headers: { RateLimit: '"api";r=0;t=2, "day";r=7' } });
     await send(url);

@@ -26,7 +26,7 @@ export function epochCalendar(windowMs: number): Calendar {
  * Hours, days or months as the clocks on the walls of a time zone show them.
  *
  * A day begins at the first instant of its date, which is not always 00:00, and has 23 or 25 hours where clocks are
- * changed. An hour that comes twice is two hours.
+ * changed. An hour that comes twice is two hours, and one that clocks change within is shorter.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if this machine does not know the time zone.
  */
@@ -84,10 +84,29 @@ function zoneOffset(timeZone: string): Offset {
 
 function hourBounds(offsetAt: Offset): (now: number) => [number, number] {
   return (now) => {
-    const shift = offsetAt(now) % hourMs;
+    const shiftAt = (instant: number): number => offsetAt(instant) % hourMs;
+    const shift = shiftAt(now);
     const start = Math.floor((now + shift) / hourMs) * hourMs - shift;
-    return [start, start + hourMs];
+    const end = start + hourMs;
+    // Where clocks are changed by less than an hour, the hours before and after the change may be shorter.
+    return [
+      shiftAt(start) === shift ? start : firstWithOffset(offsetAt, start, now),
+      shiftAt(end - 1) === shift ? end : firstWithOffset(offsetAt, now, end - 1),
+    ];
   };
+}
+
+/** The first instant with the offset of `after`; at `before` it is another. */
+function firstWithOffset(offsetAt: Offset, before: number, after: number): number {
+  const early = offsetAt(before);
+  let low = before;
+  let high = after;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (offsetAt(middle) === early) low = middle;
+    else high = middle;
+  }
+  return high;
 }
 
 function dateBounds(offsetAt: Offset, period: 'day' | 'month'): (now: number) => [number, number] {
@@ -113,13 +132,7 @@ function firstInstant(wall: number, offsetAt: Offset): number {
   const early = offsetAt(wall - dayMs);
   const late = offsetAt(wall + dayMs);
   if (early === late) return wall - early;
-  let before = wall - dayMs;
-  let after = wall + dayMs;
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2);
-    if (offsetAt(middle) === early) before = middle;
-    else after = middle;
-  }
+  const after = firstWithOffset(offsetAt, wall - dayMs, wall + dayMs);
   if (wall - early < after) return wall - early;
   return Math.max(after, wall - late);
 }

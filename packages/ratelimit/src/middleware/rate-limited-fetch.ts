@@ -15,7 +15,7 @@ export interface RateLimitedFetchOptions {
   fetch?: (request: Request) => Promise<Response>;
   /**
    * The longest a request is held back, all in all; a server that asks for more gets no request, and the caller the
-   * response that said so.
+   * response that said so, or its status and `Retry-After` alone if that was the answer to another request.
    * @defaultValue `'30s'`
    */
   maxWait?: Duration;
@@ -23,6 +23,13 @@ export interface RateLimitedFetchOptions {
   clock?: Clock;
   /** Between 0 and 1; spreads requests that wait for the same instant. */
   random?: () => number;
+}
+
+/** That an origin wants to be left alone. */
+interface Quiet {
+  readonly until: number;
+  /** Of the refusal that said so; absent if the request was served. */
+  readonly status: number | undefined;
 }
 
 /** Up to this share of the wait is added, so that clients do not come back in step. */
@@ -51,8 +58,7 @@ export function rateLimitedFetch(
   const send = options.fetch ?? ((request: Request) => fetch(request));
   if (typeof send !== 'function') throw new ConfigurationError('rateLimitedFetch: fetch: give a function');
   const maxWaitMs = durationMs(options.maxWait ?? '30s', 'rateLimitedFetch: maxWait');
-  /** Until when an origin wants to be left alone. */
-  const quietUntil = new Map<string, number>();
+  const quiet = new Map<string, Quiet>();
 
   function learn(origin: string, response: Response): number | undefined {
     if (Number(response.headers.get('Age') ?? 0) > 0) return undefined;
@@ -64,11 +70,23 @@ export function rateLimitedFetch(
       if (remaining === 0 && seconds !== undefined) waitMs = Math.max(waitMs, seconds * 1_000);
     }
     if (waitMs > 0) {
-      quietUntil.delete(origin);
-      if (quietUntil.size >= mostOrigins) quietUntil.clear();
-      quietUntil.set(origin, now + waitMs);
-    } else if (!refused) quietUntil.delete(origin);
+      quiet.delete(origin);
+      if (quiet.size >= mostOrigins) quiet.clear();
+      quiet.set(origin, { until: now + waitMs, status: refused ? response.status : undefined });
+    } else if (!refused) quiet.delete(origin);
     return retryMs;
+  }
+
+  const quietMs = (origin: string): number => (quiet.get(origin)?.until ?? 0) - clock.now();
+
+  /** What the origin said to somebody else, if that was a refusal. */
+  function knownRefusal(origin: string): Response | undefined {
+    const status = quiet.get(origin)?.status;
+    if (status === undefined) return undefined;
+    return new Response(null, {
+      status,
+      headers: { 'Retry-After': String(Math.ceil(quietMs(origin) / 1_000)) },
+    });
   }
 
   return async (input, init) => {
@@ -85,13 +103,15 @@ export function rateLimitedFetch(
       return true;
     };
     for (let last: Response | undefined; ; ) {
-      const quietMs = (quietUntil.get(origin) ?? 0) - clock.now();
-      if (!(await waitFor(quietMs)) && last !== undefined) return last;
+      if (!(await waitFor(quietMs(origin)))) {
+        const refusal = last ?? knownRefusal(origin);
+        if (refusal !== undefined) return refusal;
+      }
+      // What nobody reads holds a connection.
+      await last?.body?.cancel();
       const response = await send(request.clone());
       if (learn(origin, response) === undefined) return response;
-      const repeatMs = (quietUntil.get(origin) ?? 0) - clock.now();
-      if (repeatMs > leftMs || leftMs <= 0) return response;
-      await last?.body?.cancel();
+      if (quietMs(origin) > leftMs || leftMs <= 0) return response;
       last = response;
     }
   };
