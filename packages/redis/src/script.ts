@@ -1,4 +1,20 @@
-import type { RedisScript } from '@cachekit/core';
+import type { RedisArgument, RedisExecutor, RedisScript } from '@cachekit/core';
+
+/** A script, with the type of what it returns. */
+export interface TypedScript<Reply> extends RedisScript {
+  /** Never there: only carries the type. */
+  readonly reply?: Reply;
+}
+
+/** Runs a script. What it returns has the type that it declares. */
+export function runScript<Reply>(
+  redis: RedisExecutor,
+  script: TypedScript<Reply>,
+  keys: readonly string[],
+  args: readonly RedisArgument[],
+): Promise<Reply> {
+  return redis.script(script, keys, args) as Promise<Reply>;
+}
 
 const digests = new WeakMap<RedisScript, string>();
 

@@ -11,6 +11,7 @@ import {
   tenantPrefix,
 } from '@cachekit/core';
 import { type Name, nameKey } from '../name-parts.ts';
+import { runScript } from '../script.ts';
 import { counterAddScript } from '../scripts/counter-add.ts';
 import { counterReadScript } from '../scripts/counter-read.ts';
 
@@ -93,10 +94,7 @@ export function createCounters(options: CountersOptions): Counters {
     if (names.length > mostNames) throw new ArgumentError(`names: give at most ${mostNames}`);
     if (names.length === 0) return [];
     const keys = names.map((name) => keyOf(tenant, name));
-    const [began, ...found] = (await redis.script(counterReadScript, keys, [bucketMs, buckets])) as [
-      number,
-      ...number[][],
-    ];
+    const [began, ...found] = await runScript(redis, counterReadScript, keys, [bucketMs, buckets]);
     return found.map((pairs) => reading(began, pairs));
   }
 
@@ -124,7 +122,7 @@ export function createCounters(options: CountersOptions): Counters {
         throw new ArgumentError(`amount: give a whole number; got ${String(amount)}`);
       }
       const key = keyOf(tenant, name);
-      return (await redis.script(counterAddScript, [key], [amount, bucketMs, buckets])) as number;
+      return runScript(redis, counterAddScript, [key], [amount, bucketMs, buckets]);
     },
     async read(tenant, name) {
       const [only] = await readMany(tenant, [name]);

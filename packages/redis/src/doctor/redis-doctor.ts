@@ -10,6 +10,7 @@ import {
 import { isReplyError } from '../executors/reply-error.ts';
 import { numberOf, parseInfo } from '../info.ts';
 import { cachePrefix, changesChannel, changesLog } from '../keys.ts';
+import { runScript } from '../script.ts';
 import { permissionsScript } from '../scripts/permissions.ts';
 
 /** Options of {@link redisDoctor}. */
@@ -134,7 +135,7 @@ async function permissionsOf(redis: RedisExecutor, namespace: string): Promise<R
     const key = `${cachePrefix(namespace)}doctor`;
     await redis.command('MGET', key);
     const keys = redis.capabilities.cluster ? [key] : [key, changesLog(namespace)];
-    const refused = (await redis.script(permissionsScript, keys, [channel])) as readonly string[];
+    const refused = await runScript(redis, permissionsScript, keys, [channel]);
     if (refused.length === 0) {
       return found('permissions', 'ok', 'This user may do all that the cache needs');
     }

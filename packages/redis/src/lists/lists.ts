@@ -12,6 +12,7 @@ import {
 } from '@cachekit/core';
 import { fromJson, toJson } from '../json-value.ts';
 import { type Name, nameKey } from '../name-parts.ts';
+import { runScript } from '../script.ts';
 import { listAppendScript } from '../scripts/list-append.ts';
 import { listReadScript } from '../scripts/list-read.ts';
 
@@ -78,7 +79,7 @@ export function createLists<T>(options: ListsOptions): Lists<T> {
 
   async function recent(tenant: string, name: Name, count = length): Promise<readonly ListElement<T>[]> {
     if (!isCount(count)) throw new ArgumentError(`count: give a whole number from 1 to ${mostElements}`);
-    const found = (await redis.script(listReadScript, [keyOf(tenant, name)], [count, ttlMs])) as string[];
+    const found = await runScript(redis, listReadScript, [keyOf(tenant, name)], [count, ttlMs]);
     return found.map((text) => {
       const colon = text.indexOf(':');
       return { value: fromJson(text.slice(colon + 1)) as T, at: new Date(Number(text.slice(0, colon))) };
@@ -88,7 +89,7 @@ export function createLists<T>(options: ListsOptions): Lists<T> {
   return {
     async append(tenant, name, value) {
       const args = [toJson(value, 'value'), length, ttlMs];
-      await redis.script(listAppendScript, [keyOf(tenant, name)], args);
+      await runScript(redis, listAppendScript, [keyOf(tenant, name)], args);
     },
     async last(tenant, name) {
       const [newest] = await recent(tenant, name, 1);

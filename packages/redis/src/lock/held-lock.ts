@@ -7,6 +7,7 @@ import {
   leaseCountdown,
   type RedisExecutor,
 } from '@cachekit/core';
+import { runScript } from '../script.ts';
 import { lockAcquireScript } from '../scripts/lock-acquire.ts';
 import { lockExtendScript } from '../scripts/lock-extend.ts';
 import { lockReleaseScript } from '../scripts/lock-release.ts';
@@ -69,8 +70,8 @@ export class HeldLock {
     this.#lookedAt = clock.now();
     try {
       const args = [this.token, ttlMs, permits, stay, channels, counted, this.#spanMs];
-      const reply = await redis.script(lockAcquireScript, this.#keys, args);
-      const [fence, firstExpiryMs, lastFence] = reply as [number, number, number];
+      const reply = await runScript(redis, lockAcquireScript, this.#keys, args);
+      const [fence, firstExpiryMs = 0, lastFence = 0] = reply;
       if (fence > 0) {
         handOver?.stop();
         return this.#lease(fence, countdown);
@@ -137,14 +138,14 @@ export class HeldLock {
       renew,
       clock,
       countdown,
-      extend: async () => (await redis.script(lockExtendScript, this.#keys, [this.token, ttlMs])) === 1,
+      extend: async () => (await runScript(redis, lockExtendScript, this.#keys, [this.token, ttlMs])) === 1,
       release: async () => (await this.#release()) === 1,
     });
   }
 
-  #release(): Promise<unknown> {
+  #release(): Promise<0 | 1> {
     const { channels, counted, request } = this.#call;
-    return this.#options.redis.script(lockReleaseScript, this.#keys, [
+    return runScript(this.#options.redis, lockReleaseScript, this.#keys, [
       this.token,
       request.permits,
       channels,

@@ -1,4 +1,5 @@
 import { fromJson } from '../json-value.ts';
+import type { LookReply } from '../scripts/pairing-look.ts';
 
 /**
  * Where a pairing stands.
@@ -31,18 +32,6 @@ export type PairingStatus<T, R> =
 export type PairingPoll<T, R> =
   | { readonly error: 'authorization_pending' | 'slow_down' | 'access_denied' | 'expired_token' }
   | { readonly error: undefined; readonly data: T; readonly by: string; readonly answer: R };
-
-/** What the script that looks replies: nothing if there is no such pairing, `[0]` if it was asked too soon. */
-export type LookReply =
-  | [
-      state: 'pending' | 'claimed' | 'confirmed' | 'denied',
-      data: string,
-      ends: number,
-      by: string,
-      answer: string,
-    ]
-  | [0]
-  | [];
 
 export const expired: { readonly state: 'expired' } = { state: 'expired' };
 

@@ -1,5 +1,6 @@
 import { ArgumentError, type Clock, type Duration, durationMs, type RedisExecutor } from '@cachekit/core';
 import { fromJson, toJson } from '../json-value.ts';
+import { runScript } from '../script.ts';
 import { pairingAttemptScript } from '../scripts/pairing-attempt.ts';
 import { pairingCancelScript } from '../scripts/pairing-cancel.ts';
 import { pairingClaimScript } from '../scripts/pairing-claim.ts';
@@ -19,14 +20,7 @@ import {
   parsePairingSecret,
   readCode,
 } from './pairing-code.ts';
-import {
-  expired,
-  type LookReply,
-  type PairingPoll,
-  type PairingStatus,
-  pollOf,
-  statusOf,
-} from './pairing-status.ts';
+import { expired, type PairingPoll, type PairingStatus, pollOf, statusOf } from './pairing-status.ts';
 
 /** How often one who waits looks by itself. */
 const lookEveryMs = { pubsub: 2_000, poll: 500 } as const;
@@ -63,11 +57,8 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     const hash = await hashOf(secret);
     for (;;) {
       const code = newCode(random);
-      const ends = (await redis.script(
-        pairingCreateScript,
-        [pairingKey(namespace, code)],
-        [text, hash, ttlMs],
-      )) as number;
+      const key = pairingKey(namespace, code);
+      const ends = await runScript(redis, pairingCreateScript, [key], [text, hash, ttlMs]);
       if (ends === 0) continue;
       return { code, secret: pairingSecret(code, secret), expiresAt: new Date(ends), intervalMs };
     }
@@ -77,22 +68,16 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     const { redis, namespace, attempts } = this.#parts;
     const by = assertClaimer(claim.by);
     const counted = attemptsKey(namespace, assertClaimer(claim.from ?? by));
-    const retryAfterMs = (await redis.script(
-      pairingAttemptScript,
-      [counted],
-      [attempts.limit, attempts.windowMs],
-    )) as number;
+    const limit = [attempts.limit, attempts.windowMs];
+    const retryAfterMs = await runScript(redis, pairingAttemptScript, [counted], limit);
     if (retryAfterMs > 0) return { outcome: 'locked', retryAfterMs };
     const read = readCode(code);
     if (read === undefined) return { outcome: 'unknown' };
-    const [claimed, text, ends] = (await redis.script(
-      pairingClaimScript,
-      [pairingKey(namespace, read)],
-      [by],
-    )) as [number, string, number];
-    if (claimed === undefined) return { outcome: 'unknown' };
-    if (claimed === 0) return { outcome: 'taken' };
-    await redis.script(pairingForgiveScript, [counted], []).catch(ignore);
+    const reply = await runScript(redis, pairingClaimScript, [pairingKey(namespace, read)], [by]);
+    if (reply.length === 0) return { outcome: 'unknown' };
+    if (reply.length === 1) return { outcome: 'taken' };
+    const [claimed, text, ends] = reply;
+    await runScript(redis, pairingForgiveScript, [counted], []).catch(ignore);
     return { outcome: 'claimed', first: claimed === 1, data: fromJson(text) as T, expiresAt: new Date(ends) };
   }
 
@@ -153,7 +138,7 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
   async cancel(secret: string): Promise<boolean> {
     const place = await this.#place(secret);
     if (place === undefined) return false;
-    return (await this.#parts.redis.script(pairingCancelScript, [place.key], [place.hash])) === 1;
+    return (await runScript(this.#parts.redis, pairingCancelScript, [place.key], [place.hash])) === 1;
   }
 
   async close(): Promise<void> {
@@ -181,14 +166,14 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     assertClaimer(by);
     if (read === undefined) return false;
     const key = pairingKey(this.#parts.namespace, read);
-    return (await this.#parts.redis.script(pairingDecideScript, [key], [by, state, answer])) === 1;
+    return (await runScript(this.#parts.redis, pairingDecideScript, [key], [by, state, answer])) === 1;
   }
 
   async #look(secret: string, intervalMs: number): Promise<PairingStatus<T, R> | 'slow_down'> {
     const place = await this.#place(secret);
     if (place === undefined) return expired;
     const args = [place.hash, intervalMs];
-    return statusOf((await this.#parts.redis.script(pairingLookScript, [place.key], args)) as LookReply);
+    return statusOf(await runScript(this.#parts.redis, pairingLookScript, [place.key], args));
   }
 
   async #place(secret: string): Promise<{ readonly key: string; readonly hash: string } | undefined> {

@@ -7,7 +7,7 @@ const maxNameLength = 256;
 const separator = '\0';
 
 /** The keys of a tenant in the order in which its scripts take them: who is online, and what is known of them. */
-export function presenceKeys(namespace: string, tenant: string): readonly string[] {
+export function presenceKeys(namespace: string, tenant: string): readonly [online: string, facts: string] {
   return [presenceKey(namespace, tenant), `${tenantPrefix(namespace, 'p', tenant)}facts`];
 }
 

@@ -1,5 +1,6 @@
 import type { RedisExecutor } from '@cachekit/core';
 import { fromJson } from '../json-value.ts';
+import { runScript } from '../script.ts';
 import { presenceBeatScript } from '../scripts/presence-beat.ts';
 import { presenceDueScript } from '../scripts/presence-due.ts';
 import { presenceLeaveScript } from '../scripts/presence-leave.ts';
@@ -50,10 +51,10 @@ export class PresenceStore<M> {
     for (let from = 0; from < beats.length; from += atOnce) {
       const some = beats.slice(from, from + atOnce);
       const args = [ttlMs, this.#channel(tenant), server, ...some.flat()];
-      const reply = await redis.script(presenceBeatScript, presenceKeys(namespace, tenant), args);
-      const [, text, flags] = reply as [number, string, (0 | 1)[]];
-      this.#tell(tenant, text);
-      came.push(...flags.map((flag) => flag === 1));
+      const keys = presenceKeys(namespace, tenant);
+      const [, changes, away] = await runScript(redis, presenceBeatScript, keys, args);
+      this.#tell(tenant, changes);
+      came.push(...away.map((flag) => flag === 1));
     }
     return came;
   }
@@ -62,9 +63,9 @@ export class PresenceStore<M> {
   async leave(tenant: string, entry: string, whole: boolean): Promise<boolean> {
     const { redis, namespace, graceMs } = this.#parts;
     const args = [entry, this.#channel(tenant), graceMs, whole ? 1 : 0];
-    const reply = await redis.script(presenceLeaveScript, presenceKeys(namespace, tenant), args);
-    const [, text, here] = reply as [number, string, 0 | 1];
-    this.#tell(tenant, text);
+    const keys = presenceKeys(namespace, tenant);
+    const [, changes, here] = await runScript(redis, presenceLeaveScript, keys, args);
+    this.#tell(tenant, changes);
     return here === 1;
   }
 
@@ -72,19 +73,20 @@ export class PresenceStore<M> {
   async sweep(tenant: string, gone: string): Promise<Swept> {
     const { redis, namespace, graceMs } = this.#parts;
     const args = [this.#channel(tenant), gone, graceMs];
-    const reply = await redis.script(presenceSweepScript, presenceKeys(namespace, tenant), args);
-    const [, text, nextAt, devices, members] = reply as [number, string, number, number, number];
-    this.#tell(tenant, text);
+    const keys = presenceKeys(namespace, tenant);
+    const [, changes, nextAt, devices, members] = await runScript(redis, presenceSweepScript, keys, args);
+    this.#tell(tenant, changes);
     return { nextAt, devices, members };
   }
 
   async snapshot(
     tenant: string,
   ): Promise<{ readonly version: number; readonly members: readonly OnlineMember<M>[] }> {
-    const keys = presenceKeys(this.#parts.namespace, tenant);
-    const reply = await this.#parts.redis.script(presenceSnapshotScript, keys, [this.#channel(tenant)]);
-    const [version, text, found] = reply as [number, string, string[]];
-    this.#tell(tenant, text);
+    const { redis, namespace } = this.#parts;
+    const args = [this.#channel(tenant)];
+    const keys = presenceKeys(namespace, tenant);
+    const [version, changes, found] = await runScript(redis, presenceSnapshotScript, keys, args);
+    this.#tell(tenant, changes);
     const members: OnlineMember<M>[] = [];
     for (let index = 0; index < found.length; index += 2) {
       const meta = found[index + 1] as string;
@@ -99,19 +101,19 @@ export class PresenceStore<M> {
   /** The version alone. */
   async version(tenant: string): Promise<number> {
     const [, facts] = presenceKeys(this.#parts.namespace, tenant);
-    return Number((await this.#parts.redis.command('HGET', facts as string, 'v')) ?? 0);
+    return Number((await this.#parts.redis.command('HGET', facts, 'v')) ?? 0);
   }
 
   /** Entries, the one seen longest ago first. It changes nothing. */
   async online(tenant: string): Promise<readonly string[]> {
     const [online] = presenceKeys(this.#parts.namespace, tenant);
-    return (await this.#parts.redis.script(presenceOnlineScript, [online as string], [])) as string[];
+    return runScript(this.#parts.redis, presenceOnlineScript, [online], []);
   }
 
   /** Notes that somebody should look at the tenant in `ms` at the latest. */
   async due(tenant: string, ms: number): Promise<void> {
     const { redis, namespace } = this.#parts;
-    await redis.script(presenceDueScript, [dueKey(namespace)], [tenant, ms]);
+    await runScript(redis, presenceDueScript, [dueKey(namespace)], [tenant, ms]);
   }
 
   #channel(tenant: string): string {

@@ -1,4 +1,5 @@
 import { type Clock, newToken, type RedisExecutor, type Timer } from '@cachekit/core';
+import { runScript } from '../script.ts';
 import { presenceLeaseScript } from '../scripts/presence-lease.ts';
 import { heldKey, serversKey } from './presence-keys.ts';
 import type { Beat, PresenceStore } from './presence-store.ts';
@@ -120,14 +121,14 @@ export class ServerLease {
   async #sayAlive(): Promise<boolean> {
     const { redis, namespace, leaseMs, random } = this.#parts;
     const key = serversKey(namespace);
-    const isNew = (await redis.script(presenceLeaseScript, [key], [this.#server, leaseMs])) === 1;
+    const isNew = (await runScript(redis, presenceLeaseScript, [key], [this.#server, leaseMs])) === 1;
     const takenForDead = isNew && this.#leased;
     this.#leased = true;
     if (takenForDead) {
       // Under the old name somebody may be about to let its members leave.
       await redis.command('ZREM', key, this.#server);
       this.#server = newToken(random);
-      await redis.script(presenceLeaseScript, [key], [this.#server, leaseMs]);
+      await runScript(redis, presenceLeaseScript, [key], [this.#server, leaseMs]);
     }
     return takenForDead;
   }

@@ -1,4 +1,5 @@
 import type { Clock, RedisExecutor, Timer } from '@cachekit/core';
+import { runScript } from '../script.ts';
 import { claimed, presenceClaimScript } from '../scripts/presence-claim.ts';
 import { presenceOverdueScript } from '../scripts/presence-overdue.ts';
 import { presenceSettleScript } from '../scripts/presence-settle.ts';
@@ -79,7 +80,7 @@ export class Sweeper {
     const { redis, namespace, store } = this.#parts;
     const key = serversKey(namespace);
     for (const [name, at] of await this.#overdue(key)) {
-      const server = (await redis.script(presenceClaimScript, [key], [name, at])) as string;
+      const server = await runScript(redis, presenceClaimScript, [key], [name, at]);
       if (server === '') continue;
       const held = heldKey(namespace, server);
       for (const tenant of (await redis.command('SMEMBERS', held)) as string[]) {
@@ -93,7 +94,7 @@ export class Sweeper {
   }
 
   async #overdue(key: string): Promise<readonly (readonly [name: string, at: string])[]> {
-    const reply = (await this.#parts.redis.script(presenceOverdueScript, [key], [atOnce])) as string[];
+    const reply = await runScript(this.#parts.redis, presenceOverdueScript, [key], [atOnce]);
     return Array.from({ length: reply.length / 2 }, (_, index) => [
       reply[2 * index] as string,
       reply[2 * index + 1] as string,
@@ -101,6 +102,6 @@ export class Sweeper {
   }
 
   async #settle(key: string, name: string, at: string, nextAt: number): Promise<void> {
-    await this.#parts.redis.script(presenceSettleScript, [key], [name, at, nextAt]);
+    await runScript(this.#parts.redis, presenceSettleScript, [key], [name, at, nextAt]);
   }
 }

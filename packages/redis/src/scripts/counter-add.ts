@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -12,7 +12,7 @@ import { luaClock } from './fragments.ts';
  * - returns: what was counted in this bucket
  * - complexity: O(1); O(buckets) once per bucket
  */
-export const counterAddScript: RedisScript = {
+export const counterAddScript: TypedScript<number> = {
   name: 'counter-add',
   lua: `${luaClock}
 local key, amount, size, count = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

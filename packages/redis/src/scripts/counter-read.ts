@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -10,7 +10,7 @@ import { luaClock } from './fragments.ts';
  *   are left out, and the present one has the number 0, the one before it 1
  * - complexity: O(counters * buckets)
  */
-export const counterReadScript: RedisScript = {
+export const counterReadScript: TypedScript<readonly [began: number, ...buckets: (readonly number[])[]]> = {
   name: 'counter-read',
   lua: `${luaClock}
 local size, count = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: how many there are, those that are too old among them
  * - complexity: O(1)
  */
-export const listAppendScript: RedisScript = {
+export const listAppendScript: TypedScript<number> = {
   name: 'list-append',
   lua: `${luaClock}
 local length = redis.call('RPUSH', KEYS[1], string.format('%.0f', now) .. ':' .. ARGV[1])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: elements with their time, the last one first
  * - complexity: O(returned)
  */
-export const listReadScript: RedisScript = {
+export const listReadScript: TypedScript<readonly string[]> = {
   name: 'list-read',
   lua: `${luaClock}
 local found, all = {}, redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaLock } from './lock-fragments.ts';
 
@@ -14,7 +14,9 @@ import { luaLock } from './lock-fragments.ts';
  * - returns: `{fencing token}` · `{0, ms until the first holder expires, the last fencing token that was given}`
  * - complexity: O(log waiting + handed over)
  */
-export const lockAcquireScript: RedisScript = {
+export const lockAcquireScript: TypedScript<
+  readonly [fence: number, firstExpiryMs: number, lastFence: number] | readonly [fence: number]
+> = {
   name: 'lock-acquire',
   lua: `${luaClock}${luaLock}
 local token, ttl, permits, stay = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaLock } from './lock-fragments.ts';
 
@@ -10,7 +10,7 @@ import { luaLock } from './lock-fragments.ts';
  * - returns: 1 it is held until then · 0 it was no longer held
  * - complexity: O(log permits)
  */
-export const lockExtendScript: RedisScript = {
+export const lockExtendScript: TypedScript<0 | 1> = {
   name: 'lock-extend',
   lua: `${luaClock}${luaLock}
 local token, ttl = ARGV[1], tonumber(ARGV[2])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaLock } from './lock-fragments.ts';
 
@@ -10,7 +10,7 @@ import { luaLock } from './lock-fragments.ts';
  * - returns: 1 it was held · 0 it was not
  * - complexity: O(log waiting + handed over)
  */
-export const lockReleaseScript: RedisScript = {
+export const lockReleaseScript: TypedScript<0 | 1> = {
   name: 'lock-release',
   lua: `${luaClock}${luaLock}
 local token = ARGV[1]

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Counts an attempt before it is made, so that those made at the same time are counted too.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: 0 it may be made · ms until the next may be
  * - complexity: O(1)
  */
-export const pairingAttemptScript: RedisScript = {
+export const pairingAttemptScript: TypedScript<number> = {
   name: 'pairing-attempt',
   lua: `
 local key, window = KEYS[1], tonumber(ARGV[2])

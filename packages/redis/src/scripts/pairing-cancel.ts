@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Ends a pairing for the one who made it.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: 1 there was one · 0 there was none
  * - complexity: O(1)
  */
-export const pairingCancelScript: RedisScript = {
+export const pairingCancelScript: TypedScript<0 | 1> = {
   name: 'pairing-cancel',
   lua: `
 if redis.call('HGET', KEYS[1], 'h') ~= ARGV[1] then return 0 end

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Claims a pairing for the first who asks.
@@ -8,7 +8,9 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: `{1, data, ends}` claimed now · `{2, data, ends}` was claimed by the same · `{0}` by another · `{}` unknown
  * - complexity: O(1)
  */
-export const pairingClaimScript: RedisScript = {
+export const pairingClaimScript: TypedScript<
+  readonly [1 | 2, data: string, ends: number] | readonly [0] | readonly []
+> = {
   name: 'pairing-claim',
   lua: `
 local f = redis.call('HMGET', KEYS[1], 's', 'b', 'd', 'e')

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -12,7 +12,7 @@ import { luaClock } from './fragments.ts';
  * - returns: when it ends · 0 the code is taken
  * - complexity: O(1)
  */
-export const pairingCreateScript: RedisScript = {
+export const pairingCreateScript: TypedScript<number> = {
   name: 'pairing-create',
   lua: `${luaClock}
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Confirms or denies what was claimed, once.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: 1 it is as asked · 0 it was decided otherwise, claimed by another or by nobody, or has ended
  * - complexity: O(1)
  */
-export const pairingDecideScript: RedisScript = {
+export const pairingDecideScript: TypedScript<0 | 1> = {
   name: 'pairing-decide',
   lua: `
 local f = redis.call('HMGET', KEYS[1], 's', 'b')

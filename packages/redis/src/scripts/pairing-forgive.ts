@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Takes one attempt back, because it was right.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: 0
  * - complexity: O(1)
  */
-export const pairingForgiveScript: RedisScript = {
+export const pairingForgiveScript: TypedScript<0> = {
   name: 'pairing-forgive',
   lua: `
 local count = tonumber(redis.call('GET', KEYS[1]) or 0)

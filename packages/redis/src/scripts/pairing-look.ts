@@ -1,5 +1,17 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
+
+/** Where a pairing stands: nothing if there is no such one, `[0]` if it was asked too soon. */
+export type LookReply =
+  | readonly [
+      state: 'pending' | 'claimed' | 'confirmed' | 'denied',
+      data: string,
+      ends: number,
+      by: string,
+      answer: string,
+    ]
+  | readonly [0]
+  | readonly [];
 
 /**
  * What became of a pairing, for the one who made it.
@@ -10,7 +22,7 @@ import { luaClock } from './fragments.ts';
  *   another's · `{0}` asked too soon
  * - complexity: O(1)
  */
-export const pairingLookScript: RedisScript = {
+export const pairingLookScript: TypedScript<LookReply> = {
   name: 'pairing-look',
   lua: `${luaClock}
 local f = redis.call('HMGET', KEYS[1], 's', 'd', 'e', 'b', 'r', 'h', 'p')

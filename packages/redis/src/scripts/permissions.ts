@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { loggedChanges } from './fragments.ts';
 
 /**
@@ -10,7 +10,7 @@ import { loggedChanges } from './fragments.ts';
  * - returns: the commands that the server refuses, each with what it said
  * - complexity: O(1)
  */
-export const permissionsScript: RedisScript = {
+export const permissionsScript: TypedScript<readonly string[]> = {
   name: 'permissions',
   lua: `
 local key, refused = KEYS[1], {}

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaPresence } from './presence-fragments.ts';
 
@@ -14,7 +14,9 @@ const untoldMs = 10_000;
  * - returns: `{version, changes, [1 if the member was away before, ...]}`
  * - complexity: O((members + dropped) * log online)
  */
-export const presenceBeatScript: RedisScript = {
+export const presenceBeatScript: TypedScript<
+  readonly [version: number, changes: string, away: readonly (0 | 1)[]]
+> = {
   name: 'presence-beat',
   lua: `${luaClock}${luaPresence}
 local ttl, came = tonumber(ARGV[1]), {}

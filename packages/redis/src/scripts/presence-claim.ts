@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /** What the name of a process begins with while somebody lets its members leave. */
@@ -16,7 +16,7 @@ const finishedWithinMs = 30_000;
  * - returns: the process · empty, if it has given a sign of life or somebody else was faster
  * - complexity: O(log processes)
  */
-export const presenceClaimScript: RedisScript = {
+export const presenceClaimScript: TypedScript<string> = {
   name: 'presence-claim',
   lua: `${luaClock}
 local key, name = KEYS[1], ARGV[1]

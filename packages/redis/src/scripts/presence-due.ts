@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /** Tenants that nobody has swept for this long are forgotten: nobody listens. */
@@ -14,7 +14,7 @@ const forgottenMs = 86_400_000;
  * - returns: 0
  * - complexity: O(log tenants + forgotten)
  */
-export const presenceDueScript: RedisScript = {
+export const presenceDueScript: TypedScript<0> = {
   name: 'presence-due',
   lua: `${luaClock}
 local key, tenant, due = KEYS[1], ARGV[1], now + tonumber(ARGV[2])

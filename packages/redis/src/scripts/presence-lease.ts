@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: 1 it was not known: others may have taken it for dead meanwhile · 0 it was
  * - complexity: O(log processes)
  */
-export const presenceLeaseScript: RedisScript = {
+export const presenceLeaseScript: TypedScript<0 | 1> = {
   name: 'presence-lease',
   lua: `${luaClock}
 local lease = tonumber(ARGV[2])

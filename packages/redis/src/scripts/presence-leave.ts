@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaPresence } from './presence-fragments.ts';
 
@@ -10,7 +10,7 @@ import { luaPresence } from './presence-fragments.ts';
  * - returns: `{version, changes, 1 if it was here}`
  * - complexity: O(log online); O(online) if a member goes that has devices
  */
-export const presenceLeaveScript: RedisScript = {
+export const presenceLeaveScript: TypedScript<readonly [version: number, changes: string, here: 0 | 1]> = {
   name: 'presence-leave',
   lua: `${luaClock}${luaPresence}
 local entry, grace = ARGV[1], tonumber(ARGV[3])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: the members
  * - complexity: O(log members + online)
  */
-export const presenceOnlineScript: RedisScript = {
+export const presenceOnlineScript: TypedScript<readonly string[]> = {
   name: 'presence-online',
   lua: `${luaClock}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: `[name, time, ...]`
  * - complexity: O(log all + returned)
  */
-export const presenceOverdueScript: RedisScript = {
+export const presenceOverdueScript: TypedScript<readonly string[]> = {
   name: 'presence-overdue',
   lua: `${luaClock}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'WITHSCORES', 'LIMIT', 0, ARGV[1])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Notes when a name of a sorted set by time is due next, unless somebody has noted another time meanwhile.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: 1 it is noted · 0 somebody was faster
  * - complexity: O(log all)
  */
-export const presenceSettleScript: RedisScript = {
+export const presenceSettleScript: TypedScript<0 | 1> = {
   name: 'presence-settle',
   lua: `
 local before = redis.call('ZSCORE', KEYS[1], ARGV[1])

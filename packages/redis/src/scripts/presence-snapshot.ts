@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaPresence } from './presence-fragments.ts';
 
@@ -10,7 +10,9 @@ import { luaPresence } from './presence-fragments.ts';
  * - returns: `{version, changes, [entry, metadata or empty, ...]}`
  * - complexity: O(online)
  */
-export const presenceSnapshotScript: RedisScript = {
+export const presenceSnapshotScript: TypedScript<
+  readonly [version: number, changes: string, entries: readonly string[]]
+> = {
   name: 'presence-snapshot',
   lua: `${luaClock}${luaPresence}
 repeat dropDue() until not undropped

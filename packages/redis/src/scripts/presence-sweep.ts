@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 import { luaPresence } from './presence-fragments.ts';
 
@@ -10,7 +10,9 @@ import { luaPresence } from './presence-fragments.ts';
  * - returns: `{version, changes, when the next one drops out or 0, entries, members}`
  * - complexity: O(dropped * log online); O(facts) if a process is gone
  */
-export const presenceSweepScript: RedisScript = {
+export const presenceSweepScript: TypedScript<
+  readonly [version: number, changes: string, nextAt: number, entries: number, members: number]
+> = {
   name: 'presence-sweep',
   lua: `${luaClock}${luaPresence}
 dropDue()

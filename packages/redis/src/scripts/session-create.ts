@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: the time · 0 the handle is taken
  * - complexity: O(log sessions of the user + expired)
  */
-export const sessionCreateScript: RedisScript = {
+export const sessionCreateScript: TypedScript<number> = {
   name: 'session-create',
   lua: `${luaClock}
 local key, index, idle, most = KEYS[1], KEYS[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 
 /**
  * Ends sessions of one user.
@@ -8,7 +8,7 @@ import type { RedisScript } from '@cachekit/core';
  * - returns: how many there were
  * - complexity: O(sessions)
  */
-export const sessionEndScript: RedisScript = {
+export const sessionEndScript: TypedScript<number> = {
   name: 'session-end',
   lua: `
 redis.call('ZREM', KEYS[1], unpack(ARGV))

@@ -1,3 +1,14 @@
+/** A session as scripts return it; times in milliseconds. */
+export type SessionFields = readonly [
+  data: string,
+  version: number,
+  created: number,
+  seen: number,
+  user: string,
+  ends: number,
+  expires: number,
+];
+
 /**
  * What the scripts of sessions share. A session is a hash: `d` data, `v` version, `c` when it was created, `s` when it
  * was seen last, `u` user, `e` when it ends at the latest; times in milliseconds.

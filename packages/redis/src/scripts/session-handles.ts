@@ -1,4 +1,4 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /**
@@ -9,7 +9,7 @@ import { luaClock } from './fragments.ts';
  * - returns: handles, the one that ends next first
  * - complexity: O(sessions)
  */
-export const sessionHandlesScript: RedisScript = {
+export const sessionHandlesScript: TypedScript<readonly string[]> = {
   name: 'session-handles',
   lua: `${luaClock}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')

@@ -1,6 +1,6 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
-import { luaSession } from './session-fragments.ts';
+import { luaSession, type SessionFields } from './session-fragments.ts';
 
 /**
  * Reads sessions.
@@ -10,7 +10,7 @@ import { luaSession } from './session-fragments.ts';
  * - returns: for each `{data, version, created, seen, user, ends, expires}`, or `{}` if there is none
  * - complexity: O(sessions)
  */
-export const sessionReadScript: RedisScript = {
+export const sessionReadScript: TypedScript<readonly (SessionFields | readonly [])[]> = {
   name: 'session-read',
   lua: `${luaClock}${luaSession}
 local idle, found = tonumber(ARGV[1]), {}

@@ -1,6 +1,6 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
-import { luaSession } from './session-fragments.ts';
+import { luaSession, type SessionFields } from './session-fragments.ts';
 
 /**
  * Gives a session another id. From then on the old one is unknown.
@@ -10,7 +10,7 @@ import { luaSession } from './session-fragments.ts';
  * - returns: as `session-read` · `{}` it has ended · `{0}` the new handle is taken
  * - complexity: O(log sessions of the user)
  */
-export const sessionRotateScript: RedisScript = {
+export const sessionRotateScript: TypedScript<SessionFields | readonly [] | readonly [0]> = {
   name: 'session-rotate',
   lua: `${luaClock}${luaSession}
 local f = read(KEYS[1])

@@ -1,6 +1,6 @@
-import type { RedisScript } from '@cachekit/core';
+import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
-import { luaSession } from './session-fragments.ts';
+import { luaSession, type SessionFields } from './session-fragments.ts';
 
 /**
  * Replaces the data of a session, if nobody else has since it was read.
@@ -10,7 +10,7 @@ import { luaSession } from './session-fragments.ts';
  * - returns: as `session-read`, after the change · `{0}` somebody else replaced it · `{}` it has ended
  * - complexity: O(1)
  */
-export const sessionSaveScript: RedisScript = {
+export const sessionSaveScript: TypedScript<SessionFields | readonly [] | readonly [0]> = {
   name: 'session-save',
   lua: `${luaClock}${luaSession}
 local key = KEYS[1]

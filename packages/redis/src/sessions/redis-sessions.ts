@@ -1,7 +1,9 @@
 import { ArgumentError, type RedisExecutor } from '@cachekit/core';
 import { fromJson, toJson } from '../json-value.ts';
+import { runScript } from '../script.ts';
 import { sessionCreateScript } from '../scripts/session-create.ts';
 import { sessionEndScript } from '../scripts/session-end.ts';
+import type { SessionFields } from '../scripts/session-fragments.ts';
 import { sessionHandlesScript } from '../scripts/session-handles.ts';
 import { sessionReadScript } from '../scripts/session-read.ts';
 import { sessionRotateScript } from '../scripts/session-rotate.ts';
@@ -9,9 +11,6 @@ import { sessionSaveScript } from '../scripts/session-save.ts';
 import { hashOf, newSecret, type RandomBytes } from '../secret.ts';
 import { parseSessionId, sessionId, sessionKey, userKey } from './session-keys.ts';
 import type { IdentifiedSession, SaveOutcome, Session, Sessions } from './sessions.ts';
-
-/** Reply of the scripts: data, version, created, seen, user, ends, expires; empty if there is no session. */
-type Fields = readonly [string, number, number, number, string, number, number];
 
 /** How many sessions go in one script call. */
 const atOnce = 100;
@@ -51,10 +50,10 @@ export class RedisSessions<T> implements Sessions<T> {
       const handle = await hashOf(secret);
       const keys = [sessionKey(this.#namespace, tenant, handle), index];
       const args = [text, user, this.#idleMs, this.#mostMs, handle];
-      const now = (await this.#redis.script(sessionCreateScript, keys, args)) as number;
+      const now = await runScript(this.#redis, sessionCreateScript, keys, args);
       if (now === 0) continue;
       const ends = now + this.#mostMs;
-      const fields: Fields = [text, 1, now, now, user, ends, Math.min(now + this.#idleMs, ends)];
+      const fields: SessionFields = [text, 1, now, now, user, ends, Math.min(now + this.#idleMs, ends)];
       return { id: sessionId(tenant, secret), ...(this.#session(tenant, handle, fields) as Session<T>) };
     }
   }
@@ -62,7 +61,7 @@ export class RedisSessions<T> implements Sessions<T> {
   async get(id: string): Promise<Session<T> | undefined> {
     const place = await this.#place(id);
     if (place === undefined) return undefined;
-    const [fields] = (await this.#redis.script(sessionReadScript, [place.key], [this.#idleMs])) as [Fields];
+    const [fields = []] = await runScript(this.#redis, sessionReadScript, [place.key], [this.#idleMs]);
     return this.#session(place.tenant, place.handle, fields);
   }
 
@@ -73,8 +72,7 @@ export class RedisSessions<T> implements Sessions<T> {
       const session = await this.get(id);
       if (session === undefined) return undefined;
       const reply = await this.#save(place.key, await change(session.data), session.version);
-      if (reply.length === 0) return undefined;
-      if (reply.length > 1) return this.#session(place.tenant, place.handle, reply as Fields);
+      if (reply.length !== 1) return this.#session(place.tenant, place.handle, reply);
     }
     throw new Error(`A session was changed ${mostTries} times while it was to be changed once`);
   }
@@ -98,12 +96,9 @@ export class RedisSessions<T> implements Sessions<T> {
       const secret = newSecret(this.#random);
       const handle = await hashOf(secret);
       const keys = [place.key, sessionKey(this.#namespace, tenant, handle), index];
-      const reply = (await this.#redis.script(sessionRotateScript, keys, [
-        place.handle,
-        handle,
-      ])) as unknown[];
+      const reply = await runScript(this.#redis, sessionRotateScript, keys, [place.handle, handle]);
       if (reply.length === 1) continue;
-      const rotated = this.#session(tenant, handle, reply as unknown as Fields);
+      const rotated = this.#session(tenant, handle, reply);
       return rotated && { id: sessionId(tenant, secret), ...rotated };
     }
   }
@@ -112,7 +107,7 @@ export class RedisSessions<T> implements Sessions<T> {
     const place = await this.#place(id);
     if (place === undefined) return false;
     // Its user decides where it is listed.
-    const [fields] = (await this.#redis.script(sessionReadScript, [place.key], [0])) as [Fields];
+    const [fields = []] = await runScript(this.#redis, sessionReadScript, [place.key], [0]);
     const [, , , , user] = fields;
     if (user === undefined) return false;
     return (await this.#end(place.tenant, user, [place.handle])) === 1;
@@ -124,7 +119,7 @@ export class RedisSessions<T> implements Sessions<T> {
     for (let from = 0; from < handles.length; from += atOnce) {
       const some = handles.slice(from, from + atOnce);
       const keys = some.map((handle) => sessionKey(this.#namespace, tenant, handle));
-      const replies = (await this.#redis.script(sessionReadScript, keys, [0])) as Fields[];
+      const replies = await runScript(this.#redis, sessionReadScript, keys, [0]);
       for (const [index, fields] of replies.entries()) {
         const session = this.#session(tenant, some[index] as string, fields);
         if (session !== undefined) found.push(session);
@@ -159,19 +154,19 @@ export class RedisSessions<T> implements Sessions<T> {
     for (let from = 0; from < handles.length; from += atOnce) {
       const some = handles.slice(from, from + atOnce);
       const keys = [index, ...some.map((handle) => sessionKey(this.#namespace, tenant, handle))];
-      ended += (await this.#redis.script(sessionEndScript, keys, some)) as number;
+      ended += await runScript(this.#redis, sessionEndScript, keys, some);
     }
     return ended;
   }
 
   async #handles(tenant: string, user: string): Promise<readonly string[]> {
     const index = userKey(this.#namespace, tenant, user);
-    return (await this.#redis.script(sessionHandlesScript, [index], [])) as string[];
+    return runScript(this.#redis, sessionHandlesScript, [index], []);
   }
 
-  async #save(key: string, data: T, version: number): Promise<readonly unknown[] & { length: number }> {
+  #save(key: string, data: T, version: number): Promise<SessionFields | readonly [] | readonly [0]> {
     const args = [toJson(data, 'data'), version, this.#idleMs];
-    return (await this.#redis.script(sessionSaveScript, [key], args)) as unknown[];
+    return runScript(this.#redis, sessionSaveScript, [key], args);
   }
 
   async #place(
@@ -184,7 +179,7 @@ export class RedisSessions<T> implements Sessions<T> {
     return { tenant, handle, key: sessionKey(this.#namespace, tenant, handle) };
   }
 
-  #session(tenant: string, handle: string, fields: Fields | readonly []): Session<T> | undefined {
+  #session(tenant: string, handle: string, fields: SessionFields | readonly []): Session<T> | undefined {
     if (fields.length === 0) return undefined;
     const [text, version, created, seen, user, , expires] = fields;
     const data = fromJson(text);
