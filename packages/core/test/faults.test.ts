@@ -230,6 +230,26 @@ describe('with the remote tier down', () => {
     expect(cache.metrics().memory.entries).toBe(0);
   });
 
+  test.each([
+    ['of a key that was looked for', 0],
+    ['of one that is not expected to be there', 9],
+  ])('a lease %s, given while nobody heard of it any more, is waited for by nobody', async (_, misses) => {
+    const { cache, tier, start } = setup();
+    for (let limit = 0; limit < misses; limit++) {
+      await cache.getOrLoad(keys.calls({ tenant: 'acme', limit }), async () => limit);
+    }
+    const acquire = tier.acquire.bind(tier);
+    tier.acquire = async (request) => {
+      await acquire(request);
+      throw new Error('no reply within 250 ms');
+    };
+    const key = keys.calls({ tenant: 'acme', limit: 100 });
+    expect(await cache.getOrLoad(key, async () => 'without the tier')).toBe('without the tier');
+    await settled();
+    // No time passes.
+    expect(await start().getOrLoad(key, async () => 'mine')).toBe('mine');
+  });
+
   test('a commit that the tier refuses leaves no lease for which others would wait', async () => {
     const { cache, tier, start } = setup();
     Object.assign(tier, {

@@ -139,7 +139,8 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
     this.#goOn({ found: this.#found ?? unseen, entry: undefined, answer });
   }
 
-  unanswered(): void {
+  unanswered(error: unknown): void {
+    forsake(this.#parts, this.asks, error);
     this.#goOn('unreached');
   }
 
@@ -194,6 +195,11 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
       new Load(parts, flight, request, licence, undefined, this).start();
     } else finish(parts, flight, request, throughRemote(parts, flight, request, seen));
   }
+}
+
+/** The load goes on without the tier, which may give the lease all the same: others would wait for nobody. */
+function forsake({ background, remote }: EngineParts, { key, token }: AcquireRequest, error: unknown): void {
+  if (remote !== undefined) background.run(remote.forsake(key, token, error));
 }
 
 /** What a first look found that is no answer yet. */
@@ -406,6 +412,7 @@ async function throughRemote(
         try {
           answer = await remote.read('acquire', (tier) => tier.acquire(request), key.wire);
         } catch (cause) {
+          forsake(parts, request, cause);
           throw new Unreached('', { cause });
         }
         if (answer.state === 'acquired') {

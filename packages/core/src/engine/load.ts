@@ -167,8 +167,11 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
   }
 
   /** Whether the commit would have been refused is not known: nobody else may see the value, nor wait for the lease. */
-  unanswered(): void {
-    release(this.#parts, this.#flight);
+  unanswered(error: unknown): void {
+    const { background, remote } = this.#parts;
+    const { wire, token } = this.#flight;
+    this.#flight.token = undefined;
+    if (remote !== undefined && token !== undefined) background.run(remote.forsake(wire, token, error));
     this.#land();
   }
 

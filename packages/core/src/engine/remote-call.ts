@@ -9,6 +9,14 @@ import type { TierTime } from './tier-time.ts';
 
 const none: readonly string[] = [];
 
+/** Why a call was not made while the breaker is open. */
+const spared = Object.assign(new Error('it did not answer before'), { sent: false });
+
+/** Whether what failed is a call that was not carried out and never will be. */
+export function neverSent(error: unknown): boolean {
+  return (error as { cause?: { sent?: boolean } } | undefined)?.cause?.sent === false;
+}
+
 /**
  * Calls the remote tier: counts and tells what failed, and spares reads the wait for a tier that does not answer.
  *
@@ -51,7 +59,7 @@ export class RemoteCall {
   ): Promise<T> {
     const part = this.#partOf(keys);
     if (!this.#breakers.allows(part)) {
-      return Promise.reject(new TierError(this.tier.name, operation, 'it did not answer before'));
+      return Promise.reject(new TierError(this.tier.name, operation, spared));
     }
     if (this.before === undefined || this.before.pending === 0) return this.#attempt(operation, call, part);
     return this.before.replay().then(() => this.#attempt(operation, call, part));
@@ -94,6 +102,14 @@ export class RemoteCall {
     } catch (cause) {
       throw this.failure(operation, cause, part);
     }
+  }
+
+  /**
+   * Ends a lease of which nobody knows whether it was given, or is over, because the call that asked was not answered. What is
+   * sent after that call is carried out after it. Failures of this are told nobody: that one was.
+   */
+  async forsake(key: string, token: string, error: unknown): Promise<void> {
+    if (!neverSent(error)) await this.tier.release(key, token);
   }
 
   /** Counts and tells a failure. For one alone among many that were asked for together; the calls here do so themselves. */

@@ -8,7 +8,7 @@ import { bytesOf, memoryEntry } from './hold.ts';
 import { dropKey, invalidate } from './invalidate.ts';
 import type { EngineParts, ResourceState } from './parts.ts';
 import { assertKey } from './read-request.ts';
-import type { RemoteCall } from './remote-call.ts';
+import { neverSent, type RemoteCall } from './remote-call.ts';
 import { settledAll } from './settled-all.ts';
 import { jittered } from './steps/jitter.ts';
 import { epochOf } from './steps/trust.ts';
@@ -138,8 +138,7 @@ async function put(
  * What is sent after it arrives after it.
  */
 function takeBack(parts: EngineParts, remote: RemoteCall, wire: string, error: unknown): void {
-  const { cause } = error as { cause?: { sent?: boolean } };
-  if (cause?.sent === false) return;
+  if (neverSent(error)) return;
   parts.background.run(remote.attempt('delete', (tier) => tier.delete([wire]), wire));
 }
 
