@@ -86,7 +86,7 @@ const slack = `interval '3 hours'`;
 
 /**
  * Condition that a row called `row` belongs to the key `dirty`, written so that an index on the column serves: a range
- * of time, and the bucket itself where clocks change.
+ * of time, and the bucket itself where clocks change. The last microsecond is in the range, so that `infinity` is in its own.
  */
 export function coversSql(key: RollupKey, row: string, dirty: string): string {
   const column = `${row}.${quoteIdentifier(key.column)}`;
@@ -100,8 +100,9 @@ export function coversSql(key: RollupKey, row: string, dirty: string): string {
   const stored = (instant: string): string =>
     of.storedIn === undefined ? instant : `(${instant}) AT TIME ZONE ${quoteLiteral(of.storedIn)}`;
   const steady = of.timeZone === 'UTC' && (of.storedIn === undefined || of.storedIn === 'UTC');
-  if (steady) return `${column} >= ${stored(begin)} AND ${column} < ${stored(end)}`;
-  return `${column} >= ${stored(`${begin} - ${slack}`)} AND ${column} < ${stored(`${end} + ${slack}`)} AND ${keySql(key, row)} = ${dirty}`;
+  if (steady)
+    return `${column} >= ${stored(begin)} AND ${column} <= ${stored(`${end} - interval '1 microsecond'`)}`;
+  return `${column} >= ${stored(`${begin} - ${slack}`)} AND ${column} <= ${stored(`${end} + ${slack}`)} AND ${keySql(key, row)} = ${dirty}`;
 }
 
 /** The bucket that was current `ago` buckets before now, by the clock of the zone. */

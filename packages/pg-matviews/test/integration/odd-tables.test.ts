@@ -157,6 +157,48 @@ describe('a key', () => {
   });
 });
 
+describe('a bucket of time', () => {
+  it('holds what is for ever, what was before all, and both sides of a change of the clock', async () => {
+    await run('create table spans (at timestamptz, wall timestamp, v int default 1)');
+    const times = ['infinity', '-infinity', '2026-10-25T00:30Z', '2026-10-25T01:30Z', '2026-10-24T22:00Z'];
+    for (const timeZone of ['UTC', 'Europe/Berlin', 'Australia/Lord_Howe']) {
+      for (const unit of ['hour', 'day', 'month'] as const) {
+        const zoned =
+          unit === 'hour'
+            ? `date_trunc('hour', at, '${timeZone}')`
+            : `date_trunc('${unit}', at at time zone '${timeZone}')::date`;
+        const walled =
+          unit === 'hour'
+            ? `date_trunc('hour', wall at time zone 'UTC', '${timeZone}')`
+            : `date_trunc('${unit}', wall at time zone 'UTC' at time zone '${timeZone}')::date`;
+        const views = [
+          defineRollup({
+            name: 'per_span',
+            from: 'spans',
+            key: {
+              at: bucket('at', unit, { timeZone }),
+              wall: bucket('wall', unit, { timeZone, storedIn: 'UTC' }),
+            },
+            measures: { s: sum('v') },
+          }),
+        ];
+        await apply(views);
+        await follows(
+          views,
+          `select ${zoned} as at, ${walled} as wall, sum(v) as s from spans group by 1, 2`,
+          [
+            ...times.map(
+              (at) => `insert into spans values ('${at}', '${at}'::timestamptz at time zone 'UTC')`,
+            ),
+            'update spans set v = v + 1',
+            'truncate spans',
+          ],
+        );
+      }
+    }
+  });
+});
+
 describe('names and texts of a definition', () => {
   it("are the user's own: tables called as parts of a refresh, odd columns, comments at the end, values without an equality", async () => {
     await run(
