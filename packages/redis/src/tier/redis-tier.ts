@@ -201,7 +201,7 @@ class TierOverRedis implements RedisTier {
       redis,
       putScript,
       { keys: this.#log, args: [this.#channel, patience] },
-      clocks,
+      (replies) => this.#clocks(replies),
     );
     if (coherence === 'any' || coherence === 'tracking') {
       this.#own = new OwnWrites(systemClock);
@@ -233,6 +233,17 @@ class TierOverRedis implements RedisTier {
     return replies.map((reply) => {
       if (reply === 1) return acquired;
       return reply === 0 ? leased : (refusal(reply) ?? (reply as string));
+    });
+  }
+
+  /** What a call of the script says; noted before what is asked next is answered, such as what this process hears of it. */
+  #clocks(replies: readonly ScriptReply[]): readonly (TierClock | Error)[] {
+    return replies.map((reply) => {
+      const refused = refusal(reply);
+      if (refused !== undefined) return refused;
+      const clock = reply as TierClock;
+      if (clock > 0) this.#own?.loadBegan(clock);
+      return clock;
     });
   }
 
@@ -354,7 +365,6 @@ class TierOverRedis implements RedisTier {
     // Who has an answer has not given up: the caller was wrong about the time, and the server says what it is.
     if (clock < 0) clock = await put(encodeEntry({ ...entry, clock: -clock }));
     if (clock < 0) throw new RedisUnavailableError('put', { message: 'it came too late', sent: false });
-    this.#own?.loadBegan(clock);
     if (far.length > 0) await this.#keepTags(far, clock, ms);
     return clock;
   }
@@ -438,10 +448,6 @@ function isText(answer: unknown): answer is string {
 
 function stored(replies: readonly ScriptReply[]): readonly (boolean | Error)[] {
   return replies.map((reply) => refusal(reply) ?? reply === 1);
-}
-
-function clocks(replies: readonly ScriptReply[]): readonly (TierClock | Error)[] {
-  return replies.map((reply) => refusal(reply) ?? (reply as TierClock));
 }
 
 function ignore(): void {}

@@ -338,9 +338,10 @@ describe.each(ioredis)('the tier over $name', ({ standalone }) => {
     it('always grow, also when the clock of the server went back', async () => {
       const future = (await tier.time()) + 3_600_000_000;
       await observer.set(tag, String(future));
-      expect(await tier.bumpTags([tag])).toBe(future + 1);
-      const put = await tier.put(key, entry('v', 0, [tag]), 60_000);
-      expect(put).toBe(future + 1);
+      const bumped = await tier.bumpTags([tag]);
+      expect(bumped).toBeGreaterThan(future);
+      expect(await tier.put(key, entry('v', 0, [tag]), 60_000)).toBe(bumped);
+      expect(await tier.bumpTags([tag])).toBeGreaterThan(bumped);
     });
 
     it('live at least as long as the entries that carry them', async () => {
