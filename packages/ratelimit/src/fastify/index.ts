@@ -4,6 +4,6 @@ export type { AnswerOptions } from '../http/spread.ts';
 export {
   type FastifyReplyLike,
   type FastifyRequestLike,
-  type RateLimitOptions,
   rateLimit,
 } from '../middleware/fastify.ts';
+export type { RateLimitOptions } from '../middleware/request-gate.ts';

@@ -1,22 +1,12 @@
-import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
-import { type RateLimitCheck, runCheck } from '../http/check.ts';
-import { rateLimitHeaders } from '../http/headers.ts';
-import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
-import { tooManyRequests } from '../http/too-many-requests.ts';
 import { type ClosingResponse, whenClosed } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
+import { type RateLimitOptions, RequestGate } from './request-gate.ts';
 
 /** What is used of a response; Express, Connect and `node:http` have it. */
 export interface ResponseLike extends ClosingResponse {
   statusCode: number;
   setHeader(name: string, value: string): unknown;
   end(body: string): unknown;
-}
-
-/** What {@link rateLimit} takes. */
-export interface RateLimitOptions<Name extends string, Req> extends AnswerOptions {
-  /** What to ask about a request; `undefined` lets it pass uncounted. */
-  check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
 }
 
 /**
@@ -38,23 +28,18 @@ export function rateLimit<Name extends string, Req extends object>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
 ): (request: Req, response: ResponseLike, next: (error?: unknown) => void) => void {
-  assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
-  const { check, fields } = options;
-  const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
-  if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
+  const gate = new RequestGate<Name, [Req]>('rateLimit', limiter, options);
 
   async function passes(request: Req, response: ResponseLike): Promise<boolean> {
-    const asked = await check(request);
-    if (asked === undefined) return true;
-    const checked = await runCheck(limiter, request, asked);
+    const checked = await gate.ask(request, request);
     if (checked === undefined) return true;
     const { decision, release } = checked;
     if (release !== undefined) whenClosed(response, release);
     if (decision.allowed) {
-      setHeaders(response, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
+      setHeaders(response, gate.headers(request, decision));
       return true;
     }
-    const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
+    const { status, headers, body } = gate.rejection(decision);
     response.statusCode = status;
     setHeaders(response, headers);
     response.end(body);

@@ -1,10 +1,6 @@
-import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
-import { type RateLimitCheck, runCheck } from '../http/check.ts';
-import { rateLimitHeaders } from '../http/headers.ts';
-import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
-import { tooManyRequests } from '../http/too-many-requests.ts';
 import { type ClosingResponse, whenClosed } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
+import { type RateLimitOptions, RequestGate } from './request-gate.ts';
 
 /** What is used of a request of Fastify. */
 export interface FastifyRequestLike {
@@ -17,12 +13,6 @@ export interface FastifyReplyLike {
   code(status: number): unknown;
   header(name: string, value: string): unknown;
   send(body: string): unknown;
-}
-
-/** What {@link rateLimit} takes. */
-export interface RateLimitOptions<Name extends string, Req> extends AnswerOptions {
-  /** What to ask about a request; `undefined` lets it pass uncounted. */
-  check: (request: Req) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
 }
 
 /**
@@ -41,23 +31,18 @@ export function rateLimit<Name extends string, Req extends FastifyRequestLike>(
   limiter: RateLimiter<Name>,
   options: RateLimitOptions<Name, Req>,
 ): (request: Req, reply: FastifyReplyLike, done: (error?: Error) => void) => void {
-  assertKnownOptions('rateLimit', options, ['check', 'fields', 'spread']);
-  const { check, fields } = options;
-  const spreadMs = durationMs(options.spread ?? 0, 'rateLimit: spread');
-  if (typeof check !== 'function') throw new ConfigurationError('rateLimit: check: give a function');
+  const gate = new RequestGate<Name, [Req]>('rateLimit', limiter, options);
 
   async function passes(request: Req, reply: FastifyReplyLike): Promise<boolean> {
-    const asked = await check(request);
-    if (asked === undefined) return true;
-    const checked = await runCheck(limiter, request.raw, asked);
+    const checked = await gate.ask(request.raw, request);
     if (checked === undefined) return true;
     const { decision, release } = checked;
     if (release !== undefined) whenClosed(reply.raw, release);
     if (decision.allowed) {
-      setHeaders(reply, rateLimitHeaders(spreadTimes(decision, spreadMs), fields));
+      setHeaders(reply, gate.headers(request.raw, decision));
       return true;
     }
-    const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
+    const { status, headers, body } = gate.rejection(decision);
     reply.code(status);
     setHeaders(reply, headers);
     reply.send(body);

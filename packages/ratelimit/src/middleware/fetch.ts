@@ -1,10 +1,8 @@
-import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
-import { decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
-import { rateLimitHeaders } from '../http/headers.ts';
-import { type AnswerOptions, spreadTimes } from '../http/spread.ts';
-import { tooManyRequests } from '../http/too-many-requests.ts';
+import type { RateLimitCheck } from '../http/check.ts';
+import type { AnswerOptions } from '../http/spread.ts';
 import { whenSent } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
+import { RequestGate } from './request-gate.ts';
 
 /** What {@link withRateLimit} takes. */
 export interface WithRateLimitOptions<Name extends string, Rest extends unknown[]> extends AnswerOptions {
@@ -35,18 +33,13 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
   options: WithRateLimitOptions<Name, Rest>,
   handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
-  assertKnownOptions('withRateLimit', options, ['check', 'fields', 'spread']);
-  const { check, fields } = options;
-  const spreadMs = durationMs(options.spread ?? 0, 'withRateLimit: spread');
-  if (typeof check !== 'function') throw new ConfigurationError('withRateLimit: check: give a function');
+  const gate = new RequestGate<Name, [Request, ...Rest]>('withRateLimit', limiter, options);
   return async (request, ...rest) => {
-    const asked = await check(request, ...rest);
-    if (asked === undefined) return handler(request, ...rest);
-    const checked = await runCheck(limiter, request, asked);
+    const checked = await gate.ask(request, request, ...rest);
     if (checked === undefined) return handler(request, ...rest);
     const { decision, release } = checked;
     if (!decision.allowed) {
-      const { status, headers, body } = tooManyRequests(spreadTimes(decision, spreadMs), fields);
+      const { status, headers, body } = gate.rejection(decision);
       return new Response(body, { status, headers });
     }
     let response: Response;
@@ -56,15 +49,12 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
       release?.();
       throw error;
     }
-    const told = withHeaders(
-      response,
-      rateLimitHeaders(spreadTimes(decisionSoFar(limiter, request) ?? decision, spreadMs), fields),
-    );
+    const told = withHeaders(response, gate.headers(request, decision));
     return release === undefined ? told : whenSent(told, request.signal, release);
   };
 }
 
-function withHeaders(response: Response, headers: Record<string, string>): Response {
+function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
   try {
     for (const name in headers) response.headers.set(name, headers[name] as string);
     return response;
