@@ -15,8 +15,9 @@ export const lockExtendScript: TypedScript<0 | 1> = {
   lua: `${luaClock}${luaLock}
 local token, ttl = ARGV[1], tonumber(ARGV[2])
 if not holds(token) then return 0 end
+-- First what a server without memory allows, so that it allows the other, too: it takes no more than before.
+redis.call('PEXPIRE', holders, math.max(ttl, redis.call('PTTL', holders)))
 redis.call('ZADD', holders, now + ttl, token)
-keep(holders, ttl)
 remember(ttl)
 return 1
 `,

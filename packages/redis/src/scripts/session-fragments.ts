@@ -30,8 +30,9 @@ end
 local function slide(key, f, idle)
   if now - f[4] < idle / 10 then return end
   f[4] = now
-  redis.call('HSET', key, 's', string.format('%.0f', now))
+  -- First what a server without memory allows, so that it allows the other, too: it takes no more than before.
   redis.call('PEXPIRE', key, math.min(idle, f[6] - now))
+  redis.call('HSET', key, 's', string.format('%.0f', now))
 end
 local function all(key, f)
   return {f[1], f[2], f[3], f[4], f[5], f[6], now + redis.call('PTTL', key)}
