@@ -5,6 +5,9 @@ export function wakeChannel(subject: string): string {
   return `cachekit_${subject}`;
 }
 
+/** Whether a transaction that notifies can end as every other: PREPARE TRANSACTION refuses it. */
+const mayNotify = `pg_catalog.current_setting('max_prepared_transactions') = '0'`;
+
 /**
  * The statement with which a writer wakes the consumers of `subject`, but only while one of them sleeps.
  *
@@ -12,6 +15,9 @@ export function wakeChannel(subject: string): string {
  * It goes after the write it tells of, in the same transaction: the arming protocol relies on the writer having its
  * transaction id before it reads the flag. The writer needs the right to read `cachekit.wake`, so in a trigger it
  * stands in a SECURITY DEFINER function.
+ *
+ * A transaction that notifies cannot be prepared, so on a server that allows prepared transactions nobody is woken and the
+ * consumers find what was written when they look.
  *
  * @param subject - What was written: the outbox, such as `change`.
  * @param verb - `perform` inside PL/pgSQL, `select` elsewhere.
@@ -22,7 +28,7 @@ export function wakeChannel(subject: string): string {
 export function wakeSql(subject: string, verb: 'perform' | 'select' = 'perform'): string {
   return (
     `${verb} pg_catalog.pg_notify(${quoteLiteral(wakeChannel(subject))}, '') where exists ` +
-    `(select from cachekit.wake w where w.subject = ${quoteLiteral(subject)} and w.armed)`
+    `(select from cachekit.wake w where w.subject = ${quoteLiteral(subject)} and w.armed) and ${mayNotify}`
   );
 }
 

@@ -13,7 +13,8 @@ import { type MarkColumn, type RowsOf, rowsSeen } from './rows-seen.ts';
  *
  * The probe is never executed, only analysed, and rides on the one look at what else must be known: whether somebody
  * is to be woken, and whether the statement was about more than one row, which stays unknown if the probe fails. The flag
- * may be read before the marks are written, because whoever changed a row has a transaction id.
+ * may be read before the marks are written, because whoever changed a row has a transaction id. Where transactions may be
+ * prepared nobody is woken: one that notifies could not be.
  */
 export function markFunctionBody(
   table: string,
@@ -91,7 +92,7 @@ BEGIN
     ${guarded(`SELECT ${isArmed} INTO armed WHERE true OR EXISTS (SELECT FROM ${tables});`)}
     ${marks.map(({ everything }) => everything).join('\n    ')}
   END IF;
-  IF armed THEN
+  IF armed AND current_setting('max_prepared_transactions') = '0' THEN
     PERFORM pg_catalog.pg_notify(${quoteLiteral(wakeChannel(wakeSubject))}, '');
   END IF;
   RETURN NULL;
