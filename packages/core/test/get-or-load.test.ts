@@ -221,6 +221,20 @@ describe.each(setups)('getOrLoad() %s', (_name, make) => {
     await told;
   });
 
+  test('gives the new value, or covers the error, of a load that ends before timeout.soft', async () => {
+    const { cache, clock } = make();
+    await cache.getOrLoad(slow, async () => 'old');
+    await clock.advance(70_000);
+    const fails = async () => {
+      throw new Error('no database');
+    };
+    // No time passes.
+    expect(await cache.read(slow, fails)).toMatchObject({ value: 'old', state: 'stale' });
+    await clock.advance(1_000);
+    expect(await cache.read(slow, async () => 'new')).toMatchObject({ value: 'new', state: 'miss' });
+    expect(clock.timers).toBe(0);
+  });
+
   test('serves the old value after timeout.soft and lets the load go on', async () => {
     const { cache, clock } = make();
     await cache.getOrLoad(slow, async () => 'old');

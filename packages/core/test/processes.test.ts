@@ -52,6 +52,25 @@ describe('several processes', () => {
     expect(await first).toBe('old');
   });
 
+  test('are not disturbed in a load by a tag that its key does not carry', async () => {
+    const { a, b } = two();
+    const calls = keys.calls({ tenant: 'acme', limit: 1 });
+    for (let read = 0; read < 2; read++) await a.cache.getOrLoad(calls, async () => 'calls');
+    expect(a.cache.peek(calls)).toBe('calls');
+    const { load, began } = heldLoader();
+    const early = a.cache.getOrLoad(devices, load);
+    await settled();
+    await b.cache.invalidateTags(keys.tag('acme', 'calls'));
+    expect(a.cache.peek(calls)).toBeUndefined();
+    // Whoever asks meanwhile joins, and memory has the value afterwards.
+    const late = a.cache.getOrLoad(devices, load);
+    await settled();
+    began[0]?.resolve('devices');
+    expect(await Promise.all([early, late])).toEqual(['devices', 'devices']);
+    expect(began).toHaveLength(1);
+    expect(a.cache.peek(devices)).toBe('devices');
+  });
+
   test('find the value by polling when the push gets lost', async () => {
     const { a, b, clock } = two();
     const { load, began } = heldLoader();
