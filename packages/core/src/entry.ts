@@ -1,3 +1,4 @@
+import { codeUnitAt } from './code-unit.ts';
 import { ArgumentError } from './errors.ts';
 import type { EntryKind, RemoteEntry, RemoteRead, TierClock } from './ports/remote-tier.ts';
 
@@ -229,7 +230,7 @@ const mostDigits = 8;
 function smallNumber(text: string, start: number, end: number): number {
   let number = 0;
   for (let index = start; index < end; index++) {
-    const digit = text.charCodeAt(index) - 48;
+    const digit = codeUnitAt(text, index) - 48;
     if (digit < 0 || digit > 9) return -1;
     number = (number * 10 + digit) | 0;
   }

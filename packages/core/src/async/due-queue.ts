@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../ports/clock.ts';
+import { TransientMap } from './transient-map.ts';
 
 /**
  * Says of each item when its time is over, which is as long for all of them. They have one timer: most leave long before it
@@ -6,7 +7,7 @@ import type { Clock, Timer } from '../ports/clock.ts';
  */
 export class DueQueue<Item> {
   /** When each is due, in that order. */
-  readonly #items = new Map<Item, number>();
+  readonly #items = new TransientMap<Item, number>();
   readonly #clock: Clock;
   readonly #afterMs: number;
   readonly #over: (item: Item) => void;
@@ -43,7 +44,7 @@ export class DueQueue<Item> {
     const now = this.#clock.now();
     const over: Item[] = [];
     this.#timer = undefined;
-    for (const [item, dueAt] of this.#items) {
+    for (const [item, dueAt] of this.#items.entries()) {
       // Later than one that came now: the clock was set back. The sums are compared, because a difference is rounded.
       if (dueAt > now && dueAt <= now + this.#afterMs) {
         this.#wait(dueAt - now);

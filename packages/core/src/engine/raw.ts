@@ -1,3 +1,4 @@
+import { TransientMap } from '../async/transient-map.ts';
 import type { Loader } from '../cache/loader.ts';
 import type { GetOptions, ReadOptions } from '../cache/read-options.ts';
 import { jsonCodec } from '../codecs/json.ts';
@@ -90,13 +91,13 @@ function entryTaken(
   return change === 'overtaken' ? undefined : found.valid;
 }
 
-const sharedReads = new WeakMap<EngineParts, Map<string, Together<RemoteEntry>>>();
+const sharedReads = new WeakMap<EngineParts, TransientMap<string, Together<RemoteEntry>>>();
 
 /** A read that others may wait for too, as long as it is not known to be older than a change. */
 function sharedRead(parts: EngineParts, glance: Glance): Together<RemoteEntry> {
   let reads = sharedReads.get(parts);
   if (reads === undefined) {
-    reads = new Map();
+    reads = new TransientMap();
     sharedReads.set(parts, reads);
   }
   const { wire, tags } = glance.key;

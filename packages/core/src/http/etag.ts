@@ -1,3 +1,4 @@
+import { codeUnitAt } from '../code-unit.ts';
 /**
  * The entity tag of a body: the same for the same text, in every process and however often it was loaded. Two texts share
  * one by chance hardly ever (64 bits); it is no protection against somebody who looks for two that do.
@@ -14,7 +15,7 @@ export function etagOf(text: string): string {
   let one = 0x811c9dc5;
   let other = 0x9e3779b9 ^ text.length;
   for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
+    const unit = codeUnitAt(text, index);
     one = Math.imul(one ^ unit, 0x01000193);
     other = Math.imul(other ^ unit, 0x85ebca6b);
     // Without it the low bits of a product never hear of the high ones.

@@ -1,3 +1,5 @@
+import { codeUnitAt } from '../code-unit.ts';
+
 /**
  * 32 bits that are the same for the same text, spread over all of them; not for secrets.
  *
@@ -6,7 +8,7 @@
 export function hash32(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+    hash = Math.imul(hash ^ codeUnitAt(text, index), 0x01000193);
   }
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   return (hash ^ (hash >>> 13)) >>> 0;

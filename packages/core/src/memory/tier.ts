@@ -1,3 +1,4 @@
+import { leftBehind, mostArrivals } from '../async/transient-map.ts';
 import { hash32 } from '../keys/hash32.ts';
 import type { ResourceCounters } from '../metrics/metrics.ts';
 import type { EntryKind, TierClock } from '../ports/remote-tier.ts';
@@ -74,7 +75,9 @@ export class MemoryTier {
 
   readonly maxEntries: number;
   readonly maxBytes: number;
-  readonly #entries = new Map<string, MemoryEntry>();
+  #entries = new Map<string, MemoryEntry>();
+  /** Since {@link MemoryTier.#entries} was made. */
+  #arrivals = 0;
   readonly #new = new Queue<MemoryEntry>();
   readonly #main = new Queue<MemoryEntry>();
   readonly #ghosts: Ghosts;
@@ -127,6 +130,10 @@ export class MemoryTier {
       return;
     }
     while (this.#entries.size >= this.maxEntries || this.bytes + entry.bytes > this.maxBytes) this.#evict();
+    if (++this.#arrivals > mostArrivals) {
+      this.#arrivals = 0;
+      this.#entries = leftBehind(this.#entries);
+    }
     this.#entries.set(entry.wire, entry);
     this.bytes += entry.bytes;
     // A new value of a key stays where the key has come to.

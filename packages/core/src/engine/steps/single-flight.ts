@@ -1,4 +1,5 @@
 import { Cancellation } from '../../async/cancellation.ts';
+import { TransientMap } from '../../async/transient-map.ts';
 import type { TagRecord } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { TierClock } from '../../ports/remote-tier.ts';
@@ -175,7 +176,7 @@ function nothing(): void {}
 /** The flights of one cache: per key at most one that may be joined and one refresh, and any number that were overtaken. */
 export class SingleFlight<Outcome extends { readonly value: unknown }> {
   /** By key the youngest, which knows the next. */
-  readonly #live = new Map<string, Flight<Outcome>>();
+  readonly #live = new TransientMap<string, Flight<Outcome>>();
 
   get(wire: string): Flight<Outcome> | undefined {
     return this.#open(wire, false);
