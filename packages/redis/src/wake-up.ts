@@ -1,4 +1,10 @@
-import { type Clock, ConfigurationError, type RedisExecutor, type RedisSubscriber } from '@cachekit/core';
+import {
+  type Clock,
+  ConfigurationError,
+  type RedisExecutor,
+  type RedisSubscriber,
+  stayAwake,
+} from '@cachekit/core';
 import { UnsupportedByClientError } from './errors.ts';
 
 /**
@@ -67,6 +73,8 @@ export class Bell {
   /** Waits for a ring, but not longer than `ms`. */
   async pause(ms: number): Promise<void> {
     if (!this.#rung) {
+      // Somebody waits, and a client over HTTP has no connection that keeps the process alive meanwhile.
+      const rest = stayAwake();
       await new Promise<void>((resolve) => {
         const timer = this.#clock.setTimeout(resolve, ms);
         this.#end = () => {
@@ -74,6 +82,7 @@ export class Bell {
           resolve();
         };
       });
+      rest();
       this.#end = undefined;
     }
     this.#rung = false;
