@@ -2,6 +2,7 @@
 export interface ClosingResponse {
   readonly closed?: boolean;
   readonly destroyed?: boolean;
+  /** Calls the listener when the response has been sent, or the client has gone. */
   once?(event: 'close', listener: () => void): unknown;
 }
 
