@@ -123,7 +123,8 @@ function decide(
     return { action: 'unchanged' };
   if (record === undefined) return drifted('unknown', 'a different view of that name was never applied');
   const kindThen = record.kind === 'materialized' ? 'm' : 'v';
-  if (current.kind !== kindThen || (record.sameServer && current.definition !== record.definition)) {
+  const replaced = record.sameServer && current.definition !== record.definition;
+  if (current.kind !== kindThen || (replaced && record.tree !== current.tree)) {
     return drifted('definition', 'it was changed in the database');
   }
   return {
@@ -148,12 +149,12 @@ function decideRollup(
     drifts.push({ view: view.name, what: 'missing' });
     return { action: 'replace', reason: 'a part of it is gone from the database' };
   }
-  if (
-    record.sameServer &&
-    (current.definition !== record.definition || live.definition !== record.rollup.live)
-  ) {
+  const replaced = current.definition !== record.definition || live.definition !== record.rollup.live;
+  if (record.sameServer && replaced && record.tree !== `${current.tree}${live.tree}`) {
     return drifted('definition', 'it was changed in the database');
   }
+  // Nobody replaced it, but something that it reads has another name.
+  if (record.sameServer && replaced) return { action: 'replace', reason: 'a name that it reads changed' };
   if (record.rollup.spec === wanted.spec) return { action: 'unchanged' };
   return { action: 'replace', reason: 'its definition changed' };
 }

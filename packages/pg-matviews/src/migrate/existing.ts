@@ -29,6 +29,8 @@ export interface ExistingView {
   readonly kind: string;
   /** Deparsed under the search path of the session. */
   readonly definition: string;
+  /** A digest of its query as the server keeps it: another one means that it was replaced, the same one survives renaming. */
+  readonly tree: string | null;
   readonly owner: string;
   /** The one who would own it if the present role created it. */
   readonly ownerIsCurrent: boolean;
@@ -88,6 +90,7 @@ export async function readDependants(sql: SqlExecutor, oids: readonly string[]):
 const describeSql = `
 SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE '' END AS definition,
+  (SELECT md5(r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') AS tree,
   pg_get_userbyid(c.relowner) AS owner, c.relowner = current_user::regrole AS "ownerIsCurrent",
   c.relispopulated AS populated,
   coalesce(to_jsonb(c.reloptions), '[]'::jsonb) AS options,

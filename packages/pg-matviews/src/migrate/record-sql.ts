@@ -16,14 +16,23 @@ export function recordViewSql(schema: string, view: ViewDefinition, filled: bool
     return `${quoteLiteral(index.name)}, jsonb_build_object('wanted', ${quoteLiteral(createIndexSql(schema, view.name, index))}, 'actual', ${actual})`;
   });
   const fresh = filled ? 'transaction_timestamp()' : 'NULL';
-  return `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, indexes, fresh_as_of)
+  return `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, tree, indexes, fresh_as_of)
 VALUES (${quoteLiteral(view.name)}, ${quoteLiteral(schema)}, ${quoteLiteral(view.kind)}, ${nullable(view.tenant)}, ${quoteLiteral(view.refresh)},
-  pg_get_viewdef(${relation}::regclass), current_setting('server_version_num')::integer,
+  pg_get_viewdef(${relation}::regclass), current_setting('server_version_num')::integer, ${treeSql([relation])},
   jsonb_build_object(${indexes.join(', ')}), ${fresh})
 ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind, tenant = excluded.tenant,
-  refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version,
+  refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, tree = excluded.tree,
   indexes = excluded.indexes, fresh_as_of = coalesce(excluded.fresh_as_of, v.fresh_as_of), failures = 0,
   last_error = NULL, failed_at = NULL, paused = nullif(v.paused, 'failures')`;
+}
+
+/** SQL for the digests of the queries of these views, each given as SQL text of its name. */
+export function treeSql(relations: readonly string[]): string {
+  const digests = relations.map(
+    (relation) =>
+      `(SELECT md5(r.ev_action::text) FROM pg_rewrite r WHERE r.ev_class = ${relation}::regclass AND r.rulename = '_RETURN')`,
+  );
+  return digests.join(' || ');
 }
 
 /** Statements that make `wanted` the sources of a view. */

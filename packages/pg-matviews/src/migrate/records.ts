@@ -12,6 +12,8 @@ export interface ViewRecord {
   readonly refresh: string;
   /** As the server deparsed it right after it was created. */
   readonly definition: string;
+  /** Digest of the query right after it was created, of a rollup of both its views; `null` if nobody wrote it down. */
+  readonly tree: string | null;
   /** Deparsing differs between versions of PostgreSQL. */
   readonly sameServer: boolean;
   readonly indexes: Readonly<Record<string, { readonly wanted: string; readonly actual: string }>>;
@@ -63,7 +65,7 @@ export async function readRecords(sql: SqlExecutor): Promise<Records> {
   if (!rows[0]?.installed) return { installed: false, views: [], sources: [], edges: [] };
   const views = await jsonRows<ViewRecord>(
     sql,
-    `SELECT name, schema, kind, tenant, refresh, definition, indexes, CASE WHEN to_jsonb(v)->'rollup' <> 'null' THEN to_jsonb(v)->'rollup' || jsonb_build_object('present',
+    `SELECT name, schema, kind, tenant, refresh, definition, to_jsonb(v)->>'tree' AS tree, indexes, CASE WHEN to_jsonb(v)->'rollup' <> 'null' THEN to_jsonb(v)->'rollup' || jsonb_build_object('present',
          to_regclass(to_jsonb(v)#>>'{rollup,program,table}') IS NOT NULL AND to_regclass(to_jsonb(v)#>>'{rollup,program,log}') IS NOT NULL) END AS rollup,
        server_version = current_setting('server_version_num')::integer AS "sameServer"
      FROM cachekit.view v ORDER BY name`,

@@ -20,6 +20,7 @@ import type { LogMark } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { copyLogRightsSql } from './log-rights.ts';
+import { treeSql } from './record-sql.ts';
 import type { SourceRecord, ViewRecord } from './records.ts';
 import { searchPath } from './session.ts';
 import type { SourceTable } from './source-table.ts';
@@ -170,13 +171,14 @@ export function recordRollupSql(schema: string, view: ViewDefinition, rollup: Wa
       `EXPLAIN ${program.whole}`,
     ]),
     runFunctionSql(program),
-    `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, rollup, fresh_as_of)
+    `INSERT INTO cachekit.view AS v (name, schema, kind, tenant, refresh, definition, server_version, tree, rollup, fresh_as_of)
 VALUES (${name}, ${quoteLiteral(schema)}, 'rollup', ${view.tenant === undefined ? 'NULL' : quoteLiteral(view.tenant)}, 'auto',
   ${deparsed(view.name)}, current_setting('server_version_num')::integer,
+  ${treeSql([view.name, liveName(view.name)].map((one) => quoteLiteral(relationSql(schema, one))))},
   jsonb_build_object('version', ${place.version}, 'spec', ${quoteLiteral(spec)}, 'live', ${deparsed(liveName(view.name))}, 'program', ${quoteLiteral(JSON.stringify(program))}::jsonb),
   transaction_timestamp())
 ON CONFLICT (name) DO UPDATE SET schema = excluded.schema, kind = excluded.kind, tenant = excluded.tenant,
-  refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, indexes = '{}',
+  refresh = excluded.refresh, definition = excluded.definition, server_version = excluded.server_version, tree = excluded.tree, indexes = '{}',
   rollup = excluded.rollup, fresh_as_of = excluded.fresh_as_of, expired_on = NULL, failures = 0, last_error = NULL,
   failed_at = NULL, paused = nullif(v.paused, 'failures')`,
     copyLogRightsSql([view.name]),

@@ -32,7 +32,7 @@ export interface SourceTable {
   readonly subscribed: boolean;
   /** The table with its partitions, or with the tables that inherit from it. */
   readonly tables: readonly SourcePart[];
-  /** Tables that were parts of it, and still have its triggers. */
+  /** Tables that were parts of it, or had its name, and still have its triggers. */
   readonly detached: readonly string[];
 }
 
@@ -70,7 +70,11 @@ export async function readSourceTable(sql: SqlExecutor, name: string): Promise<S
       `Source "${name}": only a table can mark views, and none with foreign parts; name the tables that it reads`,
     );
   }
-  const detached = await jsonRows<{ name: string }>(sql, detachedSql, [table.oid]);
+  const detached = await jsonRows<{ name: string }>(sql, detachedSql, [
+    table.oid,
+    markFunctionName(there.name),
+    markFunctionName(there.name, 'row'),
+  ]);
   return { ...table, detached: detached.map((one) => one.name) };
 }
 
@@ -120,7 +124,6 @@ WHERE c.oid = to_regclass($1)`;
 
 const detachedSql = `${partsSql('$1::oid')}
 SELECT DISTINCT format('%I.%I', n.nspname, c.relname) AS name
-FROM pg_trigger own
-JOIN pg_trigger g ON g.tgfoid = own.tgfoid AND g.tgrelid NOT IN (SELECT relid FROM parts)
+FROM pg_trigger g
 JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE own.tgrelid = $1::oid AND own.tgname = 'cachekit_mark_insert' ORDER BY 1`;
+WHERE (${calls('$2')} OR ${calls('$3')}) AND g.tgrelid NOT IN (SELECT relid FROM parts) ORDER BY 1`;

@@ -27,13 +27,15 @@ export const stateTablesSql: readonly string[] = [
   rollup jsonb,
   expired_on date,
   scheduled_for timestamptz,
-  paused text
+  paused text,
+  tree text
 )`,
   `DO $do$ BEGIN
   IF (SELECT count(*) FROM pg_attribute WHERE attrelid = 'cachekit.view'::regclass
-      AND attname IN ('rollup', 'expired_on', 'scheduled_for', 'paused') AND NOT attisdropped) < 4 THEN
+      AND attname IN ('rollup', 'expired_on', 'scheduled_for', 'paused', 'tree') AND NOT attisdropped) < 5 THEN
     ALTER TABLE cachekit.view ADD COLUMN IF NOT EXISTS rollup jsonb, ADD COLUMN IF NOT EXISTS expired_on date,
-      ADD COLUMN IF NOT EXISTS scheduled_for timestamptz, ADD COLUMN IF NOT EXISTS paused text;
+      ADD COLUMN IF NOT EXISTS scheduled_for timestamptz, ADD COLUMN IF NOT EXISTS paused text,
+      ADD COLUMN IF NOT EXISTS tree text;
   END IF;
 END $do$`,
   `CREATE TABLE IF NOT EXISTS cachekit.view_edge (

@@ -8,6 +8,7 @@ import {
   createViews,
   defineRollup,
   defineView,
+  max,
   sum,
   uninstallViews,
   type ViewDefinition,
@@ -17,7 +18,7 @@ import { testDatabase } from './database.ts';
 const database = testDatabase();
 const run = (...statements: string[]): Promise<unknown> => database.pool.query(statements.join(';'));
 const apply = (views: readonly ViewDefinition[]): Promise<unknown> =>
-  createViews({ sql: database.sql, views }).apply({ drift: 'replace' });
+  createViews({ sql: database.sql, views }).apply();
 
 /** After each write the exact view is right, and after a refresh of what it marked so are all the views. */
 async function follows(
@@ -67,9 +68,61 @@ describe('a source table', () => {
       ]);
     }
     await run('alter table elsewhere.seen rename to unknown');
+    await expect(apply(over('elsewhere.seen'))).rejects.toMatchObject({ code: '42P01' });
     await uninstallViews({ sql: database.sql });
     expect(await database.one(`select count(*)::int from pg_namespace where nspname = 'cachekit'`)).toBe(0);
     expect(await database.one(`select count(*)::int from pg_trigger where tgname like 'cachekit%'`)).toBe(0);
+  });
+
+  it('whose columns were renamed is no drift, and one that took the place of another is read and marks instead of it', async () => {
+    await run('create table orders (k int, v int)', 'create table orders_new (id int, v int, k int)');
+    const over = (column: string, aggregate = 'sum'): readonly ViewDefinition[] => [
+      defineRollup({
+        name: 'orders_per_k',
+        from: 'orders',
+        key: { k: 'k' },
+        measures: { s: aggregate === 'sum' ? sum(column) : max(column) },
+      }),
+      defineView({
+        name: 'mv_orders_per_k',
+        kind: 'materialized',
+        query: `select k, ${aggregate}(${column}) as s from orders group by k`,
+        indexes: [{ columns: ['k'], unique: true }],
+        sources: { orders: { key: { k: 'k' } } },
+      }),
+      defineView({ name: 'v_orders', kind: 'view', query: `select k, ${column} as amount from orders` }),
+    ];
+    const writes = (column: string): string[] => [
+      `insert into orders (k, ${column}) values (1, 1), (2, 2)`,
+      `update orders set ${column} = ${column} + 1 where k = 1`,
+      'delete from orders where k = 2',
+    ];
+    const stored = (views: readonly ViewDefinition[]): readonly ViewDefinition[] => views.slice(0, 2);
+    await apply(over('v'));
+    await run('alter table orders rename v to amount');
+    await apply(over('amount', 'max'));
+    await follows(
+      stored(over('amount', 'max')),
+      'select k, max(amount) as s from orders group by k',
+      writes('amount'),
+    );
+
+    await apply(over('amount'));
+    await run(
+      'alter table orders rename amount to v',
+      'alter table orders rename to orders_old',
+      'alter table orders_new rename to orders',
+    );
+    await apply(over('v'));
+    expect(await createViews({ sql: database.sql, views: over('v') }).check()).toEqual([]);
+    await follows(stored(over('v')), 'select k, sum(v) as s from orders group by k', writes('v'));
+    expect(
+      await database.rows(`select tgname from pg_trigger where tgrelid = 'orders_old'::regclass`),
+    ).toEqual([]);
+
+    await run('create or replace view orders_per_k_live as select 1 as k, 2::bigint as s');
+    await expect(apply(over('v'))).rejects.toMatchObject({ code: 'VIEW_DRIFT' });
+    await createViews({ sql: database.sql, views: over('v') }).apply({ drift: 'replace' });
   });
 });
 
