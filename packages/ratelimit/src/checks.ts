@@ -271,9 +271,13 @@ export class Checks {
   }
 
   #count(names: readonly string[], { allowed, violated, shadowed }: Decision): void {
-    if (allowed) for (const name of names) (this.#counters.get(name) as Counters).allowed++;
-    for (const name of violated) (this.#counters.get(name) as Counters).denied++;
-    for (const name of shadowed) (this.#counters.get(name) as Counters).shadowed++;
+    if (allowed) this.#increment('allowed', names);
+    if (violated.length > 0) this.#increment('denied', violated);
+    if (shadowed.length > 0) this.#increment('shadowed', shadowed);
+  }
+
+  #increment(counter: keyof Counters, names: readonly string[]): void {
+    for (let i = 0; i < names.length; i++) (this.#counters.get(names[i] as string) as Counters)[counter]++;
   }
 
   #tell(decision: Decision, keys: readonly string[]): void {
@@ -289,6 +293,8 @@ export class Checks {
 
   #changed(available: boolean): void {
     this.#available = available;
+    // It may have lost its data.
+    if (available) this.#denials?.clear();
     this.listeners.emit(available ? 'available' : 'unavailable', {});
   }
 }

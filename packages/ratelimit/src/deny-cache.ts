@@ -81,6 +81,10 @@ export class DenyCache {
     for (const key of keys) this.#denials.delete(key);
   }
 
+  clear(): void {
+    this.#denials.clear();
+  }
+
   /** Whether nothing is remembered. */
   get empty(): boolean {
     return this.#denials.size === 0;

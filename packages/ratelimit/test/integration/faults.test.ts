@@ -265,5 +265,20 @@ describe('a Redis that is frozen under load', () => {
     await admin.flushall();
     await admin.script('FLUSH');
     expect(await limits.consume({ api: ['u1'] })).toMatchObject({ allowed: true, source: 'redis' });
+
+    // What was denied before is not known any more when Redis is back.
+    await limits.consume({ api: ['u2'] }, { cost: 5 });
+    expect((await limits.consume({ api: ['u2'] })).allowed).toBe(false);
+    let isBack = false;
+    limits.on('available', () => {
+      isBack = true;
+    });
+    await server.kill('SIGKILL');
+    await Promise.all(Array.from({ length: 10 }, (_, i) => limits.consume({ api: [`other ${i}`] })));
+    await server.restart();
+    await expect
+      .poll(async () => (await limits.consume({ api: ['other'] })) && isBack, { timeout: 20_000 })
+      .toBe(true);
+    expect(await limits.consume({ api: ['u2'] })).toMatchObject({ allowed: true, source: 'redis' });
   });
 });
