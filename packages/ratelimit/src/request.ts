@@ -65,7 +65,8 @@ export class Targets {
     if (names.length === 0) throw new ArgumentError(`${call}: give at least one policy`);
     const prefix = tenant === undefined ? undefined : limitPrefix(this.#namespace, tenant);
     let policies: readonly Policy[] = [];
-    const keys: string[] = [];
+    // An array that grows takes the room of seventeen.
+    let keys: readonly string[] = [];
     for (const name of names) {
       const entry = this.#heads.get(name);
       if (entry === undefined) {
@@ -78,7 +79,8 @@ export class Targets {
         throw new ArgumentError(`${call}: ${name}: give the parts of an id, such as [userId]`);
       }
       const head = prefix === undefined ? entry.globalHead : prefix + entry.head;
-      keys.push(head + keyTail(name, parts, head.length));
+      const key = head + keyTail(name, parts, head.length);
+      keys = names.length === 1 ? [key] : [...keys, key];
       policies = names.length === 1 ? entry.policies : [...policies, entry.policies[0]];
     }
     return { policies: limits === undefined ? policies : this.#limited(call, names, policies, limits), keys };

@@ -31,7 +31,11 @@ export class Breaker {
 
   /** Whether the store may be asked; if not, it may be probed with this key. */
   allows(key: string): boolean {
-    if (!this.#open) return true;
+    if (this.#open) this.#probeInTime(key);
+    return !this.#open;
+  }
+
+  #probeInTime(key: string): void {
     const now = this.#clock.now();
     // A clock that is set back must not postpone the probe for as long.
     const sinceMs = Math.abs(now - this.#probedAt);
@@ -45,7 +49,6 @@ export class Breaker {
         },
       );
     }
-    return false;
   }
 
   succeeded(): void {
@@ -62,6 +65,6 @@ export class Breaker {
     this.#open = true;
     this.#probedAt = this.#clock.now() - probeEveryMs;
     this.#onChange(false);
-    this.allows(key);
+    this.#probeInTime(key);
   }
 }

@@ -15,13 +15,15 @@ export class Lanes<Kind extends Passenger> {
   of(slot: number, kind: string): Lane<Kind> {
     const { cluster } = this.#road.redis.capabilities;
     const name = cluster ? `${slot}:${kind}` : kind;
-    let lane = this.#lanes.get(name);
-    if (lane === undefined) {
-      // On a cluster there may be as many as slots.
-      const idle = (): void => void (cluster && this.#lanes.delete(name));
-      lane = new Lane(slot, this.#road, this.#cargo, idle);
-      this.#lanes.set(name, lane);
-    }
+    return this.#lanes.get(name) ?? this.#open(slot, name);
+  }
+
+  #open(slot: number, name: string): Lane<Kind> {
+    const { cluster } = this.#road.redis.capabilities;
+    // On a cluster there may be as many as slots.
+    const idle = (): void => void (cluster && this.#lanes.delete(name));
+    const lane = new Lane(slot, this.#road, this.#cargo, idle);
+    this.#lanes.set(name, lane);
     return lane;
   }
 }
