@@ -63,6 +63,26 @@ describe('an invalidation that does not reach the remote tier, with onUnreached 
     expect(await b.getOrLoad(devices, async () => 'new')).toBe('new');
   });
 
+  test.each(ways)('%s is carried out once more if it was called again meanwhile', async (_, way) => {
+    const { clock, tier, a, b } = two();
+    tier.fail();
+    await way(a);
+    tier.recover();
+    const calls = ['delete', 'bumpTags', 'time'] as const;
+    const answers = calls.map((call) => tier.hold(call));
+    await clock.advance(1_000);
+    // What is replayed has been carried out, and is not answered yet; then the value is loaded, and changes.
+    await b.getOrLoad(devices, async () => 'old');
+    tier.fail();
+    await way(a);
+    tier.recover();
+    for (const answer of answers) answer();
+    await settled();
+    await clock.advance(2_000);
+    expect(await b.getOrLoad(devices, async () => 'new')).toBe('new');
+    expect(await a.health()).toMatchObject({ repairs: 0 });
+  });
+
   test('goes on trying', async () => {
     const { clock, tier, a, b } = two();
     await b.getOrLoad(devices, async () => 'old');

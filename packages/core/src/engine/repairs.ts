@@ -35,9 +35,11 @@ export class Repairs {
   readonly #everything: string;
   readonly #remote: RemoteAttempt;
   readonly #deletePrefix: (tier: RemoteTier, prefix: string) => Promise<TierClock>;
-  readonly #keys = new Set<string>();
-  readonly #tags = new Set<string>();
-  readonly #prefixes = new Set<string>();
+  /** Each by the number of the last invalidation of it. */
+  readonly #keys = new Map<string, number>();
+  readonly #tags = new Map<string, number>();
+  readonly #prefixes = new Map<string, number>();
+  #added = 0;
   #replaying: Promise<void> | undefined;
   #timer: Timer | undefined;
 
@@ -60,14 +62,15 @@ export class Repairs {
   }
 
   add({ keys = [], tags = [], prefix }: Undone): void {
-    for (const key of keys) this.#keys.add(key);
-    for (const tag of tags) this.#tags.add(tag);
-    if (prefix !== undefined) this.#prefixes.add(prefix);
+    const number = ++this.#added;
+    for (const key of keys) this.#keys.set(key, number);
+    for (const tag of tags) this.#tags.set(tag, number);
+    if (prefix !== undefined) this.#prefixes.set(prefix, number);
     if (this.pending > mostKept || this.#tags.has(this.#everything)) {
       this.#keys.clear();
       this.#prefixes.clear();
       this.#tags.clear();
-      this.#tags.add(this.#everything);
+      this.#tags.set(this.#everything, number);
     }
     this.#tell('pending');
     this.#later();
@@ -90,20 +93,29 @@ export class Repairs {
 
   async #replay(): Promise<void> {
     while (this.pending > 0) {
-      const tags = some(this.#tags);
-      if (tags.length > 0) await this.#remote.attempt('bumpTags', (tier) => tier.bumpTags(tags));
-      for (const tag of tags) this.#tags.delete(tag);
-      const keys = some(this.#keys);
-      if (keys.length > 0) await this.#remote.attempt('delete', (tier) => tier.delete(keys));
-      for (const key of keys) this.#keys.delete(key);
-      for (const prefix of this.#prefixes) {
-        await this.#remote.attempt('delete', (tier) => this.#deletePrefix(tier, prefix));
-        this.#prefixes.delete(prefix);
-      }
+      await this.#carryOut(this.#tags, mostAtOnce, 'bumpTags', (tier, tags) => tier.bumpTags(tags));
+      await this.#carryOut(this.#keys, mostAtOnce, 'delete', (tier, keys) => tier.delete(keys));
+      await this.#carryOut(this.#prefixes, 1, 'delete', (tier, [prefix = '']) =>
+        this.#deletePrefix(tier, prefix),
+      );
     }
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#tell('done');
+  }
+
+  /** What is invalidated again meanwhile stays pending: it changed after what is carried out now. */
+  async #carryOut(
+    all: Map<string, number>,
+    most: number,
+    operation: string,
+    call: (tier: RemoteTier, some: readonly string[]) => Promise<TierClock>,
+  ): Promise<void> {
+    const some = [...all].slice(0, most);
+    if (some.length === 0) return;
+    const names = some.map(([name]) => name);
+    await this.#remote.attempt(operation, (tier) => call(tier, names));
+    for (const [name, number] of some) if (all.get(name) === number) all.delete(name);
   }
 
   #later(): void {
@@ -119,13 +131,4 @@ export class Repairs {
   #tell(state: 'pending' | 'done' | 'lost'): void {
     if (this.#events.heard('repair')) this.#events.emit('repair', { state, pending: this.pending });
   }
-}
-
-function some(set: ReadonlySet<string>): string[] {
-  const taken: string[] = [];
-  for (const member of set) {
-    if (taken.length === mostAtOnce) break;
-    taken.push(member);
-  }
-  return taken;
 }
