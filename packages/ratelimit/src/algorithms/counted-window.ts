@@ -1,4 +1,5 @@
 import type { Block, Denial, LimitState, Rule, Step } from './algorithm.ts';
+import { blockReason } from './block-reason.ts';
 
 /** What both algorithms that count in windows know of a key at one instant. */
 interface Counted {
@@ -88,6 +89,6 @@ export function foundCounted(reply: readonly unknown[], at: number): LimitState 
   const found = reply[at + 1];
   if (typeof found !== 'string') return { expiresAt, value: found as number };
   const [taken, blockedMs, reason] = found.split('!') as [string, string, string];
-  const block = { until: Number(blockedMs), reason: decodeURIComponent(reason) };
+  const block = { until: Number(blockedMs), reason: blockReason(reason) };
   return { expiresAt, value: Number(taken), block };
 }

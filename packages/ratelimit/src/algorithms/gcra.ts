@@ -1,5 +1,6 @@
 import { type Policy, type PolicyOptions, policyOf } from '../policy.ts';
 import type { Algorithm, LimitState, Rule, Step } from './algorithm.ts';
+import { blockReason } from './block-reason.ts';
 
 /**
  * Generic cell rate algorithm: a token bucket that keeps one number per key.
@@ -103,7 +104,7 @@ const algorithm: Algorithm = {
     }
     const mark = found.indexOf('!');
     const debt = Number(found.slice(0, mark));
-    const block = { until: Math.ceil(debt / rule.limit), reason: decodeURIComponent(found.slice(mark + 1)) };
+    const block = { until: Math.ceil(debt / rule.limit), reason: blockReason(found.slice(mark + 1)) };
     return algorithm.next(stateOf(debt, rule, 0, block), rule, cost, 0, force);
   },
   lua: {

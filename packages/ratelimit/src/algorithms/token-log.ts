@@ -1,4 +1,5 @@
 import type { Algorithm, LimitState, Rule, Step } from './algorithm.ts';
+import { blockReason } from './block-reason.ts';
 
 /** The longest time between a token and its end that the log can tell apart: instants are kept modulo 2^32 ms. */
 export const longestLogMs: number = 24 * 86_400_000;
@@ -109,7 +110,7 @@ export function tokenLog(name: 'slidingWindow' | 'concurrency', version: string)
         const [counted, left, why] = found.split('!') as [string, string, string];
         count = Number(counted);
         blockedMs = Number(left);
-        reason = decodeURIComponent(why);
+        reason = blockReason(why);
       }
       const fits = force || (blockedMs === 0 && count + cost <= limit);
       const taken = fits ? (force ? Math.max(0, Math.min(cost, 2 * mostLogged - count)) : cost) : 0;

@@ -177,7 +177,12 @@ export class Lane<Kind extends Passenger> {
     } else {
       let at = 1;
       for (const passenger of passengers) {
-        if (!passenger.arrived(reply, at)) this.#again(passenger);
+        try {
+          if (!passenger.arrived(reply, at)) this.#again(passenger);
+        } catch (error) {
+          // What nobody can read fails alone.
+          passenger.failed(error);
+        }
         at += passenger.width;
       }
     }

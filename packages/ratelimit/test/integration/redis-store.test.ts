@@ -22,6 +22,7 @@ const policies = {
   user: gcra({ limit: 3, window: '1m' }),
   thirds: gcra({ limit: 7, window: '1m' }),
   commands: fixedWindow({ limit: 10, window: '60s' }),
+  strict: slidingWindow({ limit: 5, window: '1m' }),
 };
 
 function limiter(executor = redis) {
@@ -59,7 +60,7 @@ describe('redisStore()', () => {
     expect([...keys.keys()]).toEqual([`${namespace}:l:tenant:{acme}:commands:f1:d1`]);
   });
 
-  test.each(['user', 'commands'] as const)(
+  test.each(['user', 'commands', 'strict'] as const)(
     'PBX-11: a key that somebody else made immortal begins anew with the next check (%s)',
     async (name) => {
       const limits = limiter();
@@ -72,7 +73,7 @@ describe('redisStore()', () => {
     },
   );
 
-  test.each(['user', 'thirds', 'commands'] as const)(
+  test.each(['user', 'thirds', 'commands', 'strict'] as const)(
     'a key that lives longer than its window, or holds something else, is mended (%s)',
     async (name) => {
       const limits = limiter();
@@ -94,6 +95,24 @@ describe('redisStore()', () => {
       await raw.pexpire(key, 5_000);
       expect((await limiter().consume({ [name]: ['u1'] } as never)).source).toBe('redis');
       expect(await raw.type(key)).toBe('string');
+    },
+  );
+
+  test.each(['user', 'commands', 'strict'] as const)(
+    'a reason that nobody encoded is told as it stands, and checks of the same call are answered (%s)',
+    async (name) => {
+      const limits = limiter();
+      const ids = { [name]: ['u1'] } as never;
+      await limits.block(ids, { duration: '1m', reason: 'x' });
+      const [key] = [...(await keysAndTtls()).keys()] as [string];
+      const value = (await raw.getBuffer(key)) as Buffer;
+      await raw.set(key, value.toString('latin1').replace('x', '%zz'), 'KEEPTTL');
+      const [denied, ...others] = await Promise.all([
+        limits.consume(ids),
+        ...Array.from({ length: 5 }, (_, i) => limits.consume({ [name]: [`other ${i}`] } as never)),
+      ]);
+      expect(denied?.limits[name]).toMatchObject({ blocked: '%zz', remaining: 0 });
+      expect(others.every(({ allowed }) => allowed)).toBe(true);
     },
   );
 
