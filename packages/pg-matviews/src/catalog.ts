@@ -59,8 +59,8 @@ export interface Views {
    * Brings the database to the definitions: all of it or nothing, by one process at a time.
    *
    * A view that means something else now is dropped and created anew with everything that depends on it, also views
-   * that are not of the catalog; indexes, rights, comments, storage options and owners come back. Those who read a
-   * replaced view wait until the new one is filled.
+   * that are not of the catalog; indexes, rights, comments, storage options and owners come back. What is stored is
+   * filled aside, so readers wait only while the views are exchanged; if it reads another view that is replaced, until it is filled.
    *
    * @returns What was done.
    * @throws ViewDriftError `VIEW_DRIFT` if somebody changed a view by hand and `drift` does not say `replace`.

@@ -1,4 +1,5 @@
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+import { fittingIdentifier } from '../identifier.ts';
 import { inOrder } from '../order.ts';
 import { liveName } from '../rollup/compiled-rollup.ts';
 import { createViewsSql } from '../rollup/objects.ts';
@@ -62,6 +63,9 @@ export function rebuildSql(
   // One that reads a view which is created in this run is filled after it.
   const readsRebuilt = ({ name }: ViewDefinition): boolean =>
     get(wanted, name).uses.some((used) => declared.has(used));
+  /** Its readers go on with the old one while it is filled. */
+  const isAside = (view: ViewDefinition): boolean =>
+    view.kind === 'materialized' && existing.has(view.name) && !readsRebuilt(view);
   const creates = upwards.flatMap((node) =>
     'oid' in node
       ? [...recreateSql(node), ...restoreSql(node, undefined)]
@@ -70,14 +74,15 @@ export function rebuildSql(
             ...(readsRebuilt(node) ? fillRollupSql(get(rollups, node.name)) : []),
             ...createRollupSql(situation, node, get(rollups, node.name)),
           ]
-        : createSql(schema, node, existing.get(node.name), get(wanted, node.name).columns),
+        : createSql(schema, node, existing.get(node.name), get(wanted, node.name).columns, isAside(node)),
   );
   const needsSchema = schema !== 'public' && creates.length > 0;
   return [
     ...(needsSchema ? [createSchemaSql(schema)] : []),
-    ...rebuilt.flatMap((view) =>
-      view.kind === 'rollup' && !readsRebuilt(view) ? fillRollupSql(get(rollups, view.name)) : [],
-    ),
+    ...rebuilt.flatMap((view) => {
+      if (isAside(view)) return fillSql('cachekit', asideName(view.name), view, existing.get(view.name));
+      return view.kind === 'rollup' && !readsRebuilt(view) ? fillRollupSql(get(rollups, view.name)) : [];
+    }),
     ...drops,
     ...creates,
   ];
@@ -108,15 +113,33 @@ function createRollupSql(
   return [...underPath(rollup, [shown, live]), ...restored];
 }
 
+/** What creates a view of its own schema, or aside, with its rows and indexes. */
+function fillSql(
+  schema: string,
+  name: string,
+  view: ViewDefinition,
+  before: ExistingView | undefined,
+): string[] {
+  const sameKind = before !== undefined && (before.kind === 'm') === (view.kind === 'materialized');
+  const options = optionsSql(sameKind ? before : undefined);
+  return [
+    `CREATE ${view.kind === 'materialized' ? 'MATERIALIZED VIEW' : 'VIEW'} ${relationSql(schema, name)}${options} AS ${view.query}`,
+    ...view.indexes.map((index) => createIndexSql(schema, name, index)),
+  ];
+}
+
+/** Name of a materialized view in schema `cachekit` while it is filled. */
+function asideName(view: string): string {
+  return fittingIdentifier(`${view}__next`);
+}
+
 function createSql(
   schema: string,
   view: ViewDefinition,
   before: ExistingView | undefined,
   columns: readonly string[],
+  aside: boolean,
 ): string[] {
-  const name = relationSql(schema, view.name);
-  const sameKind = before !== undefined && (before.kind === 'm') === (view.kind === 'materialized');
-  const options = optionsSql(sameKind ? before : undefined);
   const ours = new Set(view.indexes.map((index) => index.name));
   const others = (view.kind === 'materialized' ? (before?.indexes ?? []) : []).filter(
     (index) => !ours.has(index.name) && index.columns.every((column) => columns.includes(column)),
@@ -134,9 +157,14 @@ function createSql(
           },
           columns,
         );
+  const there = relationSql('cachekit', asideName(view.name));
   return [
-    `CREATE ${view.kind === 'materialized' ? 'MATERIALIZED VIEW' : 'VIEW'} ${name}${options} AS ${view.query}`,
-    ...view.indexes.map((index) => createIndexSql(schema, view.name, index)),
+    ...(aside
+      ? [
+          `ALTER MATERIALIZED VIEW ${there} SET SCHEMA ${quoteIdentifier(schema)}`,
+          `ALTER MATERIALIZED VIEW ${relationSql(schema, asideName(view.name))} RENAME TO ${quoteIdentifier(view.name)}`,
+        ]
+      : fillSql(schema, view.name, view, before)),
     ...others.map((index) => index.definition),
     ...restored,
   ];

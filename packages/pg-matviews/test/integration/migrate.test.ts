@@ -412,6 +412,45 @@ describe('locks', () => {
     expect(await database.one(`select max(two) from "${schema}".locked`)).toBe(2);
   });
 
+  it('lets readers of a materialized view go on with the old one while the new one is filled aside', async () => {
+    const schema = freshSchema();
+    const filled = (query: string): ReturnType<typeof createViews> =>
+      createViews({
+        sql: database.sql,
+        schema,
+        views: [
+          defineView({
+            name: 'filled aside',
+            kind: 'materialized',
+            query,
+            indexes: [{ columns: ['n'], unique: true }],
+          }),
+          defineView({ name: 'above', kind: 'view', query: 'select n from "filled aside"' }),
+        ],
+      });
+    await filled('select 1 as n').apply();
+    const gate = await database.client();
+    await gate.query('select pg_advisory_lock(77)');
+    const apply = filled('select 2 as n from pg_advisory_xact_lock(77)').apply();
+    await expect
+      .poll(() =>
+        database.one(`select count(*)::int from pg_locks where locktype = 'advisory' and not granted`),
+      )
+      .toBe(1);
+    const reader = await database.client();
+    await reader.query(`set lock_timeout = '5s'`);
+    for (const view of ['filled aside', 'above']) {
+      expect((await reader.query(`select n from "${schema}"."${view}"`)).rows).toEqual([{ n: 1 }]);
+    }
+    await gate.query('select pg_advisory_unlock(77)');
+    await apply;
+    expect((await reader.query(`select n from "${schema}".above`)).rows).toEqual([{ n: 2 }]);
+    expect(await database.one(`select count(*)::int from pg_indexes where schemaname = $1`, [schema])).toBe(
+      1,
+    );
+    expect(await filled('select 2 as n from pg_advisory_xact_lock(77)').check()).toEqual([]);
+  });
+
   it('gives up with the error of the database when the lock stays away', async () => {
     const schema = freshSchema();
     await createViews({ sql: database.sql, schema, views: [totals('stuck')] }).apply();
