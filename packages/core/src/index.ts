@@ -7,7 +7,6 @@ export {
   type AlertThresholds,
   createAlerts,
 } from './alerts.ts';
-export { assertExecutor } from './assert-executor.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';
@@ -99,6 +98,7 @@ export {
 export { type InvalidatedCache, invalidateStage } from './pipeline/invalidate-stage.ts';
 export type { ChangeContext, Stage } from './pipeline/stage.ts';
 export { type CachePolicy, defaultPolicy, type ResolvedPolicy } from './policy.ts';
+export { assertExecutor } from './ports/assert-executor.ts';
 // The ports that adapters implement.
 export type {
   ChangeBatch,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { hashTag } from '../src/keys.ts';
-import { commandGroups, slotGroups } from '../src/tier/slot-groups.ts';
+import { commandGroups, slotGroups } from '../src/slot-groups.ts';
 
 describe('hashTag()', () => {
   it.each([

@@ -1,6 +1,6 @@
 import type { Coherence, CoherenceMode, CoherenceSink, RedisExecutor, RedisTracker } from '@cachekit/core';
 import { headsScript } from '../scripts/heads.ts';
-import { commandGroups } from '../tier/slot-groups.ts';
+import { commandGroups } from '../slot-groups.ts';
 import type { OwnWrites } from './own-writes.ts';
 
 /** Keys per look-up. */

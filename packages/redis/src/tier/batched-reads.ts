@@ -1,5 +1,5 @@
 import type { RedisExecutor } from '@cachekit/core';
-import { slotGroups } from './slot-groups.ts';
+import { slotGroups } from '../slot-groups.ts';
 
 /** What one key held; `null` also for a key of another type. */
 export type Stored = string | null;

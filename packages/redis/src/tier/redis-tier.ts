@@ -43,10 +43,10 @@ import { putScript } from '../scripts/put.ts';
 import { releaseScript } from '../scripts/release.ts';
 import { renewScript } from '../scripts/renew.ts';
 import { touchScript } from '../scripts/touch.ts';
+import { commandGroups } from '../slot-groups.ts';
 import type { BatchedCalls } from './batched-calls.ts';
 import { BatchedReads, type Stored } from './batched-reads.ts';
 import { batchedScript, refusal, type ScriptItem, type ScriptReply } from './batched-script.ts';
-import { commandGroups } from './slot-groups.ts';
 
 /** Options of {@link redisTier}. */
 export interface RedisTierOptions {

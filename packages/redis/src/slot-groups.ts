@@ -1,4 +1,4 @@
-import { hashTag } from '../keys.ts';
+import { hashTag } from './keys.ts';
 
 /** Positions of `keys` that may travel in one command: all of them, or on a cluster those that share a hash tag. */
 export function slotGroups(keys: readonly string[], cluster: boolean): readonly (readonly number[])[] {

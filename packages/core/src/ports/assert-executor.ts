@@ -1,5 +1,5 @@
-import { ConfigurationError } from './errors.ts';
-import type { RedisExecutor } from './ports/redis.ts';
+import { ConfigurationError } from '../errors.ts';
+import type { RedisExecutor } from './redis.ts';
 
 /**
  * Refuses what is no executor, such as a client itself.
