@@ -23,7 +23,7 @@ const restTimeoutMs = 1_000;
  * | `REDIS_URL`, and not both of those                       | {@link ioredisExecutor}              | `ioredis`                     |
  * | neither                                                  | `undefined`: go on with memory alone | none                          |
  *
- * Empty counts as not set. Nothing connects before the first call. The client is loaded when it is chosen.
+ * Empty counts as not set, and blanks around a value do not count. Nothing connects before the first call. The client is loaded when it is chosen.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the URL is none, if of the two variables of Upstash one is
  * missing and there is no `REDIS_URL`, or if the client is not installed.
@@ -34,9 +34,9 @@ const restTimeoutMs = 1_000;
 export async function redisFromEnv(options: RedisFromEnvOptions = {}): Promise<RedisExecutor | undefined> {
   assertKnownOptions('redisFromEnv', options, ['env']);
   const env = options.env ?? globalThis.process?.env ?? {};
-  const rest = env.UPSTASH_REDIS_REST_URL ?? '';
-  const token = env.UPSTASH_REDIS_REST_TOKEN ?? '';
-  const url = env.REDIS_URL ?? '';
+  const rest = env.UPSTASH_REDIS_REST_URL?.trim() ?? '';
+  const token = env.UPSTASH_REDIS_REST_TOKEN?.trim() ?? '';
+  const url = env.REDIS_URL?.trim() ?? '';
   if (rest !== '' && token !== '') return overRest(rest, token);
   if (url !== '') return overConnection(url);
   if (rest === '' && token === '') return undefined;

@@ -49,8 +49,8 @@ export interface IoRedisExecutorOptions {
  * - Errors that Redis replies pass unchanged.
  *
  * @param client - May be connected or not; it is neither used nor closed.
- * @throws ConfigurationError `INVALID_CONFIGURATION` if the client has a `keyPrefix` (use `namespace` instead: scripts
- * and channels cannot see the prefix), or for a wrong option.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no client of ioredis, if it has a `keyPrefix` (use
+ * `namespace` instead: scripts and channels cannot see the prefix), or for a wrong option.
  * @example
  * const redis = ioredisExecutor(new Redis(process.env.REDIS_URL ?? '', { lazyConnect: true }));
  * const cache = createCache({ remote: redisTier({ redis }) });
@@ -59,6 +59,11 @@ export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOpt
   assertKnownOptions('ioredisExecutor', options, ['commandTimeout']);
   const timeoutMs = durationMs(options.commandTimeout ?? 250, 'commandTimeout');
   if (timeoutMs === 0) throw new ConfigurationError('commandTimeout: it must be more than 0');
+  if (typeof client?.isCluster !== 'boolean' || typeof client.duplicate !== 'function') {
+    throw new ConfigurationError(
+      'ioredisExecutor: give a client of ioredis, 5 or 6: new Redis() or new Cluster()',
+    );
+  }
   if (client.options.keyPrefix) {
     throw new ConfigurationError(
       'ioredisExecutor: the client has a keyPrefix, which scripts and channels do not see; give the namespace option of CacheKit instead',

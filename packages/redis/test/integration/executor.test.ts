@@ -63,6 +63,11 @@ describe.each(ioredis)('an executor over $name', ({ standalone }) => {
         expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
       );
     }
+    for (const none of [undefined, {}, 'redis://127.0.0.1', { options: {}, duplicate: () => {} }]) {
+      expect(() => ioredisExecutor(none as never)).toThrow(
+        expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),
+      );
+    }
     const prefixed = new Redis({ keyPrefix: 'app:', lazyConnect: true });
     expect(() => ioredisExecutor(prefixed)).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIGURATION' }),

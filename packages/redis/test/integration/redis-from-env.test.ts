@@ -52,7 +52,13 @@ describe('redisFromEnv()', () => {
       (await redisFromEnv({ env }))?.capabilities.subscribe;
     expect(await canSubscribe({ ...rest, ...url })).toBe(false);
     expect(await canSubscribe({ UPSTASH_REDIS_REST_URL: rest.UPSTASH_REDIS_REST_URL, ...url })).toBe(true);
-    expect(await canSubscribe({ REDIS_URL: '', UPSTASH_REDIS_REST_URL: '' })).toBeUndefined();
+    expect(await canSubscribe({ REDIS_URL: '', UPSTASH_REDIS_REST_URL: ' ' })).toBeUndefined();
+  });
+
+  it('takes no notice of blanks around an address, as a file may have them', async () => {
+    const redis = await redisFromEnv({ env: { REDIS_URL: ` ${inject('redisUrl')} \n` } });
+    expect(await redis?.command('PING')).toBe('PONG');
+    await redis?.close();
   });
 
   it('refuses what is half set or no URL, and never says the password', async () => {
