@@ -50,9 +50,9 @@ export interface RateLimiterOptions<Name extends string> {
    * @defaultValue `1`
    */
   instances?: number;
-  /** Requests for which it gives `true` pass uncounted, such as those of your own monitoring. */
+  /** Requests for which it gives `true`, at once, pass uncounted, such as those of your own monitoring. */
   allow?: (check: CheckedIds) => boolean;
-  /** Requests for which it gives `true` are denied uncounted; it wins over `allow`. */
+  /** Requests for which it gives `true`, at once, are denied uncounted; it wins over `allow`. */
   deny?: (check: CheckedIds) => boolean;
   /** @defaultValue the clock of the machine */
   clock?: Clock;
@@ -226,8 +226,8 @@ export function createRateLimiter<Name extends string>(given: RateLimiterOptions
     ids: LimitIds<string>,
     tenant: string | undefined,
   ): Decision | undefined {
-    if (deny?.({ ids, tenant }) === true) return checks.predicted('deny', names, target);
-    if (allow?.({ ids, tenant }) === true) return checks.predicted('allow', names, target);
+    if (isYes('deny', deny?.({ ids, tenant }))) return checks.predicted('deny', names, target);
+    if (isYes('allow', allow?.({ ids, tenant }))) return checks.predicted('allow', names, target);
     return undefined;
   }
 
@@ -348,6 +348,14 @@ function checkedPolicies(policies: Readonly<Record<string, Policy>>): Readonly<R
     }
   }
   return Object.freeze({ ...policies });
+}
+
+/** A promise is no answer: taken for one, it would deny nobody. */
+function isYes(name: 'deny' | 'allow', answer: unknown): boolean {
+  if (typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function') {
+    throw new ArgumentError(`${name}: give a function that answers at once; it gave a promise`);
+  }
+  return answer === true;
 }
 
 function argumentMs(name: string, duration: Duration): number {

@@ -109,8 +109,11 @@ export class Targets {
   }
 }
 
-/** @throws ArgumentError `INVALID_ARGUMENT` if `options` has a member that the call does not take. */
+/** @throws ArgumentError `INVALID_ARGUMENT` if `options` is no object or has a member that the call does not take. */
 export function assertCallOptions(call: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ArgumentError(`${call}: options: give an object with ${known.join(', ')}`);
+  }
   for (const option in options) {
     if (!known.includes(option)) {
       throw new ArgumentError(`${call}: unknown option "${option}"; it takes ${known.join(', ')}`);

@@ -99,6 +99,15 @@ describe('allow and deny', () => {
     expect((await limits.consume({ few: ['u1'] })).limits.few.remaining).toBe(1);
   });
 
+  test.each(['allow', 'deny'] as const)(
+    'a promise is no answer of %s: it would deny nobody',
+    async (name) => {
+      const later = { [name]: async () => true } as never;
+      const limits = createRateLimiter({ policies, store: memoryStore(), ...(later as object) });
+      await expect(limits.consume({ few: ['u1'] })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    },
+  );
+
   test('bad input is refused before they are asked', async () => {
     const limits = createRateLimiter({ policies, store: memoryStore(), allow: () => true });
     await expect(limits.consume({ few: [''] })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
@@ -127,6 +136,8 @@ describe('bad input of the other verbs', () => {
     ['block: a broken reason', () => limits.block({ api: ['u1'] }, { duration: 1, reason: '\ud800' })],
     ['block: no options', () => limits.block({ api: ['u1'] }, undefined as never)],
     ['reset: an unknown policy', () => limits.reset({ nope: ['u1'] } as never)],
+    ['options that are null', () => limits.consume({ api: ['u1'] }, null as never)],
+    ['options that are a number', () => limits.refund({ api: ['u1'] }, 5 as never)],
     ['limits of a policy that is not asked', () => limits.consume({ api: ['u1'] }, { limits: { few: 3 } })],
     ['limits that are none', () => limits.consume({ api: ['u1'] }, { limits: { api: 0 } })],
     ['limits that are too much', () => limits.consume({ api: ['u1'] }, { limits: { api: 2 ** 50 } })],

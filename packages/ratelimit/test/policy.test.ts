@@ -38,6 +38,10 @@ describe.each(Object.entries(makers))('%s()', (name, maker) => {
     expect(maker({ limit: 71_209, window: '366d' }).limit).toBe(71_209);
   });
 
+  test.each([undefined, null, 'x'])('refuses %s in place of options', (options) => {
+    expect(() => maker(options as never)).toThrow(expect.objectContaining({ code: 'INVALID_CONFIGURATION' }));
+  });
+
   test('refuses an unknown option', () => {
     expect(() => maker({ limit: 1, window: 1, per: '1m' } as never)).toThrow(/unknown option "per"/);
   });

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
 import { type Policy, type PolicyOptions, policyOf } from '../policy.ts';
 import type { Algorithm, LimitState, Rule, Step } from './algorithm.ts';
 import { epochCalendar } from './calendar.ts';
@@ -34,6 +34,7 @@ export interface FixedWindowOptions extends PolicyOptions {
  * fixedWindow({ limit: 10, window: '60s' }); // ten commands, and again ten 60 s after the first of them
  */
 export function fixedWindow(options: FixedWindowOptions): Policy {
+  assertKnownOptions('fixedWindow', options, ['limit', 'window', 'shadow', 'anchor']);
   const { anchor = 'first-request', ...rest } = options;
   if (anchor === 'first-request') return policyOf('fixedWindow', algorithm, rest);
   if (anchor !== 'epoch') {
