@@ -38,7 +38,8 @@ test('parseQualifiedName() keeps case, and reads quoted parts', () => {
 test('wakeSql() notifies only where somebody sleeps', () => {
   expect(wakeSql('change')).toBe(
     "perform pg_catalog.pg_notify('cachekit_change', '') where exists " +
-      "(select from cachekit.wake w where w.subject = 'change' and w.armed)",
+      "(select from cachekit.wake w where w.subject = 'change' and w.armed)" +
+      " and pg_catalog.current_setting('max_prepared_transactions') = '0'",
   );
   expect(wakeSql('change', 'select')).toMatch(/^select /);
 });
