@@ -1,40 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
-import {
-  type Cache,
-  type CacheOptions,
-  createCache,
-  isCacheKitError,
-  type RemoteTier,
-} from '../src/index.ts';
-import { FakeClock, memoryRemoteTier } from '../src/testing/index.ts';
+import { createCache } from '../src/index.ts';
 import { devices, heldLoader, kept, keys, settled, slow, stats } from './keys.ts';
-
-interface Setup {
-  readonly clock: FakeClock;
-  readonly cache: Cache;
-}
-
-const setups: [string, (options?: CacheOptions) => Setup][] = [
-  ['in memory alone', (options) => setup(options, () => undefined)],
-  ['with a remote tier', (options) => setup(options, (clock) => memoryRemoteTier({ clock }))],
-  [
-    'with a remote tier whose bus is cut',
-    (options) =>
-      setup(options, (clock) => {
-        const tier = memoryRemoteTier({ clock });
-        tier.cutBus();
-        return tier;
-      }),
-  ],
-];
-
-function setup(options: CacheOptions = {}, remoteOf: (clock: FakeClock) => RemoteTier | undefined): Setup {
-  const clock = new FakeClock();
-  const remote = remoteOf(clock);
-  return { clock, cache: createCache({ clock, ...(remote === undefined ? {} : { remote }), ...options }) };
-}
-
-const argument = expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_ARGUMENT'));
+import { setups } from './setups.ts';
 
 describe.each(setups)('getOrLoad() %s', (_name, make) => {
   test('loads once, then answers from the cache until the ttl is over', async () => {
