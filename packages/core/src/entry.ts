@@ -186,8 +186,7 @@ export function decodeRead(text: string | null | undefined): RemoteRead {
   if (text === null || text === undefined) return absent;
   if (!text.startsWith(entryMagic) || text.length < entryHeaderLength) return damaged;
   const letter = text[entryFields.kind.start];
-  const version = fieldText(text, entryFields.version);
-  if (!token.test(version)) return damaged;
+  if (!isToken(text, entryFields.version)) return damaged;
   if (letter === entryKinds.lease) return readLease(text);
   const kind = kindOf(letter);
   const clock = fieldNumber(text, entryFields.clock);
@@ -201,11 +200,10 @@ export function decodeRead(text: string | null | undefined): RemoteRead {
   // Tags are ASCII as wire keys are, so bytes are characters; a length that is not theirs is damage.
   const payloadStart = entryHeaderLength + tagBytes;
   if (text.length < payloadStart) return damaged;
-  const tags = tagBytes === 0 ? noTags : tagsOf(text.slice(entryHeaderLength, payloadStart));
-  return {
-    state: 'entry',
-    entry: { kind, clock, freshUntil, version, loadMs, tags, codec, payload: text.slice(payloadStart) },
-  };
+  const version = fieldText(text, entryFields.version);
+  const tags = tagBytes === 0 ? noTags : tagsOf(text, payloadStart);
+  const payload = text.slice(payloadStart);
+  return { state: 'entry', entry: { kind, clock, freshUntil, version, loadMs, tags, codec, payload } };
 }
 
 /** The text of one field of a stored string. */
@@ -252,12 +250,23 @@ const zeros = '0'.repeat(16);
 let lastText = '';
 let lastTags: readonly string[] = noTags;
 
-function tagsOf(text: string): readonly string[] {
-  if (text !== lastText) {
-    lastTags = text.split(tagSeparator);
-    lastText = text;
+function tagsOf(text: string, end: number): readonly string[] {
+  if (lastText.length !== end - entryHeaderLength || !text.startsWith(lastText, entryHeaderLength)) {
+    lastText = text.slice(entryHeaderLength, end);
+    lastTags = lastText.split(tagSeparator);
   }
   return lastTags;
+}
+
+/** Which code units a token is made of. */
+const tokenUnits = new Uint8Array(128);
+for (let index = 0; index < tokenAlphabet.length; index++) tokenUnits[tokenAlphabet.charCodeAt(index)] = 1;
+
+function isToken(text: string, { start, length }: EntryField): boolean {
+  for (let index = start; index < start + length; index++) {
+    if (tokenUnits[codeUnitAt(text, index)] !== 1) return false;
+  }
+  return true;
 }
 
 function isLetter(text: string): boolean {

@@ -160,6 +160,10 @@ export class Looks {
   /** The records have their answers, until others are told. */
   #tell(lookers: readonly Looker[], reads: readonly RemoteRead[]): void {
     let unsure: Unsure[] | undefined;
+    // Most entries that are read together have the same tags, and so do their keys.
+    let tags: readonly string[] | undefined;
+    let records: readonly TagRecord[] | undefined;
+    let since: TierClock | undefined;
     for (let index = 0; index < lookers.length; index++) {
       const looker = lookers[index] as Looker;
       const read = reads[index] ?? absent;
@@ -168,11 +172,16 @@ export class Looks {
         continue;
       }
       const { entry } = read;
-      const verdict = judged(entry, looker.records);
-      if (verdict === undefined) {
+      if (tags !== entry.tags || records !== looker.records) {
+        tags = entry.tags;
+        records = looker.records;
+        since = validSince(tags, records);
+      }
+      const holds = since !== undefined && since <= entry.clock;
+      if (since === undefined || (holds && tags.length > records.length)) {
         unsure ??= [];
         unsure.push({ looker, entry, versions: looker.records.map(({ answer }) => answer) });
-      } else looker.found({ read, valid: verdict ? entry : undefined, others: none });
+      } else looker.found({ read, valid: holds ? entry : undefined, others: none });
     }
     if (unsure !== undefined) void this.#readOthers(unsure);
   }
@@ -297,20 +306,20 @@ function lookedAt(tier: RemoteTier, wires: readonly string[], tags: readonly str
   return tier.look?.(wires, tags) ?? both(tier, wires, tags);
 }
 
-/** Whether its tags say that an entry holds; `undefined` if it carries others, or one that the tier does not know. */
-function judged({ tags, clock }: RemoteEntry, records: readonly TagRecord[]): boolean | undefined {
-  let holds = true;
-  let common = 0;
+/**
+ * The clock since which a load is valid whose entry carries the tags: that of the last invalidation of them; `undefined` if
+ * the tier does not know one of the records among them.
+ */
+function validSince(tags: readonly string[], records: readonly TagRecord[]): TierClock | undefined {
+  let since = 0;
   for (let index = 0; index < records.length; index++) {
-    const record = records[index] as TagRecord;
-    if (tags[index] === record.wire || tags.includes(record.wire)) {
-      common++;
-      const { answer } = record;
+    const { wire, answer } = records[index] as TagRecord;
+    if (tags[index] === wire || tags.includes(wire)) {
       if (answer === undefined) return undefined;
-      if (answer > clock) holds = false;
+      since = Math.max(since, answer);
     }
     // A key whose resource got a tag that this entry does not carry yet: what it said is not known to hold.
-    else holds = false;
+    else since = never;
   }
-  return holds && common < tags.length ? undefined : holds;
+  return since;
 }
