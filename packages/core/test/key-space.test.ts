@@ -95,6 +95,15 @@ describe('defineKeys()', () => {
     const forgotten = keys.devices({ tenant: 'cold' });
     expect(forgotten).toEqual(cold);
     expect(forgotten).not.toBe(cold);
+
+    const often = keys.recentCalls({ tenant: 'acme', limit: -1 });
+    const once = keys.recentCalls({ tenant: 'acme', limit: -2 });
+    for (let limit = 0; limit < 10_000; limit++) {
+      keys.recentCalls({ tenant: `acme${limit % 7}`, limit });
+      if (limit % 500 === 0) expect(keys.recentCalls({ tenant: 'acme', limit: -1 })).toBe(often);
+    }
+    expect(keys.recentCalls({ tenant: 'acme', limit: -2 })).toEqual(once);
+    expect(keys.recentCalls({ tenant: 'acme', limit: -2 })).not.toBe(once);
   });
 
   test('takes parameters from plain objects alone: what a class keeps elsewhere would be missing from the key', () => {

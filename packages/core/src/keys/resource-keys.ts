@@ -1,7 +1,7 @@
 import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
 import { defaultPolicy, policyOptions, resolvePolicy } from '../policy.ts';
 import type { CacheKey, KeyResource } from './cache-key.ts';
-import { Interned } from './interned.ts';
+import { Interned, InternedPairs } from './interned.ts';
 import type { Resource } from './resource.ts';
 import { freshHash, stableHash } from './stable-hash.ts';
 import { schemaCheck } from './standard-schema.ts';
@@ -31,6 +31,9 @@ export interface KeyedResource {
   readonly places: Interned<Place>;
   /** By tenant, those without parameters. */
   readonly plain: Interned<CacheKey>;
+  /** By tenant and the only parameter, which has the same name each time. */
+  readonly simple: InternedPairs<CacheKey>;
+  simpleName: string | undefined;
   /** By tenant and parameters. */
   readonly various: Interned<CacheKey>;
 }
@@ -66,6 +69,8 @@ export function keyedResource(
     tags,
     places: new Interned(mostInterned),
     plain: new Interned(mostInterned),
+    simple: new InternedPairs(mostInterned),
+    simpleName: undefined,
     various: new Interned(mostInterned),
   };
 }
@@ -78,6 +83,10 @@ export function keyOf(made: KeyedResource, params: KeyParams): CacheKey {
   }
   assertPlain(made.resource.name, params);
   const tenant = made.scope === 'tenant' ? params.tenant : '';
+  const name = typeof tenant === 'string' ? onlyName(params, made.scope === 'tenant') : undefined;
+  if (name !== undefined && name === (made.simpleName ??= name)) {
+    return simpleKey(made, params, tenant as string, params[name] as string | number);
+  }
   const rest = paramsText(params, made.scope === 'tenant');
   if (rest === undefined || typeof tenant !== 'string') return newKey(made, params);
   const known = rest === '' ? made.plain : made.various;
@@ -85,10 +94,36 @@ export function keyOf(made: KeyedResource, params: KeyParams): CacheKey {
   const before = known.get(text);
   if (before !== undefined) return before;
   const key = newKey(made, params, true);
-  let length = text.length + key.wire.length;
-  for (const tag of key.tags) length += tag.length;
-  if (length <= longestInterned) known.set(text, key);
+  if (text.length + lengthOf(key) <= longestInterned) known.set(text, key);
   return key;
+}
+
+function simpleKey(made: KeyedResource, params: KeyParams, tenant: string, value: string | number): CacheKey {
+  const before = made.simple.get(tenant, value);
+  if (before !== undefined) return before;
+  const key = newKey(made, params, true);
+  const length = tenant.length + String(value).length + lengthOf(key);
+  if (length <= longestInterned) made.simple.set(tenant, value, key);
+  return key;
+}
+
+function lengthOf({ wire, tags }: CacheKey): number {
+  let { length } = wire;
+  for (const tag of tags) length += tag.length;
+  return length;
+}
+
+/** The name of the only parameter, if there is only one and it is a text or a number. */
+function onlyName(params: KeyParams, tenants: boolean): string | undefined {
+  let only: string | undefined;
+  for (const name in params) {
+    if (tenants && name === 'tenant') continue;
+    const value = params[name];
+    if (value === undefined) continue;
+    if (only !== undefined || (typeof value !== 'string' && typeof value !== 'number')) return undefined;
+    only = name;
+  }
+  return only;
 }
 
 /** What an instance of a class keeps out of sight would be missing from the key, and two of them would share an entry. */
