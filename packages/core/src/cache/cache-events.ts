@@ -15,7 +15,7 @@ export interface CacheEvents {
   };
   /** A loaded value was not stored, because an invalidation or a write overtook its load. */
   commitRefused: { readonly key: string; readonly resource: string };
-  /** A loaded value could not be encoded: the caller has it, nobody else will. */
+  /** A loaded value could not be encoded, copied or gone through: its callers have it, and memory does not keep it. */
   unstorable: { readonly key: string; readonly resource: string; readonly error: unknown };
   /** Something that is no entry stood at the key; it counts as a miss. */
   damaged: { readonly key: string; readonly resource: string; readonly error?: unknown };
