@@ -1,6 +1,7 @@
 import {
   createListener,
   kyselyExecutor,
+  pgClientExecutor,
   pgExecutor,
   poolPressure,
   sharedPool,
@@ -15,6 +16,7 @@ interface Database {
 declare const db: Kysely<Database>;
 
 pgExecutor(new pg.Pool());
+pgClientExecutor(new pg.Client());
 kyselyExecutor(db);
 createListener({ connect: () => new pg.Client() });
 const pool: pg.Pool = sharedPool(() => new pg.Pool({ max: 20 }));

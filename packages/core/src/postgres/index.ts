@@ -15,6 +15,7 @@ export {
 } from './listener.ts';
 export { installOutbox, type OutboxRetention, outboxTable, pruneOutbox } from './outbox.ts';
 export { type OutboxSourceOptions, outboxSource } from './outbox-source.ts';
+export { type PgClientLike, pgClientExecutor } from './pg-client-executor.ts';
 export { type PgPoolClientLike, type PgPoolLike, type PgResultLike, pgExecutor } from './pg-executor.ts';
 export {
   type PgliteLike,

@@ -82,6 +82,11 @@ export function outboxSource(given: OutboxSourceOptions): ChangeSource {
   if (typeof given.sql?.transaction !== 'function') {
     throw new ConfigurationError('outboxSource: sql is an SqlExecutor, such as pgExecutor(pool)');
   }
+  if (given.sql.lacks?.includes('sessions') === true) {
+    throw new ConfigurationError(
+      'outboxSource: while a batch is delivered it keeps a session, and this database has one only',
+    );
+  }
   return new OutboxSource(given);
 }
 

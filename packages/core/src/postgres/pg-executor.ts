@@ -38,8 +38,7 @@ export interface PgPoolLike {
  * A server that vanishes without a word is noticed by TCP only, after minutes, unless the pool has a `query_timeout`;
  * what times out costs its connection.
  *
- * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no pool; a single client has no way to keep statements
- * of others out of a transaction.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no pool; for a single client there is {@link pgClientExecutor}.
  * @example
  * const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
  * const sql = pgExecutor(pool);
@@ -51,7 +50,7 @@ export function pgExecutor(pool: PgPoolLike): SqlExecutor {
     typeof pool.listenerCount !== 'function' ||
     !('totalCount' in pool)
   ) {
-    throw new ConfigurationError('pgExecutor takes a pg.Pool');
+    throw new ConfigurationError('pgExecutor takes a pg.Pool; pgClientExecutor takes a pg.Client');
   }
   if (pool.listenerCount('error') === 0) pool.on('error', ignore);
   return new PgExecutor(pool);
@@ -65,7 +64,7 @@ class PgExecutor implements SqlExecutor {
   }
 
   query<Row>(sql: string, parameters?: readonly unknown[]): Promise<SqlResult<Row>> {
-    return run<Row>(this.#pool, sql, parameters);
+    return runStatement<Row>(this.#pool, sql, parameters);
   }
 
   async transaction<T>(work: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
@@ -73,19 +72,9 @@ class PgExecutor implements SqlExecutor {
     client.on('error', ignore);
     let broken: Error | undefined;
     try {
-      const transaction = new SqlTransaction((sql, parameters) => run(client, sql, parameters));
-      await client.query('begin isolation level read committed read write');
-      try {
-        const value = await work(transaction);
-        const { command } = await client.query('commit');
-        if (command === 'ROLLBACK') throw transaction.failure;
-        return value;
-      } catch (error) {
-        await client.query('rollback').catch((failure: Error) => {
-          broken = failure;
-        });
-        throw error;
-      }
+      return await inTransaction(client, work, (failure) => {
+        broken = failure;
+      });
     } finally {
       client.removeListener('error', ignore);
       client.release(broken);
@@ -93,7 +82,27 @@ class PgExecutor implements SqlExecutor {
   }
 }
 
-async function run<Row>(
+/** Runs `work` in a transaction of a client that nobody else uses meanwhile; tells if the client could not roll it back. */
+export async function inTransaction<T>(
+  client: Pick<PgPoolClientLike, 'query'>,
+  work: (transaction: SqlExecutor) => Promise<T>,
+  broke: (failure: Error) => void,
+): Promise<T> {
+  const transaction = new SqlTransaction((sql, parameters) => runStatement(client, sql, parameters));
+  await client.query('begin isolation level read committed read write');
+  try {
+    const value = await work(transaction);
+    const { command } = await client.query('commit');
+    if (command === 'ROLLBACK') throw transaction.failure;
+    return value;
+  } catch (error) {
+    await client.query('rollback').catch(broke);
+    throw error;
+  }
+}
+
+/** Runs one statement. */
+export async function runStatement<Row>(
   client: Pick<PgPoolClientLike, 'query'>,
   sql: string,
   parameters?: readonly unknown[],

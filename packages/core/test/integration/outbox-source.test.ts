@@ -3,6 +3,7 @@ import {
   createListener,
   type OutboxSourceOptions,
   outboxSource,
+  pgClientExecutor,
   pgExecutor,
   pruneOutbox,
 } from '@cachekit/core/postgres';
@@ -436,6 +437,7 @@ describe('bad input', () => {
     [{ timing: { pol: 1 } }, 'unknown option "pol"'],
     [{ retention: { consumed: -1 } }, 'retention.consumed'],
     [{ sql: {} }, 'sql is an SqlExecutor'],
+    [{ sql: pgClientExecutor(new pg.Client()) }, 'has one only'],
     [{ batch: 1 }, 'unknown option "batch"'],
   ])('refuses %j', (options, message) => {
     const make = (): ChangeSource => source(options as never);

@@ -4,6 +4,7 @@ import {
   installCoreSchema,
   installOutbox,
   kyselyExecutor,
+  pgClientExecutor,
   pgExecutor,
   poolPressure,
   pruneOutbox,
@@ -293,8 +294,59 @@ describe('createListener()', () => {
   });
 });
 
+describe('pgClientExecutor()', () => {
+  test('keeps statements of others out of a transaction, which ends as it should', async () => {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const sql = pgClientExecutor(client);
+    expect(sql.lacks).toEqual(['sessions']);
+    const failure = new Error('not this one');
+    const failed = sql.transaction(async (transaction) => {
+      await transaction.query('insert into t values (1)');
+      throw failure;
+    });
+    const beside = sql.query('insert into t values (2)');
+    await expect(failed).rejects.toBe(failure);
+    expect((await beside).rowCount).toBe(1);
+    await sql.transaction(async (transaction) => {
+      await transaction.query('insert into t values (3)');
+      await expect(
+        transaction.transaction((savepoint) => savepoint.query('insert into t values (3)')),
+      ).rejects.toMatchObject({ code: '23505' });
+    });
+    const { rows } = await sql.query<{ an_id: number }>('select an_id from t order by 1');
+    expect(rows.map((row) => row.an_id)).toEqual([2, 3]);
+    const swallowed = sql.transaction(async (transaction) => {
+      await transaction.query('select nothing').catch(() => undefined);
+    });
+    await expect(swallowed).rejects.toMatchObject({ code: '42703' });
+    await client.end();
+  });
+
+  test('rejects when its connection is gone, and the process goes on', async () => {
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    const sql = pgClientExecutor(client);
+    const { rows } = await sql.query<{ pid: number }>('select pg_backend_pid() as pid');
+    await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    await expect
+      .poll(
+        () =>
+          sql.query('select 1').then(
+            () => 'answered',
+            () => 'rejected',
+          ),
+        deadline,
+      )
+      .toBe('rejected');
+    await expect(sql.transaction((transaction) => transaction.query('select 1'))).rejects.toThrow();
+  });
+});
+
 test('what is no pool and no Kysely instance is refused', () => {
   expect(() => pgExecutor(new pg.Client() as never)).toThrow('takes a pg.Pool');
   expect(() => pgExecutor(undefined as never)).toThrow('takes a pg.Pool');
   expect(() => kyselyExecutor({} as never)).toThrow('takes a Kysely instance');
+  for (const other of [pool, {}, undefined])
+    expect(() => pgClientExecutor(other as never)).toThrow('takes a pg.Client');
 });
