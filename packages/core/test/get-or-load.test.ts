@@ -1,7 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
-import { createCache } from '../src/index.ts';
+import { createCache, isCacheKitError } from '../src/index.ts';
 import { devices, heldLoader, kept, keys, settled, slow, stats } from './keys.ts';
 import { setups } from './setups.ts';
+
+const argument = expect.toSatisfy((error) => isCacheKitError(error, 'INVALID_ARGUMENT'));
 
 describe.each(setups)('getOrLoad() %s', (_name, make) => {
   test('loads once, then answers from the cache until the ttl is over', async () => {
