@@ -6,6 +6,7 @@ import express from 'express';
 import { rateLimit as expressRateLimit } from 'express-rate-limit';
 import fastify, { type FastifyRequest } from 'fastify';
 import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { afterEach, describe, expect, test } from 'vitest';
 import { rateLimit as expressLimit, rateLimitStore } from '../src/express/index.ts';
 import { rateLimit as fastifyLimit } from '../src/fastify/index.ts';
@@ -206,6 +207,26 @@ describe.each(Object.entries(servers))('%s', (_name, start) => {
     const denied = await fetch(`${await start(limiter({ deny: () => true }))}/api/calls`);
     expect(denied.status).toBe(403);
     expect(denied.headers.has('Retry-After')).toBe(false);
+  });
+});
+
+describe('hono', () => {
+  test('a request that is replaced on its way, as by bodyLimit(), counts once per policy', async () => {
+    const limits = limiter();
+    const check = () => ({ ids: { api: ['u1'] } });
+    const app = new Hono();
+    app.use(honoLimit(limits, { check }));
+    app.use(bodyLimit({ maxSize: 1_000 }));
+    app.use(honoLimit(limits, { check: () => ({ ids: { api: ['u1'], commands: ['u1'] } }) }));
+    app.post('/', async (c) => c.text(await c.req.text()));
+    const response = await app.request('/', {
+      method: 'POST',
+      body: new Blob(['a body']).stream(),
+      duplex: 'half',
+    } as RequestInit);
+    expect(await response.text()).toBe('a body');
+    expect(response.headers.get('RateLimit')).toContain('"commands";r=0');
+    expect((await limits.peek({ api: ['u1'] })).limits.api.remaining).toBe(2);
   });
 });
 

@@ -84,6 +84,13 @@ async function ask<Name extends string>(
   return { decision: reservation.decision, release: reservation.decision.allowed ? release : undefined };
 }
 
+/** Says that both stand for the same request, such as a context and the request that it has at the moment. */
+export function sameRequest(context: object, request: object): void {
+  const limiters = counted.get(context) ?? counted.get(request) ?? new WeakMap();
+  counted.set(context, limiters);
+  counted.set(request, limiters);
+}
+
 /** What was decided for a request so far, also by middlewares further in; the header fields speak of all of it. */
 export function decisionSoFar(limiter: object, request: object): Decision | undefined {
   return counted.get(request)?.get(limiter)?.decision;

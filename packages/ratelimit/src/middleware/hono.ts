@@ -1,3 +1,4 @@
+import { sameRequest } from '../http/check.ts';
 import { whenSent } from '../http/when-sent.ts';
 import type { RateLimiter } from '../limiter.ts';
 import { type RateLimitOptions, RequestGate } from './request-gate.ts';
@@ -26,8 +27,10 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const gate = new RequestGate<Name, [Context]>('rateLimit', limiter, options);
   return async (context, next) => {
+    // Others on the way may replace the request, such as `bodyLimit()`.
     const request = context.req.raw;
-    const checked = await gate.ask(request, context);
+    sameRequest(context, request);
+    const checked = await gate.ask(context, context);
     if (checked === undefined) {
       await next();
       return undefined;
@@ -43,7 +46,7 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
       release?.();
       throw error;
     }
-    const headers = gate.headers(request, decision);
+    const headers = gate.headers(context, decision);
     for (const name in headers) context.header(name, headers[name] as string);
     if (release !== undefined) context.res = whenSent(context.res, request.signal, release);
     return undefined;
