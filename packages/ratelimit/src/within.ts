@@ -13,7 +13,12 @@ export function within<T>(answer: Promise<T>, timeoutMs: number, clock: Clock, s
   return new Promise((resolve, reject) => {
     let timer = clock.setTimeout(() => {
       timer = clock.setTimeout(
-        () => reject(new RateLimitStoreError(store, `No answer from ${store} within ${timeoutMs} ms`)),
+        () =>
+          reject(
+            new RateLimitStoreError(store, `No answer from ${store} within ${timeoutMs} ms`, {
+              timedOut: true,
+            }),
+          ),
         1,
       );
     }, timeoutMs);

@@ -69,17 +69,22 @@ export class RedisSession implements LimitSession {
   }
 
   async reset(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.#redis.command('DEL', key)));
+    const { clock, timeoutMs } = this.#context;
+    const forget = (key: string): Promise<unknown> =>
+      this.#breakerOf(this.#slotOf(key)).allows(key)
+        ? within(this.#redis.command('DEL', key), timeoutMs, clock, 'redis')
+        : Promise.reject(notAskedError());
+    await Promise.all(keys.map(forget));
+  }
+
+  #slotOf(key: string): number {
+    return this.#redis.capabilities.cluster ? hashSlot(key) : 0;
   }
 
   #board(errand: Errand): Promise<StoreAnswer> {
     const key = errand.keys[0] as string;
-    const slot = this.#redis.capabilities.cluster ? hashSlot(key) : 0;
-    if (!this.#breakerOf(slot).allows(key)) {
-      return Promise.reject(
-        new RateLimitStoreError('redis', 'Redis does not answer, and is not asked until it does'),
-      );
-    }
+    const slot = this.#slotOf(key);
+    if (!this.#breakerOf(slot).allows(key)) return Promise.reject(notAskedError());
     return new Promise((resolve, reject) => {
       if (isTake(errand)) {
         this.#takes.of(slot, versionsOf(errand.policies)).add(new Take(errand, resolve, reject));
@@ -168,6 +173,10 @@ export class RedisSession implements LimitSession {
     if (!Array.isArray(reply) || !Number.isSafeInteger(reply[0])) throw new TypeError('Not the limit script');
     this.#road.serverClock.learned(reply[0]);
   }
+}
+
+function notAskedError(): RateLimitStoreError {
+  return new RateLimitStoreError('redis', 'Redis does not answer, and is not asked until it does');
 }
 
 const probeScript = limitScript([]);

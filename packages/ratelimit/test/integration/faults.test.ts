@@ -1,3 +1,4 @@
+import type { Duration } from '@cachekit/core';
 import { ioredisExecutor } from '@cachekit/redis';
 import { startRedis } from '@cachekit/services';
 import { Redis } from 'ioredis';
@@ -27,9 +28,13 @@ const timeoutMs = 150;
 // Two shared cores: the promise is the timeout, the rest is patience with the machine.
 const marginMs = 350;
 
-function limiter(onUnavailable: OnUnavailable = 'local', url: string = server.url) {
+function limiter(
+  onUnavailable: OnUnavailable = 'local',
+  url: string = server.url,
+  commandTimeout: Duration = 250,
+) {
   const client = new Redis(url, { lazyConnect: true });
-  const redis = ioredisExecutor(client);
+  const redis = ioredisExecutor(client, { commandTimeout });
   closers.push(async () => {
     await redis.close();
     client.disconnect();
@@ -83,6 +88,27 @@ describe('a Redis that is frozen (SIGSTOP)', () => {
       expect(tookMs).toBeLessThan(timeoutMs + marginMs);
     } finally {
       await server.kill('SIGCONT');
+    }
+  });
+});
+
+describe('a Redis that is frozen, and a client that waits long', () => {
+  test.each(['refund', 'block', 'reset'] as const)('%s rejects within the timeout', async (verb) => {
+    const limits = limiter('local', server.url, '20s');
+    const ids = { api: ['u1'] };
+    const verbs = {
+      refund: () => limits.refund(ids),
+      block: () => limits.block(ids, { duration: '1h', reason: 'r' }),
+      reset: () => limits.reset(ids),
+    };
+    await counting(limits);
+    server.kill('SIGSTOP');
+    try {
+      const { answer, tookMs } = await timed(() => verbs[verb]().catch((error: unknown) => error));
+      expect(answer).toMatchObject({ code: 'RATE_LIMIT_STORE', timedOut: true });
+      expect(tookMs).toBeLessThan(timeoutMs + marginMs);
+    } finally {
+      server.kill('SIGCONT');
     }
   });
 });
