@@ -1,7 +1,7 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
 import type { Column } from './columns.ts';
-import { columnsOf, ordered } from './columns.ts';
+import { bound, columnsOf, ordered } from './columns.ts';
 import type { CheckedEtl, CheckedSource } from './definition.ts';
 import type { Horizon } from './horizon.ts';
 
@@ -29,8 +29,8 @@ export async function changedKeysSql(
     parts.push(await changedSql(remote, source, horizon));
   }
   const typed = `SELECT DISTINCT k::${key.type} AS k FROM (${parts.join(' UNION ALL ')}) parts WHERE k IS NOT NULL`;
-  const k = ordered('u.k', key.type);
-  const rest = after === undefined ? '' : ` WHERE ${k} > ${quoteLiteral(after)}::${key.type}`;
+  const k = ordered('u.k', key);
+  const rest = after === undefined ? '' : ` WHERE ${k} > ${bound(quoteLiteral(after), key)}`;
   return `SELECT u.k::text AS k FROM (${typed}) u${rest} ORDER BY ${k}`;
 }
 

@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
-import { type Column, comparable, ordered } from './columns.ts';
+import { bound, type Column, comparable, ordered } from './columns.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { Fit } from './fit.ts';
 import type { Page } from './pages.ts';
@@ -45,9 +45,9 @@ export async function deleteBetween(
   last: string | undefined,
   kept: readonly string[],
 ): Promise<number> {
-  const k = ordered(`t.${quoteIdentifier(key.name)}`, key.type);
+  const k = ordered(`t.${quoteIdentifier(key.name)}`, key);
   const { rowCount } = await local.query(
-    `DELETE FROM ${etl.to} t WHERE ($2::text IS NULL OR ${k} > $2::text::${key.type}) AND ($3::text IS NULL OR ${k} <= $3::text::${key.type})
+    `DELETE FROM ${etl.to} t WHERE ($2::text IS NULL OR ${k} > ${bound('$2', key)}) AND ($3::text IS NULL OR ${k} <= ${bound('$3', key)})
        AND NOT EXISTS (SELECT FROM unnest($1::text[]::${key.type}[]) kept(k) WHERE kept.k = t.${quoteIdentifier(key.name)})`,
     [kept, after ?? null, last ?? null],
   );
@@ -61,9 +61,9 @@ export async function holdsAfter(
   key: Column,
   after: string | undefined,
 ): Promise<boolean> {
-  const k = ordered(`t.${quoteIdentifier(key.name)}`, key.type);
+  const k = ordered(`t.${quoteIdentifier(key.name)}`, key);
   const { rowCount } = await local.query(
-    `SELECT FROM ${etl.to} t WHERE ($1::text IS NULL OR ${k} > $1::text::${key.type}) LIMIT 1`,
+    `SELECT FROM ${etl.to} t WHERE ($1::text IS NULL OR ${k} > ${bound('$1', key)}) LIMIT 1`,
     [after ?? null],
   );
   return rowCount > 0;

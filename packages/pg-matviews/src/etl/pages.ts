@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
-import { type Column, ordered } from './columns.ts';
+import { bound, type Column, ordered } from './columns.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { Fit } from './fit.ts';
 
@@ -29,8 +29,8 @@ export async function* wholePages(
 
 /** What follows the columns of a SELECT of the first rows after a key. */
 export function rowsAfter(etl: CheckedEtl, fit: Fit, after: string | undefined, limit: number): string {
-  const key = ordered(`v.${quoteIdentifier(fit.key.name)}`, fit.key.type);
-  const rest = after === undefined ? '' : ` WHERE ${key} > ${quoteLiteral(after)}::${fit.key.type}`;
+  const key = ordered(`v.${quoteIdentifier(fit.key.name)}`, fit.key);
+  const rest = after === undefined ? '' : ` WHERE ${key} > ${bound(quoteLiteral(after), fit.key)}`;
   return `FROM ${etl.from} v${rest} ORDER BY ${key} LIMIT ${limit}`;
 }
 

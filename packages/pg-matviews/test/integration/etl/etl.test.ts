@@ -133,6 +133,38 @@ describe('a run', () => {
     await etl.reconcile('keys');
   });
 
+  it('loads in the order of the remote keys, also where the two databases sort them in another way (CW-6)', async () => {
+    const kinds = {
+      code: ['create domain code as text collate "C"', 'create domain code as text collate "und-x-icu"'],
+      size: [`create type size as enum ('a', 'B')`, `create type size as enum ('B', 'a')`],
+    } as const;
+    for (const [type, [there, here]] of Object.entries(kinds)) {
+      const table = `things_${type}`;
+      await remote.pool.query(`${there}; create table ${table} (id ${type} primary key);
+        insert into ${table} values ('B'), ('a')`);
+      await local.pool.query(here);
+      const etl = createEtl({
+        name: table,
+        remote: pgExecutor(remote.pool),
+        local: pgExecutor(local.pool),
+        from: table,
+        to: table,
+        key: 'id',
+        sources: { [table]: { key: 'id', changed: 'xmin' } },
+        maxRows: 1,
+      });
+      await etl.install();
+      await local.pool.query(`insert into ${table} values ('B'), ('a')`);
+      await etl.run();
+      expect(await local.rows(`select id::text from ${table} order by id::text collate "C"`)).toEqual([
+        { id: 'B' },
+        { id: 'a' },
+      ]);
+      await remote.pool.query(`delete from ${table} where id = 'a'`);
+      expect(await etl.reconcile('keys')).toMatchObject({ surplus: 1, deleted: 1 });
+    }
+  });
+
   it('deletes what is gone when its key comes along, and finds the rest by hashes (CW-6)', async () => {
     const etl = await installed();
     await etl.run();
