@@ -98,11 +98,11 @@ async function write(
   const statement = async (): Promise<void> => {
     const dice = next();
     if (dice < 0.45) {
-      await client.query('insert into calls (user_id, start_time, duration) values ($1, $2, $3)', [
-        next() < 0.03 ? null : user(),
-        at(),
-        Math.floor(next() * 100),
-      ]);
+      await client.query(
+        `insert into calls (user_id, start_time, duration)
+         select $1::int + g, $2::timestamptz + g * interval '1 day', $3::int from generate_series(0, $4::int) g`,
+        [next() < 0.03 ? null : user(), at(), Math.floor(next() * 100), next() < 0.3 ? 2 : 0],
+      );
     } else if (dice < 0.6) {
       await client.query(
         'update calls set duration = $2 where id in (select id from calls where user_id = $1 limit 2 for update skip locked)',
