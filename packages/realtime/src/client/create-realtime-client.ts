@@ -1,6 +1,5 @@
 import {
   assertKnownOptions,
-  type Clock,
   ConfigurationError,
   type Duration,
   durationMs,
@@ -11,53 +10,12 @@ import { createListeners, type Listeners } from '../listeners.ts';
 import { formatPosition, type LogPosition, parsePosition } from '../position.ts';
 import { type BackoffRange, backoffMs } from './backoff.ts';
 import { type ConnectionEvent, type ConnectionState, transitions } from './connection-state.ts';
+import { type Body, finite, parseBody, reasonOf } from './frame-body.ts';
 import { type HostLike, watchHost } from './host.ts';
-import type { EventMap, EventOf, RealtimeEvent, RealtimeGap } from './realtime-event.ts';
+import type { RealtimeClient, RealtimeClientOptions } from './realtime-client.ts';
+import type { EventMap, RealtimeEvent, RealtimeGap } from './realtime-event.ts';
 import type { SseEvent } from './sse-parse.ts';
-import { type HeadersSource, readStream, type StreamEnd } from './stream.ts';
-
-/** Options of {@link createRealtimeClient}. */
-export interface RealtimeClientOptions {
-  /** Where `sseHandler` answers; may be relative in a browser. */
-  readonly url: string | URL;
-  /** Such as a token. As a function it is asked before every attempt. */
-  readonly headers?: HeadersSource;
-  /** Where the first stream starts: the `X-CacheKit-Pos` of a response that was read before. */
-  readonly position?: string;
-  /** Between attempts, by full jitter. @defaultValue `{ min: "500ms", max: "30s" }` */
-  readonly backoff?: { readonly min?: Duration; readonly max?: Duration };
-  /** @defaultValue the global `fetch` */
-  readonly fetch?: (url: string | URL, init: RequestInit) => Promise<Response>;
-  readonly clock?: Clock;
-  /** Numbers in [0, 1), for the jitter. @defaultValue Math.random */
-  readonly random?: () => number;
-  /** Tells when the device is online or wakes up. @defaultValue the global object, where it has events */
-  readonly host?: HostLike;
-}
-
-/** Receives the events of one tenant. Every method that adds a listener returns the function that removes it. */
-export interface RealtimeClient<Events extends EventMap = EventMap> {
-  readonly state: ConnectionState;
-  /** The last position reached; `undefined` before the first stream. */
-  readonly position: string | undefined;
-  /** Hears the events of one type. */
-  on<Type extends keyof Events & string>(
-    type: Type,
-    listener: (data: Events[Type], event: RealtimeEvent<Events[Type], Type>) => void,
-  ): () => void;
-  /** Hears every event, before the listeners of its type. */
-  onEvent(listener: (event: EventOf<Events>) => void): () => void;
-  /** Hears every change of the state of the connection. */
-  onState(listener: (state: ConnectionState, before: ConnectionState) => void): () => void;
-  /** Hears that events may have been missed: everything shown may be old. */
-  onGap(listener: (gap: RealtimeGap) => void): () => void;
-  /** Hears what goes wrong and heals by itself, and what listeners throw. Without one, `reportError` gets the latter. */
-  onError(listener: (error: unknown) => void): () => void;
-  /** Opens the stream and keeps it open; does nothing while it is. */
-  connect(): void;
-  /** Ends the stream, timers and hooks; listeners stay. Any number of times. */
-  close(): void;
-}
+import { readStream, type StreamEnd } from './stream.ts';
 
 /** Before the server has said how often it beats. */
 const firstFrameMs = 20_000;
@@ -228,7 +186,7 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
   }
 
   function receive({ type, id, data }: SseEvent): void {
-    const body = parseJson(data);
+    const body = parseBody(data);
     if (type === 'ck.hello') greeted(body);
     else if (type === 'ck.gap') missed(id, body);
     else if (type === 'ck.bye') floorMs = finite(body.retryMs) ?? 0;
@@ -294,25 +252,6 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
     connect: () => happen('connect'),
     close: () => happen('close'),
   };
-}
-
-type Body = Readonly<Record<string, unknown>>;
-
-function parseJson(text: string): Body {
-  const value: unknown = JSON.parse(text);
-  return typeof value === 'object' && value !== null ? (value as Body) : {};
-}
-
-const gapReasons: readonly string[] = ['epoch', 'position', 'trimmed', 'limit', 'source'];
-
-function reasonOf(data: unknown): RealtimeGap['reason'] {
-  const reason = (data as { reason?: unknown } | undefined)?.reason;
-  // A server that is newer than the client may have reasons of its own.
-  return gapReasons.includes(reason as string) ? (reason as RealtimeGap['reason']) : 'source';
-}
-
-function finite(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
 function startPosition(text: string): LogPosition {
