@@ -84,8 +84,11 @@ export function keyOf(made: KeyedResource, params: KeyParams): CacheKey {
   assertPlain(made.resource.name, params);
   const tenant = made.scope === 'tenant' ? params.tenant : '';
   const name = typeof tenant === 'string' ? onlyName(params, made.scope === 'tenant') : undefined;
-  if (name !== undefined && name === (made.simpleName ??= name)) {
-    return simpleKey(made, params, tenant as string, params[name] as string | number);
+  if (name !== undefined) {
+    made.simpleName ??= name;
+    if (name === made.simpleName) {
+      return simpleKey(made, params, tenant as string, params[name] as string | number);
+    }
   }
   const rest = paramsText(params, made.scope === 'tenant');
   if (rest === undefined || typeof tenant !== 'string') return newKey(made, params);
