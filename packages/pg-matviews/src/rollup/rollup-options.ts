@@ -16,7 +16,7 @@ export interface DerivedColumn<Type extends SqlType = SqlType> {
 export interface RollupScope {
   /**
    * Marks where the table of the rollup is read: a refresh of some groups puts the rows of those groups there. Gives
-   * the name to use in the query; SQL and a Kysely `selectFrom` take it as it is.
+   * the name to use in the query: a Kysely `selectFrom` takes it as it is, and so does SQL, which quotes it if it must be.
    */
   scope<Table extends string>(table: Table): Table;
 }
