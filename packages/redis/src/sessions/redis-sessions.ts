@@ -14,6 +14,8 @@ import type { IdentifiedSession, SaveOutcome, Session, Sessions } from './sessio
 
 /** How many sessions go in one script call. */
 const atOnce = 100;
+/** From so many on the list of a user is tidied when their number is a power of two. */
+const worthTidying = 64;
 /** How often a change is tried. */
 const mostTries = 100;
 
@@ -50,8 +52,12 @@ export class RedisSessions<T> implements Sessions<T> {
       const handle = await hashOf(secret);
       const keys = [sessionKey(this.#namespace, tenant, handle), index];
       const args = [text, user, this.#idleMs, this.#mostMs, handle];
-      const now = await runScript(this.#redis, sessionCreateScript, keys, args);
-      if (now === 0) continue;
+      const [now, listed] = await runScript(this.#redis, sessionCreateScript, keys, args);
+      if (listed === undefined) continue;
+      // So seldom that it costs little, and so often that the list stays in proportion to the sessions there are.
+      if (listed >= worthTidying && Number.isInteger(Math.log2(listed))) {
+        await this.list(tenant, user).catch(() => {});
+      }
       const ends = now + this.#mostMs;
       const fields: SessionFields = [text, 1, now, now, user, ends, Math.min(now + this.#idleMs, ends)];
       return { id: sessionId(tenant, secret), ...(this.#session(tenant, handle, fields) as Session<T>) };
@@ -116,6 +122,7 @@ export class RedisSessions<T> implements Sessions<T> {
   async list(tenant: string, user: string): Promise<readonly Session<T>[]> {
     const handles = await this.#handles(tenant, user);
     const found: Session<T>[] = [];
+    const gone: string[] = [];
     for (let from = 0; from < handles.length; from += atOnce) {
       const some = handles.slice(from, from + atOnce);
       const keys = some.map((handle) => sessionKey(this.#namespace, tenant, handle));
@@ -123,9 +130,19 @@ export class RedisSessions<T> implements Sessions<T> {
       for (const [index, fields] of replies.entries()) {
         const session = this.#session(tenant, some[index] as string, fields);
         if (session !== undefined) found.push(session);
+        if (fields.length === 0) gone.push(some[index] as string);
       }
     }
+    await this.#unlist(tenant, user, gone);
     return found.sort((one, other) => other.lastSeenAt.getTime() - one.lastSeenAt.getTime());
+  }
+
+  /** Those that were not used for too long; they never come back under these handles. */
+  async #unlist(tenant: string, user: string, handles: readonly string[]): Promise<void> {
+    const index = userKey(this.#namespace, tenant, user);
+    for (let from = 0; from < handles.length; from += atOnce) {
+      await this.#redis.command('ZREM', index, ...handles.slice(from, from + atOnce));
+    }
   }
 
   async endByHandle(tenant: string, user: string, handle: string): Promise<boolean> {

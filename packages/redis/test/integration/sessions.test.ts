@@ -111,6 +111,17 @@ onEveryServer('createSessions()', (open) => {
     await eventually(everything).toBe('');
   });
 
+  it('the list of a user forgets those that were not used for too long, though nobody looks at it', async () => {
+    const index = keyOf('').replace(/session:$/, 'user:7');
+    const begin = () => sessions.create('acme', { user: '7', data: { count: 0 } });
+    const unused = await Promise.all(Array.from({ length: 60 }, begin));
+    await Promise.all(unused.map(({ handle }) => redis.command('DEL', keyOf(handle))));
+    expect(await redis.command('ZCARD', index)).toBe(60);
+    for (let i = 0; i < 4; i++) await begin();
+    expect(await redis.command('ZCARD', index)).toBe(4);
+    expect(await sessions.list('acme', '7')).toHaveLength(4);
+  });
+
   it('a use is written only once per tenth of the idle time', async () => {
     const { id, handle } = await sessions.create('acme', { user: '7', data: { count: 0 } });
     const seen = (): Promise<unknown> => redis.command('HGET', keyOf(handle), 's');
