@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { createCache, isCacheKitError } from '../src/index.ts';
+import { memoryRemoteTier } from '../src/testing/index.ts';
 import { devices, heldLoader, kept, keys, settled, slow, stats } from './keys.ts';
 import { setups } from './setups.ts';
 
@@ -437,4 +438,21 @@ describe('getOrLoad() in memory', () => {
     }
     expect(cache.metrics().memory.entries).toBe(0);
   });
+});
+
+test('PBX-13 a refresh that begins the moment an entry is stale loads, however long the process was busy before', async () => {
+  const cache = createCache({ remote: memoryRemoteTier() });
+  const policy = { ttl: 100, staleWhileRevalidate: '1m' } as const;
+  await cache.get(devices);
+  await vi.waitFor(() => expect(cache.metrics().memory.trusted).toBe(true));
+  await cache.getOrLoad(devices, async () => ['old'], policy);
+  // What time it is by the clock of hits, which no timer moves on while the process is busy.
+  cache.peek(devices);
+  const end = Date.now() + 100;
+  while (Date.now() < end);
+  const load = vi.fn(async () => ['new']);
+  expect(await cache.read(devices, load, policy)).toMatchObject({ value: ['old'], state: 'stale' });
+  await settled();
+  expect(load).toHaveBeenCalledOnce();
+  await cache.close();
 });

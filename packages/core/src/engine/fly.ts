@@ -96,7 +96,8 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
       flight.throwIfAborted();
       if (found.read.state === 'absent') request.state.misses++;
       else request.state.misses = 0;
-      const now = parts.coarse.now();
+      // A refresh began because the entry is no longer fresh, which the coarse clock may not know yet.
+      const now = flight.behind ? parts.clock.now() : parts.coarse.now();
       const fresh = this.#onlyHas(found, now);
       if (fresh !== undefined) {
         const value = decodedValue(parts, request.key, fresh);
