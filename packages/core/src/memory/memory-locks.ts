@@ -2,7 +2,7 @@ import { assertKnownOptions } from '../errors.ts';
 import type { Countdown } from '../lock/countdown.ts';
 import { HeldLease, leaseCountdown } from '../lock/held-lease.ts';
 import { type LockRequest, lockRequest } from '../lock/lock-request.ts';
-import { type Clock, systemClock, type Timer } from '../ports/clock.ts';
+import { type Clock, stayAwake, systemClock, type Timer } from '../ports/clock.ts';
 import type { Lease, LockOptions, LockProvider } from '../ports/lock.ts';
 
 /** Options of {@link createMemoryLocks}. */
@@ -59,7 +59,9 @@ class MemoryLocks implements LockProvider {
   #queue(key: string, place: Place, request: LockRequest): Promise<Lease | undefined> {
     const { signal, waitMs } = request;
     return new Promise((resolve, reject) => {
+      const rest = stayAwake();
       const leave = (): void => {
+        rest();
         this.#clock.clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         place.queue.delete(waiter);

@@ -1,7 +1,7 @@
 import { Cancellation } from '../../async/cancellation.ts';
 import { TransientMap } from '../../async/transient-map.ts';
 import type { TagRecord } from '../../memory/tag-records.ts';
-import type { Clock } from '../../ports/clock.ts';
+import { type Clock, stayAwake } from '../../ports/clock.ts';
 import type { TierClock } from '../../ports/remote-tier.ts';
 
 /** What a flight does at the moment. While it waits it has nothing to answer with: what it reads next is the answer. */
@@ -153,7 +153,10 @@ export class Flight<Outcome extends { readonly value: unknown }> {
   pause(clock: Clock, delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.#woken || this.cancellation.aborted) return resolve();
+      // Over HTTP no connection keeps a process alive whose caller waits.
+      const rest = this.behind ? nothing : stayAwake();
       const done = () => {
+        rest();
         clock.clearTimeout(timer);
         this.#wake = undefined;
         this.cancellation.onAbort = undefined;
