@@ -57,6 +57,8 @@ export function buildParts(options: CacheOptions, use: () => void): EngineParts 
   if (remote !== undefined) remote.before = repairs;
   const background = new Background();
   const states = new WeakMap<KeyResource, ResourceState>();
+  let lastResource: KeyResource | undefined;
+  let lastState: ResourceState | undefined;
   const memory = new MemoryTier(maxEntries, epoch, (entry) => tags.release(entry.tags), maxBytes);
   return {
     namespace,
@@ -85,6 +87,8 @@ export function buildParts(options: CacheOptions, use: () => void): EngineParts 
     looks: remote && new Looks(remote, time, clock, tags, () => epochOf(memory.epoch)),
     repairs,
     resourceState: (resource) => {
+      // One is often asked for many times in a row.
+      if (resource === lastResource && lastState !== undefined) return lastState;
       let state = states.get(resource);
       if (state === undefined) {
         const { name } = resource;
@@ -92,6 +96,8 @@ export function buildParts(options: CacheOptions, use: () => void): EngineParts 
         state = { policy: resolved, counters: metrics.countersOf(name, resolved.ttlMs), misses: 0 };
         states.set(resource, state);
       }
+      lastResource = resource;
+      lastState = state;
       return state;
     },
     use,

@@ -1,6 +1,6 @@
 import type { GetOptions } from '../cache/read-options.ts';
 import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
-import type { CacheKey, KeyResource } from '../keys/cache-key.ts';
+import type { CacheKey } from '../keys/cache-key.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
@@ -47,12 +47,11 @@ export async function getMany(
   const now = parts.clock.now();
   const values: unknown[] = new Array(keys.length);
   const missing: number[] = [];
-  const states = new States(parts);
   for (let place = 0; place < keys.length; place++) {
     const key = keys[place] as CacheKey;
     const entry = memory.get(key.wire);
     if (entry !== undefined && entry.clock >= minClock && surely(entry, memory.epoch, now, tags.stamp)) {
-      const { policy, counters } = states.of(key.resource);
+      const { policy, counters } = parts.resourceState(key.resource);
       const life = freshness(entry, now, policy);
       if (isServed(life)) {
         counters.memoryHits++;
@@ -67,35 +66,16 @@ export async function getMany(
   const together = new Together(parts, counted);
   for (const place of missing) {
     const key = keys[place] as CacheKey;
-    together.add(key, states.of(key.resource), minClock);
+    together.add(key, parts.resourceState(key.resource), minClock);
   }
   const found = await together.taken;
   for (let index = 0; index < missing.length; index++) {
     const place = missing[index] as number;
     const value = found[index];
-    if (value === undefined) states.of((keys[place] as CacheKey).resource).counters.misses++;
+    if (value === undefined) parts.resourceState((keys[place] as CacheKey).resource).counters.misses++;
     else values[place] = value;
   }
   return values;
-}
-
-/** The states of resources; one is often asked for many times in a row. */
-class States {
-  readonly #parts: EngineParts;
-  #resource: KeyResource | undefined;
-  #state: ResourceState | undefined;
-
-  constructor(parts: EngineParts) {
-    this.#parts = parts;
-  }
-
-  of(resource: KeyResource): ResourceState {
-    if (resource !== this.#resource || this.#state === undefined) {
-      this.#resource = resource;
-      this.#state = this.#parts.resourceState(resource);
-    }
-    return this.#state;
-  }
 }
 
 /** The value that memory would answer with now. Counts nothing and reads nothing. */

@@ -30,6 +30,8 @@ export class Asks<Request, Answer> {
   #waiting: Asker<Request, Answer>[] = [];
   /** How many there were when the flush was put off last. */
   #seen = 0;
+  /** One that asked last: an engine drops the code it made for objects of which it finds none. */
+  readonly #kept: { asker?: Asker<Request, Answer> | undefined } = {};
 
   constructor(asked: Asked<Request, Answer>) {
     this.#asked = asked;
@@ -56,6 +58,7 @@ export class Asks<Request, Answer> {
     const askers = this.#waiting;
     this.#waiting = [];
     const sentAt = this.#asked.now();
+    this.#kept.asker = askers[0];
     for (const asker of askers) asker.sent?.();
     if (this.#asked.many === undefined) {
       for (const asker of askers) {

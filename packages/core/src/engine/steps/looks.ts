@@ -65,6 +65,8 @@ export class Looks {
   /** How many reads were sent. */
   #looks = 0;
   #turn: PromiseWithResolvers<void> | undefined;
+  /** One that was told last: an engine drops the code it made for objects of which it finds none. */
+  readonly #kept: { looker?: Looker | undefined } = {};
 
   constructor(remote: RemoteReader, time: TimeObserver, clock: Clock, tags: TagRecords, epoch: () => number) {
     this.#remote = remote;
@@ -183,6 +185,7 @@ export class Looks {
         unsure.push({ looker, entry, versions: looker.records.map(({ answer }) => answer) });
       } else looker.found({ read, valid: holds ? entry : undefined, others: none });
     }
+    this.#kept.looker = lookers[0];
     if (unsure !== undefined) void this.#readOthers(unsure);
   }
 
