@@ -7,6 +7,7 @@ import { mergeKeys } from './merge-keys.ts';
 import { pageRows } from './pages.ts';
 import { type EtlContext, turnOf } from './run.ts';
 import { settle, snapshot } from './session.ts';
+import { readSlot } from './slot/slot.ts';
 import { storeCheck, storeRun } from './state.ts';
 
 /** How closely two databases are compared: whether the same rows exist, or whether they hold the same. */
@@ -40,7 +41,15 @@ export async function compare(context: EtlContext, depth: Depth): Promise<Compar
     await settle(here, timeoutMs);
     const state = await turnOf(here, etl.name);
     if (state === undefined) return { state: 'busy' };
-    const { risks } = await readOutlook(remote, etl);
+    const outlook = await readOutlook(remote, etl);
+    // A slot that is not there is what a run has to tell.
+    const slotRisks =
+      etl.slot === undefined
+        ? []
+        : await readSlot(remote, etl.slot).then(
+            ({ risks }) => risks,
+            () => [],
+          );
     return remote.transaction(async (there): Promise<CompareOutcome> => {
       await snapshot(there, timeoutMs);
       const fit = await readFit(there, here, etl, state.columns);
@@ -73,7 +82,7 @@ export async function compare(context: EtlContext, depth: Depth): Promise<Compar
       return {
         state: 'done',
         run,
-        risks: [...fit.risks, ...risks],
+        risks: [...fit.risks, ...outlook.risks, ...slotRisks],
         missing: missing.length,
         surplus: surplus.length,
         different: different.length,

@@ -24,6 +24,21 @@ import { TableEtl } from './table-etl.ts';
  * await etl.install();
  * etl.on('run', ({ read, inserted, updated }) => console.log(read, inserted, updated));
  * await etl.run();
+ * @example
+ * const bySlot = createEtl({
+ *   name: 'calls_told',
+ *   remote: pgExecutor(remotePool),
+ *   local: pgExecutor(pool),
+ *   from: 'calls',
+ *   to: 'calls_told',
+ *   key: 'id',
+ *   slot: 'calls_told',
+ *   sources: { calls: { key: 'id', changed: 'slot' } },
+ * });
+ * await bySlot.install();
+ * await bySlot.run();
+ * console.log((await bySlot.status()).slot?.retainedBytes);
+ * await bySlot.dropSlot();
  */
 export function createEtl(options: EtlOptions): Etl {
   assertKnownOptions('createEtl', options, [
@@ -36,6 +51,7 @@ export function createEtl(options: EtlOptions): Etl {
     'sources',
     'skew',
     'overlap',
+    'slot',
     'every',
     'reconcile',
     'timeout',

@@ -1,14 +1,15 @@
 import { assertKnownOptions, ConfigurationError, type Duration, durationMs } from '@cachekit/core';
 import { parseQualifiedName, quoteQualified } from '@cachekit/core/postgres';
-import { assertIdentifier, fnv1a } from '../identifier.ts';
+import { assertIdentifier, fittingIdentifier, fnv1a } from '../identifier.ts';
 
 /** How changed rows of a remote table are found, and which rows of the copy they change. */
 export interface EtlSource {
   /**
    * `{ column }`: rows whose column is not older than the oldest transaction that the last run could not see. `'xmin'`:
    * rows written by a transaction that the last run may not have seen, whatever their columns say; it reads the table.
+   * `'slot'`: what a logical replication slot tells, deletes and moves too; it reads what was written.
    */
-  readonly changed: 'xmin' | { readonly column: string; readonly timeZone?: string };
+  readonly changed: 'xmin' | 'slot' | { readonly column: string; readonly timeZone?: string };
   /** The table's own column that holds the key of the copy. One of `key` and `through`. */
   readonly key?: string;
   /** Another table leads from a row to the keys: those of its rows whose `match` is this table's `id`. */
@@ -44,6 +45,13 @@ export interface EtlDefinition {
    * @defaultValue `10m`
    */
   readonly overlap?: Duration;
+  /**
+   * The name of the slot and of the publication of sources with `changed: 'slot'`, in the remote database: this copy's
+   * alone, in its whole server.
+   *
+   * @defaultValue `cachekit_` and the name of the copy
+   */
+  readonly slot?: string;
 }
 
 /** A source that was found right, with its names quoted. */
@@ -51,6 +59,8 @@ export interface CheckedSource {
   readonly name: string;
   readonly table: string;
   readonly column: string | undefined;
+  /** Its changes are read from the slot. */
+  readonly slot: boolean;
   readonly timeZone: string;
   readonly key: string | undefined;
   readonly through: { table: string; match: string; key: string; id: string } | undefined;
@@ -67,6 +77,8 @@ export interface CheckedEtl {
   readonly sources: readonly CheckedSource[];
   readonly skewMs: number;
   readonly overlapMs: number;
+  /** Absent: no source is read from a slot. */
+  readonly slot: string | undefined;
   /** Differs when what was copied so far says nothing about what is to be copied. */
   readonly digest: string;
 }
@@ -90,8 +102,23 @@ export function checkedEtl(definition: EtlDefinition): CheckedEtl {
     sources,
     skewMs: durationMs(definition.skew ?? '5s', 'skew'),
     overlapMs: durationMs(definition.overlap ?? '10m', 'overlap'),
+    slot: slotName(what, definition, sources),
     digest: fnv1a(JSON.stringify([from, to, definition.key])),
   };
+}
+
+function slotName(
+  what: string,
+  { name, slot }: EtlDefinition,
+  sources: readonly CheckedSource[],
+): string | undefined {
+  if (!sources.some((source) => source.slot)) {
+    if (slot !== undefined) throw new ConfigurationError(`${what}: no source says changed: "slot"`);
+    return undefined;
+  }
+  const given = slot ?? fittingIdentifier(`cachekit_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`);
+  if (typeof given === 'string' && /^[a-z0-9_]{1,63}$/.test(given)) return given;
+  throw new ConfigurationError(`${what}: slot is a name of at most 63 of the characters a-z, 0-9 and _`);
 }
 
 function checkedSource(etl: string, name: string, source: EtlSource): CheckedSource {
@@ -99,17 +126,17 @@ function checkedSource(etl: string, name: string, source: EtlSource): CheckedSou
   if (typeof source !== 'object' || source === null) throw new ConfigurationError(`${what}: give an object`);
   assertKnownOptions(what, source, ['changed', 'key', 'through']);
   const { changed, key, through } = source;
-  if (changed !== 'xmin' && typeof changed?.column !== 'string') {
-    throw new ConfigurationError(`${what}: changed is "xmin" or { column }`);
+  const dated = typeof changed === 'object' ? changed : undefined;
+  if (changed !== 'xmin' && changed !== 'slot' && typeof dated?.column !== 'string') {
+    throw new ConfigurationError(`${what}: changed is "xmin", "slot" or { column }`);
   }
   if ((key === undefined) === (through === undefined)) {
     throw new ConfigurationError(`${what}: give one of key and through`);
   }
   if (key !== undefined) assertIdentifier(key, `${what} key`);
-  const column = changed === 'xmin' ? undefined : changed.column;
-  if (changed !== 'xmin') {
-    assertKnownOptions(`${what} changed`, changed, ['column', 'timeZone']);
-    assertIdentifier(changed.column, `${what} changed`);
+  if (dated !== undefined) {
+    assertKnownOptions(`${what} changed`, dated, ['column', 'timeZone']);
+    assertIdentifier(dated.column, `${what} changed`);
   }
   if (through !== undefined) {
     assertKnownOptions(`${what} through`, through, ['table', 'match', 'key', 'id']);
@@ -118,8 +145,9 @@ function checkedSource(etl: string, name: string, source: EtlSource): CheckedSou
   return {
     name,
     table: relation(what, name),
-    column,
-    timeZone: changed === 'xmin' ? 'UTC' : (changed.timeZone ?? 'UTC'),
+    column: dated?.column,
+    slot: changed === 'slot',
+    timeZone: dated?.timeZone ?? 'UTC',
     key,
     through: through && {
       table: relation(what, through.table),

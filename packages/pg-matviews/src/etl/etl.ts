@@ -52,16 +52,24 @@ export interface Etl {
    * repeat.
    *
    * @throws ConfigurationError `INVALID_CONFIGURATION` if the remote relation or the key is not there, or the local key
-   * is not unique.
+   * is not unique; for a slot also if the remote server or the role does not permit it, or a replica identity does not
+   * hold what leads to the keys.
    */
   install(): Promise<void>;
+  /**
+   * Drops the slot and its publication in the remote database; the rows stay. To be called, with the process stopped, before
+   * a copy is given up: the server keeps all WAL for a slot that nobody reads. Safe to repeat.
+   *
+   * @throws The error of the remote database, unchanged, such as 55006 while a run reads the slot.
+   */
+  dropSlot(): Promise<void>;
   /** The statement by which `install()` creates the local table. */
   script(): Promise<string>;
   /**
    * Copies what changed since the last run, everything the first time.
    *
    * @throws RemoteSchemaDriftError `REMOTE_SCHEMA_DRIFT` if a column vanished or changed its type; nothing is copied.
-   * @throws ConfigurationError `INVALID_CONFIGURATION` if it was never installed.
+   * @throws ConfigurationError `INVALID_CONFIGURATION` if it was never installed, or its slot cannot be used any more.
    * @throws The error of either database, unchanged; what was committed before stays.
    */
   run(): Promise<EtlResult>;

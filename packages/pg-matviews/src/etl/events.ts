@@ -20,9 +20,19 @@ export interface EtlRisk {
     | 'ACTIVITY_NOT_TRACKED'
     | 'PREPARED_TRANSACTION'
     | 'CHANGED_NULLABLE'
-    | 'COLUMN_NOT_COPIED';
+    | 'COLUMN_NOT_COPIED'
+    | 'SLOT_UNAVAILABLE'
+    | 'SLOT_NEAR_ITS_LIMIT'
+    | 'SLOT_WITHOUT_LIMIT';
   /** What it is about and what mends it. */
   readonly detail: string;
+}
+
+/** Why a copy with a slot is made anew. */
+export interface EtlGap {
+  readonly etl: string;
+  /** `slot`: what the slot told is lost; `truncate`: a source was emptied; `identity`: old rows came without the key. */
+  readonly reason: 'slot' | 'truncate' | 'identity';
 }
 
 /** What a copy tells. */
@@ -31,6 +41,8 @@ export interface EtlEvents {
   run: (event: EtlRun) => void;
   /** A run failed; nothing of its last transaction is stored. `retryInMs` is set if it is tried again by itself. */
   failed: (event: { etl: string; error: unknown; failures: number; retryInMs: number | undefined }) => void;
+  /** What a slot told does not lead to keys, so everything is read again. */
+  gap: (event: EtlGap) => void;
   /** The risks are others than at the last run. */
   risks: (event: { etl: string; risks: readonly EtlRisk[] }) => void;
 }

@@ -55,12 +55,13 @@ export async function readOutlook(remote: SqlExecutor, etl: CheckedEtl): Promise
   const row = rows[0];
   if (row === undefined) throw new Error('The remote database gave no answer');
   const risks: EtlRisk[] = [];
-  if (!row.permitted) {
+  const dated = etl.sources.some(({ column }) => column !== undefined);
+  if (dated && !row.permitted) {
     risks.push({
       reason: 'PG_READ_ALL_STATS_MISSING',
       detail: `changes of transactions longer than the overlap of ${etl.overlapMs} ms may be missed; GRANT pg_read_all_stats, or use changed: "xmin"`,
     });
-  } else if (!row.tracked) {
+  } else if (dated && !row.tracked) {
     risks.push({
       reason: 'ACTIVITY_NOT_TRACKED',
       detail:

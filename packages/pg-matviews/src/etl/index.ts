@@ -4,5 +4,5 @@ export { createEtl } from './create-etl.ts';
 export type { EtlDefinition, EtlSource } from './definition.ts';
 export { RemoteSchemaDriftError } from './errors.ts';
 export type { Etl, EtlComparison, EtlOptions, EtlResult } from './etl.ts';
-export type { EtlEvents, EtlRisk, EtlRun } from './events.ts';
-export type { EtlStatus } from './status.ts';
+export type { EtlEvents, EtlGap, EtlRisk, EtlRun } from './events.ts';
+export type { EtlSlot, EtlStatus } from './status.ts';

@@ -2,7 +2,7 @@ import { type Clock, ConfigurationError, type SqlExecutor } from '@cachekit/core
 import { changedKeysSql, usable } from './changed-keys.ts';
 import { copying } from './copying-executor.ts';
 import type { CheckedEtl } from './definition.ts';
-import type { EtlRisk, EtlRun } from './events.ts';
+import type { EtlGap, EtlRisk, EtlRun } from './events.ts';
 import { type Fit, readFit } from './fit.ts';
 import { type Horizon, readOutlook, snapshotXid } from './horizon.ts';
 import { loadByCopy } from './load-by-copy.ts';
@@ -10,7 +10,17 @@ import { deleteBetween, holdsAfter, type Merged, mergePage } from './merge.ts';
 import { mergeKeys } from './merge-keys.ts';
 import { keyPages, wholePages } from './pages.ts';
 import { settle, snapshot } from './session.ts';
-import { type EtlState, isInstalled, storeProgress, storeRun, takeTurn } from './state.ts';
+import { readSlotChanges, type SlotProgress } from './slot/slot-changes.ts';
+import { storedSlot, takeSlot, withSlot } from './slot/slot-turn.ts';
+import {
+  type EtlState,
+  isInstalled,
+  type StoredSlot,
+  storeProgress,
+  storeRun,
+  takeTurn,
+  toldBySlot,
+} from './state.ts';
 
 /** What a run works with. */
 export interface EtlContext {
@@ -26,7 +36,13 @@ export interface EtlContext {
 /** A transaction that was committed, or that another process has the turn. */
 export type PieceOutcome =
   | { readonly state: 'busy' }
-  | { readonly state: 'done'; readonly run: EtlRun; readonly risks: readonly EtlRisk[] };
+  | {
+      readonly state: 'done';
+      readonly run: EtlRun;
+      readonly risks: readonly EtlRisk[];
+      readonly gap: EtlGap['reason'] | undefined;
+      readonly slot?: StoredSlot | undefined;
+    };
 
 /**
  * Copies what changed, in one local and one remote transaction; the horizons are stored in the commit of the rows.
@@ -37,7 +53,18 @@ export type PieceOutcome =
  * read by the next run. Killed anywhere, the rows and the horizon are those of the last commit.
  */
 export async function runPiece(context: EtlContext): Promise<PieceOutcome> {
-  const { etl, remote, local, clock, timeoutMs } = context;
+  const { remote, etl, timeoutMs } = context;
+  const outcome = await withSlot<PieceOutcome & { slot?: StoredSlot | undefined }>(
+    remote,
+    etl,
+    timeoutMs,
+    () => piece(context),
+  );
+  return outcome ?? { state: 'busy' };
+}
+
+async function piece(context: EtlContext): Promise<PieceOutcome> {
+  const { etl, remote, local, clock, timeoutMs, maxRows } = context;
   const beganAt = clock.now();
   return local.transaction(async (here): Promise<PieceOutcome> => {
     await settle(here, timeoutMs);
@@ -45,21 +72,35 @@ export async function runPiece(context: EtlContext): Promise<PieceOutcome> {
     if (state === undefined) return { state: 'busy' };
     const startedAt = await localTime(here);
     const outlook = await readOutlook(remote, etl);
+    const slot = await takeSlot(remote, etl, state.slot);
+    const identity = outlook.identity + (slot?.identity ?? '');
     return remote.transaction(async (there): Promise<PieceOutcome> => {
       await snapshot(there, timeoutMs);
       const xid = await snapshotXid(there);
       const fit = await readFit(there, here, etl, sameCopy(etl, state) ? state.columns : []);
-      const anew = !resumable(etl, state, fit, outlook.identity, xid);
+      const copied = nothing();
+      let anew =
+        !resumable(etl, state, fit, identity, xid) || (slot !== undefined && slot.position === undefined);
+      let told: SlotProgress | undefined;
+      if (slot?.position !== undefined && !anew && state.kind === 'changes') {
+        told = await readSlotChanges(there, etl, slot, slot.position, fit, maxRows, async (keys) => {
+          add(copied, await mergeKeys(there, here, etl, fit, keys));
+        });
+        anew = told.everything !== undefined;
+      }
       const kind = anew ? 'load' : state.kind;
       const from = anew ? undefined : (state.after ?? undefined);
       const watermark = outlook.watermark ?? (anew ? '-infinity' : previousWatermark(state));
       const present: Horizon = { watermark, xid };
       const horizon = anew ? present : (state.pending ?? present);
-      const copied =
-        kind === 'load'
-          ? await load(context, there, here, fit, from)
-          : await changes(context, there, here, fit, state, from);
-      const risks = [...fit.risks, ...outlook.risks];
+      let after = from;
+      if (kind === 'load') after = await load(context, there, here, fit, from, copied);
+      else if (told?.exhausted !== false)
+        after = await changes(context, there, here, fit, state, from, copied);
+      const complete = after === undefined && (anew || told?.exhausted !== false);
+      const risks = [...fit.risks, ...outlook.risks, ...(slot?.risks ?? [])];
+      const stored =
+        slot && storedSlot(slot, told?.position ?? (anew ? undefined : slot.position) ?? slot.confirmed);
       const run: EtlRun = {
         etl: etl.name,
         kind,
@@ -68,20 +109,29 @@ export async function runPiece(context: EtlContext): Promise<PieceOutcome> {
         updated: copied.updated,
         deleted: copied.deleted,
         durationMs: clock.now() - beganAt,
-        complete: copied.after === undefined,
+        complete,
       };
       await storeProgress(here, etl, {
         digest: etl.digest,
-        identity: outlook.identity,
+        identity,
         columns: fit.columns.map(({ name }) => name),
         kind,
         horizon,
         startedAt: !anew && state.pending !== null ? (state.startedAt ?? startedAt) : startedAt,
-        after: copied.after,
+        after,
+        complete,
+        slot: stored,
         risks,
       });
       if (anew || run.read > 0 || run.deleted > 0) await storeRun(here, run);
-      return { state: 'done', run, risks };
+      const lost = slot !== undefined && slot.position === undefined && state.slot !== null;
+      return {
+        state: 'done',
+        run,
+        risks,
+        gap: told?.everything ?? (lost ? 'slot' : undefined),
+        slot: stored,
+      };
     });
   });
 }
@@ -101,16 +151,16 @@ function resumable(etl: CheckedEtl, state: EtlState, fit: Fit, identity: string,
   if (names.length !== state.columns.length || names.some((name) => !state.columns.includes(name)))
     return false;
   if (state.kind === 'load') return state.pending !== null && usable(state.pending, xid);
-  return etl.sources.every(({ name }) => {
+  return etl.sources.every(({ name, slot }) => {
     const horizon = state.sources[name];
-    return horizon !== undefined && usable(horizon, xid);
+    return horizon !== undefined && usable(horizon, xid) && (horizon.watermark === toldBySlot) === slot;
   });
 }
 
 const sameCopy = (etl: CheckedEtl, state: EtlState): boolean => state.digest === etl.digest;
 
 function previousWatermark(state: EtlState): string {
-  const [first] = Object.values(state.sources);
+  const first = Object.values(state.sources).find(({ watermark }) => watermark !== toldBySlot);
   return state.pending?.watermark ?? first?.watermark ?? '-infinity';
 }
 
@@ -119,20 +169,22 @@ async function localTime(local: SqlExecutor): Promise<string> {
   return String(rows[0]?.now);
 }
 
-/** What was copied, and the last key if rows are left. */
+/** What was copied. */
 interface Copied extends Merged {
   read: number;
-  after: string | undefined;
 }
 
+const nothing = (): Copied => ({ read: 0, inserted: 0, updated: 0, deleted: 0 });
+
+/** @returns The last key, if rows are left. */
 async function load(
   { etl, maxRows }: EtlContext,
   remote: SqlExecutor,
   local: SqlExecutor,
   fit: Fit,
   from: string | undefined,
-): Promise<Copied> {
-  const copied: Copied = { read: 0, inserted: 0, updated: 0, deleted: 0, after: undefined };
+  copied: Copied,
+): Promise<string | undefined> {
   const [out, into] = [copying(remote), copying(local)];
   const pages =
     out !== undefined && into !== undefined
@@ -140,16 +192,17 @@ async function load(
       : loadByText(remote, local, etl, fit, from, maxRows);
   const holds = await holdsAfter(local, etl, fit.key, from);
   let after = from;
+  let read = 0;
   for await (const { keys, merged } of pages) {
     const last = keys.at(-1);
-    add(copied, merged);
+    add(copied, { ...merged, read: keys.length });
+    read += keys.length;
     if (holds) copied.deleted += await deleteBetween(local, etl, fit.key, after, last, keys);
-    copied.read += keys.length;
     after = last;
   }
-  if (copied.read >= maxRows) return { ...copied, after };
+  if (read >= maxRows) return after;
   if (holds) copied.deleted += await deleteBetween(local, etl, fit.key, after, undefined, []);
-  return copied;
+  return undefined;
 }
 
 async function* loadByText(
@@ -165,6 +218,7 @@ async function* loadByText(
   }
 }
 
+/** @returns The last key, if changes are left. */
 async function changes(
   { etl, maxRows }: EtlContext,
   remote: SqlExecutor,
@@ -172,20 +226,24 @@ async function changes(
   fit: Fit,
   state: EtlState,
   from: string | undefined,
-): Promise<Copied> {
-  const copied: Copied = { read: 0, inserted: 0, updated: 0, deleted: 0, after: undefined };
+  copied: Copied,
+): Promise<string | undefined> {
+  const sources = etl.sources.filter(({ slot }) => !slot);
+  if (sources.length === 0) return undefined;
   const horizons = new Map(Object.entries(state.sources));
-  const query = await changedKeysSql(remote, etl, fit.key, horizons, from);
+  const query = await changedKeysSql(remote, { ...etl, sources }, fit.key, horizons, from);
+  let read = 0;
   for await (const keys of keyPages(remote, query)) {
     const merged = await mergeKeys(remote, local, etl, fit, keys);
     add(copied, merged);
-    copied.read += merged.read;
-    if (copied.read >= maxRows) return { ...copied, after: keys.at(-1) };
+    read += merged.read;
+    if (read >= maxRows) return keys.at(-1);
   }
-  return copied;
+  return undefined;
 }
 
-function add(sum: Merged, part: Merged): void {
+function add(sum: Copied, part: Copied): void {
+  sum.read += part.read;
   sum.inserted += part.inserted;
   sum.updated += part.updated;
   sum.deleted += part.deleted;

@@ -21,6 +21,7 @@ const tablesSql: readonly string[] = [
   kind text NOT NULL DEFAULT 'load',
   pending jsonb,
   after text,
+  slot jsonb,
   started_at timestamptz,
   fresh_as_of timestamptz,
   keys_checked_at timestamptz,
@@ -45,8 +46,22 @@ const tablesSql: readonly string[] = [
 )`,
 ];
 
+/** In place of the watermark of a source that is read from the slot. */
+export const toldBySlot = 'slot';
+
 /** How many runs are kept. */
 const keptRuns = 200;
+
+/** What is remembered of a slot. */
+export interface StoredSlot {
+  /** Everything that it tells before is in the copy. */
+  readonly position: string;
+  /** Entries of the publication, per source. */
+  readonly published: Readonly<Record<string, number | null>>;
+  readonly name: string;
+  readonly retainedBytes: number;
+  readonly walStatus: string;
+}
 
 /** Where a copy stands. */
 export interface EtlState {
@@ -59,6 +74,8 @@ export interface EtlState {
   /** Rows up to this key are done in that run. */
   readonly after: string | null;
   readonly startedAt: string | null;
+  /** As it was when the last transaction was committed. */
+  readonly slot: StoredSlot | null;
   readonly sources: Readonly<Record<string, Horizon>>;
 }
 
@@ -86,7 +103,7 @@ export async function takeTurn(local: SqlExecutor, name: string): Promise<EtlSta
   if (rowCount === 0) return undefined;
   const [state] = await jsonRows<EtlState>(
     local,
-    `SELECT digest, identity, columns, kind, pending, after, started_at::text AS "startedAt",
+    `SELECT digest, identity, columns, kind, pending, after, slot, started_at::text AS "startedAt",
        coalesce((SELECT jsonb_object_agg(source, jsonb_build_object('watermark', watermark, 'xid', xid))
          FROM cachekit.etl_source WHERE etl = name), '{}') AS sources
      FROM cachekit.etl WHERE name = $1`,
@@ -113,8 +130,10 @@ export interface EtlProgress {
   readonly kind: 'load' | 'changes';
   readonly horizon: Horizon;
   readonly startedAt: string;
-  /** Absent: everything is done. */
   readonly after: string | undefined;
+  /** Everything is done. */
+  readonly complete: boolean;
+  readonly slot: StoredSlot | undefined;
   readonly risks: readonly EtlRisk[];
 }
 
@@ -123,12 +142,11 @@ export async function storeProgress(
   etl: CheckedEtl,
   progress: EtlProgress,
 ): Promise<void> {
-  const { horizon, after } = progress;
-  const complete = after === undefined;
+  const { horizon, after, complete, slot } = progress;
   await local.query(
     `UPDATE cachekit.etl SET digest = $2, identity = $3, columns = $4, kind = $5, pending = $6::jsonb, after = $7,
        started_at = $8::timestamptz, fresh_as_of = CASE WHEN $9 THEN $8::timestamptz ELSE fresh_as_of END,
-       risks = $10::jsonb, failures = 0, last_error = NULL, failed_at = NULL WHERE name = $1`,
+       risks = $10::jsonb, slot = $11::jsonb, failures = 0, last_error = NULL, failed_at = NULL WHERE name = $1`,
     [
       etl.name,
       progress.digest,
@@ -140,13 +158,19 @@ export async function storeProgress(
       progress.startedAt,
       complete,
       JSON.stringify(progress.risks),
+      slot === undefined ? null : JSON.stringify(slot),
     ],
   );
   if (!complete) return;
   await local.query('DELETE FROM cachekit.etl_source WHERE etl = $1', [etl.name]);
   await local.query(
-    'INSERT INTO cachekit.etl_source (etl, source, watermark, xid) SELECT $1, unnest($2::text[]), $3, $4',
-    [etl.name, etl.sources.map(({ name }) => name), horizon.watermark, horizon.xid],
+    'INSERT INTO cachekit.etl_source (etl, source, watermark, xid) SELECT $1, unnest($2::text[]), unnest($3::text[]), $4',
+    [
+      etl.name,
+      etl.sources.map(({ name }) => name),
+      etl.sources.map((source) => (source.slot ? toldBySlot : horizon.watermark)),
+      horizon.xid,
+    ],
   );
 }
 
@@ -173,11 +197,17 @@ export async function storeCheck(local: SqlExecutor, name: string, kind: 'keys' 
   );
 }
 
-export async function storeFailure(local: SqlExecutor, name: string, error: unknown): Promise<void> {
+/** @param risks - What they are from now on, if the failure tells. */
+export async function storeFailure(
+  local: SqlExecutor,
+  name: string,
+  error: unknown,
+  risks: readonly EtlRisk[] | undefined,
+): Promise<void> {
   const message = (error instanceof Error ? error.message || error.name : String(error)).replaceAll('\0', '');
   await local.query(
-    `UPDATE cachekit.etl SET failures = failures + 1, last_error = $2, failed_at = clock_timestamp()
+    `UPDATE cachekit.etl SET failures = failures + 1, last_error = $2, failed_at = clock_timestamp(), risks = coalesce($3::jsonb, risks)
      WHERE name IN (SELECT name FROM cachekit.etl WHERE name = $1 FOR UPDATE SKIP LOCKED)`,
-    [name, message],
+    [name, message, risks === undefined ? null : JSON.stringify(risks)],
   );
 }

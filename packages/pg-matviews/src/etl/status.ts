@@ -2,6 +2,15 @@ import type { SqlExecutor } from '@cachekit/core';
 import { jsonRows } from '../sql/json-rows.ts';
 import type { EtlRisk, EtlRun } from './events.ts';
 
+/** The slot of a copy, as it was at the last run; while nobody runs, it grows unseen. */
+export interface EtlSlot {
+  readonly name: string;
+  /** Bytes of WAL that the remote server kept for it before the run. */
+  readonly retainedBytes: number;
+  /** As `pg_replication_slots.wal_status` says it. */
+  readonly walStatus: string;
+}
+
 /** How a copy stands, read from the local database alone. */
 export interface EtlStatus {
   readonly etl: string;
@@ -19,6 +28,8 @@ export interface EtlStatus {
   /** Runs that failed since the last one that did not. */
   readonly failures: number;
   readonly lastError: string | undefined;
+  /** Absent without a source that says `changed: 'slot'`. */
+  readonly slot: EtlSlot | undefined;
   readonly keysCheckedAt: number | undefined;
   readonly rowsCheckedAt: number | undefined;
   /** The last runs that did something, newest first. */
@@ -26,7 +37,11 @@ export interface EtlStatus {
 }
 
 /** Reasons that only cost work or a column. */
-const harmless: readonly EtlRisk['reason'][] = ['PREPARED_TRANSACTION', 'COLUMN_NOT_COPIED'];
+const harmless: readonly EtlRisk['reason'][] = [
+  'PREPARED_TRANSACTION',
+  'COLUMN_NOT_COPIED',
+  'SLOT_WITHOUT_LIMIT',
+];
 
 export async function readEtlStatus(
   local: SqlExecutor,
@@ -43,13 +58,14 @@ export async function readEtlStatus(
     risks: EtlRisk[];
     failures: number;
     lastError: string | null;
+    slot: EtlSlot | null;
     runs: (EtlRun & { endedAt: number })[];
   }>(
     local,
     `SELECT ${ms('fresh_as_of')} AS "freshAsOf", greatest(0, extract(epoch FROM clock_timestamp() - fresh_as_of) * 1000)::float8 AS "lagMs",
        ${ms('keys_checked_at')} AS "keysCheckedAt", ${ms('rows_checked_at')} AS "rowsCheckedAt",
        coalesce((SELECT greatest(0, reltuples)::bigint FROM pg_class WHERE oid = to_regclass($2)), 0) AS rows,
-       pending IS NOT NULL AS incomplete, risks, failures, last_error AS "lastError",
+       pending IS NOT NULL AS incomplete, risks, failures, last_error AS "lastError", slot - 'position' - 'published' AS slot,
        coalesce((SELECT jsonb_agg(r.run || jsonb_build_object('endedAt', ${ms('r.ended_at')}) ORDER BY r.id DESC)
          FROM (SELECT * FROM cachekit.etl_run WHERE etl = $1 ORDER BY id DESC LIMIT 20) r), '[]') AS runs
      FROM cachekit.etl WHERE name = $1`,
@@ -66,6 +82,7 @@ export async function readEtlStatus(
     risks: row.risks,
     failures: row.failures,
     lastError: row.lastError ?? undefined,
+    slot: row.slot ?? undefined,
     keysCheckedAt: row.keysCheckedAt ?? undefined,
     rowsCheckedAt: row.rowsCheckedAt ?? undefined,
     runs: row.runs,

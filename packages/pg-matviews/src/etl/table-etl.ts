@@ -15,6 +15,8 @@ import { type CheckedEtl, checkedEtl } from './definition.ts';
 import type { Etl, EtlComparison, EtlOptions, EtlResult } from './etl.ts';
 import type { EtlEvents, EtlRisk, EtlRun } from './events.ts';
 import { type EtlContext, type PieceOutcome, runPiece } from './run.ts';
+import { installSlot, uninstallSlot } from './slot/publication.ts';
+import { SlotUnavailable } from './slot/slot.ts';
 import { installState, storeFailure } from './state.ts';
 import { type EtlStatus, readEtlStatus } from './status.ts';
 import { targetTableSql } from './target-table.ts';
@@ -58,9 +60,10 @@ export class TableEtl implements Etl {
   }
 
   async install(): Promise<void> {
-    const { local } = this.#context;
+    const { local, remote, timeoutMs } = this.#context;
     const etl = this.#etl;
     await installState(local, etl);
+    if (etl.slot !== undefined) await installSlot(remote, etl, etl.slot, timeoutMs);
     if ((await columnsOf(local, etl.to)).length === 0) await local.query(await this.script());
     const { rowCount } = await local.query(
       `SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
@@ -75,6 +78,11 @@ export class TableEtl implements Etl {
 
   script(): Promise<string> {
     return targetTableSql(this.#context.remote, this.#etl);
+  }
+
+  async dropSlot(): Promise<void> {
+    const { slot } = this.#etl;
+    if (slot !== undefined) await uninstallSlot(this.#context.remote, slot);
   }
 
   run(): Promise<EtlResult> {
@@ -146,7 +154,8 @@ export class TableEtl implements Etl {
   async #whole(): Promise<EtlResult> {
     const total = { read: 0, inserted: 0, updated: 0, deleted: 0, durationMs: 0 };
     for (;;) {
-      const { run, risks } = await this.#turn<PieceOutcome>(() => runPiece(this.#context));
+      const { run, risks, gap } = await this.#turn<PieceOutcome>(() => runPiece(this.#context));
+      if (gap !== undefined) this.#listeners.emit('gap', { etl: run.etl, reason: gap });
       this.#tell(run, risks);
       for (const name of ['read', 'inserted', 'updated', 'deleted', 'durationMs'] as const)
         total[name] += run[name];
@@ -193,16 +202,23 @@ export class TableEtl implements Etl {
   async #failed(error: unknown, failures: number, retryInMs: number | undefined): Promise<void> {
     const { local } = this.#context;
     const { name } = this.#etl;
-    await storeFailure(local, name, error).catch(() => undefined);
+    const risks: EtlRisk[] | undefined =
+      error instanceof SlotUnavailable ? [{ reason: 'SLOT_UNAVAILABLE', detail: error.message }] : undefined;
+    await storeFailure(local, name, error, risks).catch(() => undefined);
+    if (risks !== undefined) this.#tellRisks(risks);
     this.#listeners.emit('failed', { etl: name, error, failures, retryInMs });
   }
 
   #tell(run: EtlRun, risks: readonly EtlRisk[]): void {
     this.#listeners.emit('run', run);
+    this.#tellRisks(risks);
+  }
+
+  #tellRisks(risks: readonly EtlRisk[]): void {
     const now = JSON.stringify(risks);
     if (now === this.#risks) return;
     this.#risks = now;
-    this.#listeners.emit('risks', { etl: run.etl, risks });
+    this.#listeners.emit('risks', { etl: this.#etl.name, risks });
   }
 }
 

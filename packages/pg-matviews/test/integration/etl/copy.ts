@@ -25,6 +25,14 @@ export const sources: EtlOptions['sources'] = {
   },
 };
 
+/** The same, told by a slot; `messages` then needs REPLICA IDENTITY FULL. */
+export const slotSources: EtlOptions['sources'] = Object.fromEntries(
+  Object.entries(sources).map(([name, source]) => [name, { ...source, changed: 'slot' as const }]),
+);
+
+/** Slots are shared by all databases of a server. */
+export const uniqueSlot = (): string => `ck_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
+
 /** A copy of `vw_talks` in `talks_copy`. */
 export function copyOf(remote: TestDatabase, local: TestDatabase, options: Partial<EtlOptions> = {}): Etl {
   return createEtl({
