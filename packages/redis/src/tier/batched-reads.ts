@@ -37,7 +37,7 @@ export class BatchedReads {
 
   /** As {@link BatchedReads.read}, and waits for nobody else's. */
   readNow(keys: readonly string[]): Promise<readonly Stored[]> {
-    if (keys.length <= mostKeys && !this.#redis.capabilities.cluster) {
+    if (this.#isOne(keys)) {
       return keys.length === 0 ? Promise.resolve([]) : this.#mget(keys);
     }
     const { promise, resolve, reject } = Promise.withResolvers<readonly Stored[]>();
@@ -47,6 +47,11 @@ export class BatchedReads {
       seen: 0,
     });
     return promise;
+  }
+
+  /** Whether one `MGET` can read them. */
+  #isOne(keys: readonly string[]): boolean {
+    return keys.length <= mostKeys && !this.#redis.capabilities.cluster;
   }
 
   #mget(keys: readonly string[]): Promise<readonly Stored[]> {
@@ -83,6 +88,11 @@ export class BatchedReads {
 
   async #send(batch: Batch): Promise<void> {
     const { keys, requests } = batch;
+    const [only] = requests;
+    if (only !== undefined && requests.length === 1 && this.#isOne(keys)) {
+      this.#mget(keys).then(only.resolve, only.reject);
+      return;
+    }
     const stored = new Array<Stored>(keys.length).fill(null);
     const failures = new Map<number, unknown>();
     await Promise.all(
