@@ -2,6 +2,7 @@ import { assertKnownOptions, ConfigurationError, type Duration, durationMs } fro
 import { quoteLiteral } from '@cachekit/core/postgres';
 import { assertIdentifier } from '../identifier.ts';
 import { parseCron } from './cron.ts';
+import { defaultLockTimeout } from './default-lock-timeout.ts';
 
 /** When pg_cron refreshes a view. */
 export interface PgCronSchedule {
@@ -17,7 +18,7 @@ export interface PgCronOptions {
   readonly schedule: Readonly<Record<string, PgCronSchedule>>;
   /** Limits of one refresh. */
   readonly timeout?: {
-    /** @defaultValue `1s` */
+    /** @defaultValue `1500ms`, which is longer than `deadlock_timeout` */
     readonly lock?: Duration;
     /** @defaultValue `10m` */
     readonly run?: Duration;
@@ -38,7 +39,7 @@ export interface PgCronOptions {
 export function pgCronScript(options: PgCronOptions): string {
   assertKnownOptions('pgCronScript', options, ['schedule', 'timeout']);
   assertKnownOptions('pgCronScript: timeout', options.timeout ?? {}, ['lock', 'run']);
-  const lockMs = Math.ceil(durationMs(options.timeout?.lock ?? '1s', 'timeout.lock'));
+  const lockMs = Math.ceil(durationMs(options.timeout?.lock ?? defaultLockTimeout, 'timeout.lock'));
   const runMs = Math.ceil(durationMs(options.timeout?.run ?? '10m', 'timeout.run'));
   return Object.entries(options.schedule ?? {})
     .map(([view, given]) => {

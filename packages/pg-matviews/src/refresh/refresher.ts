@@ -20,7 +20,7 @@ export interface RefresherOptions {
   readonly maxWait?: Duration;
   /** Limits of one refresh. */
   readonly timeout?: {
-    /** Waiting for a lock. @defaultValue `1s` */
+    /** Waiting for a lock; longer than `deadlock_timeout`, or an autovacuum is never made to yield. @defaultValue `1500ms` */
     readonly lock?: Duration;
     /** The whole refresh; the server cancels it then. @defaultValue `10m` */
     readonly run?: Duration;

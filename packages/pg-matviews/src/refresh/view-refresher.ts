@@ -17,6 +17,7 @@ import { packageVersion, readInstalled } from '../migrate/installed.ts';
 import { sqlState } from '../sql/sql-state.ts';
 import { isStored, type ViewDefinition } from '../view.ts';
 import { dirtyAncestors, refreshOrder } from './ancestry.ts';
+import { defaultLockTimeout } from './default-lock-timeout.ts';
 import { type Pace, retryMs } from './due.ts';
 import type { RefresherEvents } from './events.ts';
 import { RefreshLoop } from './loop.ts';
@@ -73,7 +74,7 @@ export class ViewRefresher implements Refresher {
     this.#schedules = schedulesOf(options.schedule ?? {}, this.#names);
     this.#leading = { ...this.#pace, leading: true };
     this.#limits = {
-      lockMs: positive(options.timeout?.lock ?? '1s', 'timeout.lock'),
+      lockMs: positive(options.timeout?.lock ?? defaultLockTimeout, 'timeout.lock'),
       runMs: positive(options.timeout?.run ?? '10m', 'timeout.run'),
     };
     const { pauseAfter = 20 } = options.retry ?? {};

@@ -1,5 +1,5 @@
 /** A table as the messages after it mean it. */
-export interface RelationMessage {
+interface RelationMessage {
   readonly kind: 'relation';
   readonly id: number;
   /** Columns in the order of the tuples; `identity`: part of what is sent of an old row. */
