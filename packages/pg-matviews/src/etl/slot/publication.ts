@@ -24,7 +24,7 @@ export interface SlotTable {
  *
  * @throws SlotUnavailable if one is not there.
  */
-export async function slotTables(remote: SqlExecutor, etl: CheckedEtl): Promise<SlotTable[]> {
+async function slotTables(remote: SqlExecutor, etl: CheckedEtl): Promise<SlotTable[]> {
   const sources = etl.sources.filter(({ slot }) => slot);
   const tables = await jsonRows<SlotTable>(
     remote,
