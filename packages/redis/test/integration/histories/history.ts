@@ -136,8 +136,11 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
 
   const found = (): boolean => sabotage !== 'none' && wrong.length > 0;
   const until = Date.now() + runMs;
+  // A busy machine reads less in the same time.
+  const atMost = until + (sabotage === 'none' ? 60_000 : 0);
+  const goesOn = (): boolean => Date.now() < (reads > leastReads ? until : atMost) && !found();
   const lane = async (step: () => Promise<void>, pauseMs: number): Promise<void> => {
-    while (Date.now() < until && !found()) {
+    while (goesOn()) {
       await step();
       await sleep(random() * pauseMs);
     }
@@ -165,6 +168,9 @@ export async function liveHistory(options: HistoryOptions): Promise<Told> {
     await cold.close();
   }
 }
+
+/** A history of fewer reads shows nothing. */
+const leastReads = 200;
 
 /** Reads that all reach Redis: a process without memory, on a link that nobody breaks. */
 function coldReader(namespace: string, reach: Reach, database: ReadonlyMap<string, number>) {
