@@ -619,15 +619,3 @@ describe('many changed keys', () => {
     await database.pool.query('truncate calls');
   });
 });
-
-it('waits for a lock until PostgreSQL has made an autovacuum yield', async () => {
-  const longer = defineView({
-    name: 'longer',
-    kind: 'materialized',
-    query: `select current_setting('lock_timeout')::interval > current_setting('deadlock_timeout')::interval as longer`,
-  });
-  await createViews({ sql: database.sql, views: [...all, longer] }).apply();
-  await createRefresher({ sql: database.sql, views: [longer] }).refresh('longer');
-  const { rows } = await database.sql.query('select longer from longer');
-  expect(rows).toEqual([{ longer: true }]);
-});
