@@ -1,9 +1,9 @@
 import type { Clock, ConnectionState, RedisSubscriber, Timer } from '@cachekit/core';
 import { RedisUnavailableError } from '../errors.ts';
-import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike } from './ioredis-like.ts';
 import { reconnectDelayMs } from './reconnect-delay.ts';
 import { isReplyError } from './reply-error.ts';
+import { replyWithin } from './reply-within.ts';
 
 /** What a subscriber needs of its executor. */
 export interface SubscriberParts {
@@ -100,7 +100,7 @@ export class IoRedisSubscriber implements RedisSubscriber {
       if (this.#isClosed()) return client.disconnect();
       this.#client = client;
       this.#listen(client);
-      await this.#within(client.connect(), this.#parts.stallMs, 'connect');
+      await replyWithin(client.connect(), this.#parts.stallMs, this.#parts.clock, 'connect');
       await this.#confirmAll(client);
       if (client !== this.#client) return;
       if (this.#channels.size === 0) return this.#rest(client);
@@ -148,7 +148,7 @@ export class IoRedisSubscriber implements RedisSubscriber {
 
   async #confirm(client: IoRedisConnectionLike, channel: string, entry: Channel): Promise<void> {
     try {
-      await this.#within(client.subscribe(channel), this.#parts.timeoutMs, 'SUBSCRIBE');
+      await replyWithin(client.subscribe(channel), this.#parts.timeoutMs, this.#parts.clock, 'SUBSCRIBE');
     } catch (error) {
       // A refusal (such as a missing permission) is told to those who asked; only they can do something about it.
       if (!isReplyError(error) || entry.waiting.length === 0) throw error;
@@ -167,14 +167,17 @@ export class IoRedisSubscriber implements RedisSubscriber {
     this.#channels.delete(channel);
     if (this.#phase !== 'ready' || this.#client === undefined) return;
     // If it fails, the connection is lost and with it the subscription.
-    await this.#within(this.#client.unsubscribe(channel), this.#parts.timeoutMs, 'UNSUBSCRIBE').catch(
-      () => {},
-    );
+    await replyWithin(
+      this.#client.unsubscribe(channel),
+      this.#parts.timeoutMs,
+      this.#parts.clock,
+      'UNSUBSCRIBE',
+    ).catch(() => {});
   }
 
   #beat(client: IoRedisConnectionLike): void {
     this.#timer = this.#parts.clock.setTimeout(() => {
-      this.#within(client.call('PING'), heartbeatMs, 'PING').then(
+      replyWithin(client.call('PING'), heartbeatMs, this.#parts.clock, 'PING').then(
         () => {
           if (client === this.#client) this.#beat(client);
         },
@@ -213,15 +216,6 @@ export class IoRedisSubscriber implements RedisSubscriber {
 
   #isClosed(): boolean {
     return this.#phase === 'closed';
-  }
-
-  #within<T>(work: Promise<T>, timeoutMs: number, operation: string): Promise<T> {
-    return withDeadline(
-      work,
-      timeoutMs,
-      this.#parts.clock,
-      () => new RedisUnavailableError(operation, { message: `no reply within ${timeoutMs} ms`, sent: true }),
-    );
   }
 }
 

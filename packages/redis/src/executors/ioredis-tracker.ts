@@ -1,9 +1,8 @@
 import type { Clock, RedisTracker, RedisTrackingListener, Timer } from '@cachekit/core';
-import { RedisUnavailableError } from '../errors.ts';
-import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike } from './ioredis-like.ts';
 import { reconnectDelayMs } from './reconnect-delay.ts';
 import { isReplyError } from './reply-error.ts';
+import { replyWithin } from './reply-within.ts';
 
 /** The connections that hear all changes together: one for each master. */
 export interface TrackedServers {
@@ -111,11 +110,11 @@ export class IoRedisTracker implements RedisTracker {
     client.on('messageBuffer', (_channel: unknown, keys: unknown) => {
       if (round === this.#round) this.#hear(keys);
     });
-    await this.#within(client.connect(), this.#parts.stallMs, 'connect');
+    await replyWithin(client.connect(), this.#parts.stallMs, this.#parts.clock, 'connect');
     const id = await this.#ask(client, 'CLIENT', 'ID');
     const { prefix } = this.#parts;
     await this.#ask(client, 'CLIENT', 'TRACKING', 'ON', 'REDIRECT', Number(id), 'BCAST', 'PREFIX', prefix);
-    await this.#within(client.subscribe(channel), this.#parts.timeoutMs, 'SUBSCRIBE');
+    await replyWithin(client.subscribe(channel), this.#parts.timeoutMs, this.#parts.clock, 'SUBSCRIBE');
   }
 
   /** Nothing stands for every key. */
@@ -127,7 +126,7 @@ export class IoRedisTracker implements RedisTracker {
   #beat(servers: TrackedServers, round: number): void {
     this.#timer = this.#parts.clock.setTimeout(() => {
       const signs = servers.connections.map((client) =>
-        this.#within(client.call('PING'), heartbeatMs, 'PING'),
+        replyWithin(client.call('PING'), heartbeatMs, this.#parts.clock, 'PING'),
       );
       Promise.all(signs).then(
         () => {
@@ -161,16 +160,7 @@ export class IoRedisTracker implements RedisTracker {
   }
 
   #ask(client: IoRedisConnectionLike, name: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.#within(client.call(name, ...args), this.#parts.timeoutMs, name);
-  }
-
-  #within<T>(work: Promise<T>, timeoutMs: number, operation: string): Promise<T> {
-    return withDeadline(
-      work,
-      timeoutMs,
-      this.#parts.clock,
-      () => new RedisUnavailableError(operation, { message: `no reply within ${timeoutMs} ms`, sent: true }),
-    );
+    return replyWithin(client.call(name, ...args), this.#parts.timeoutMs, this.#parts.clock, name);
   }
 }
 

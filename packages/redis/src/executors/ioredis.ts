@@ -3,7 +3,6 @@ import {
   type Clock,
   ConfigurationError,
   type Duration,
-  durationMs,
   type RedisArgument,
   type RedisCapabilities,
   type RedisExecutor,
@@ -15,6 +14,7 @@ import {
 import { RedisUnavailableError } from '../errors.ts';
 import { prefixPattern } from '../scan.ts';
 import { digestOf, knownDigest } from '../script.ts';
+import { commandTimeoutMs } from './command-timeout.ts';
 import { Connection } from './connection.ts';
 import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './connection-options.ts';
 import { withDeadline } from './deadline.ts';
@@ -57,8 +57,7 @@ export interface IoRedisExecutorOptions {
  */
 export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOptions = {}): RedisExecutor {
   assertKnownOptions('ioredisExecutor', options, ['commandTimeout']);
-  const timeoutMs = durationMs(options.commandTimeout ?? 250, 'commandTimeout');
-  if (timeoutMs === 0) throw new ConfigurationError('commandTimeout: it must be more than 0');
+  const timeoutMs = commandTimeoutMs(options.commandTimeout ?? 250);
   if (typeof client?.isCluster !== 'boolean' || typeof client.duplicate !== 'function') {
     throw new ConfigurationError(
       'ioredisExecutor: give a client of ioredis, 5 or 6: new Redis() or new Cluster()',

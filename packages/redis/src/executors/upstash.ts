@@ -3,7 +3,6 @@ import {
   type Clock,
   ConfigurationError,
   type Duration,
-  durationMs,
   type RedisArgument,
   type RedisCapabilities,
   type RedisExecutor,
@@ -14,8 +13,9 @@ import {
 import { RedisUnavailableError, UnsupportedByClientError } from '../errors.ts';
 import { prefixPattern } from '../scan.ts';
 import { digestOf, knownDigest } from '../script.ts';
-import { withDeadline } from './deadline.ts';
+import { commandTimeoutMs } from './command-timeout.ts';
 import { replyError } from './reply-error.ts';
+import { replyWithin } from './reply-within.ts';
 import type { UpstashLike } from './upstash-like.ts';
 
 /** Options of {@link upstashExecutor}. */
@@ -55,8 +55,7 @@ export interface UpstashExecutorOptions {
  */
 export function upstashExecutor(client: UpstashLike, options: UpstashExecutorOptions = {}): RedisExecutor {
   assertKnownOptions('upstashExecutor', options, ['commandTimeout']);
-  const timeoutMs = durationMs(options.commandTimeout ?? 1_000, 'commandTimeout');
-  if (timeoutMs === 0) throw new ConfigurationError('commandTimeout: it must be more than 0');
+  const timeoutMs = commandTimeoutMs(options.commandTimeout ?? 1_000);
   if (typeof client?.exec !== 'function') {
     throw new ConfigurationError('upstashExecutor: give a client of @upstash/redis, 1.34 or later');
   }
@@ -138,10 +137,7 @@ class UpstashExecutor implements RedisExecutor {
   }
 
   #limited<T>(operation: string, work: Promise<T>): Promise<T> {
-    return withDeadline(work, this.timeoutMs, this.#clock, () => {
-      const message = `no reply within ${this.timeoutMs} ms`;
-      return new RedisUnavailableError(operation, { message, sent: true });
-    });
+    return replyWithin(work, this.timeoutMs, this.#clock, operation);
   }
 }
 
