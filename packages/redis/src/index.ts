@@ -33,10 +33,6 @@ export type {
   SessionsOptions,
 } from './sessions/sessions.ts';
 export { redisStats } from './stats/redis-stats.ts';
-export {
-  type CoherenceFallback,
-  type RedisTier,
-  type RedisTierOptions,
-  redisTier,
-} from './tier/redis-tier.ts';
+export { redisTier } from './tier/create-redis-tier.ts';
+export type { CoherenceFallback, RedisTier, RedisTierOptions } from './tier/redis-tier.ts';
 export type { WakeUp } from './wake-up.ts';
