@@ -2,7 +2,7 @@ import type { IRegularForbiddenRuleType } from 'dependency-cruiser';
 
 const source = '^packages/[^/]+/src/';
 const adapters = '/(tier|tiers|store|stores|executors|sources|sinks|memory|coherence)/';
-const facade = `${source}(cache/cache|create-cache|pipeline/change-pipeline|limiter|keys/key-space)\\.ts$`;
+const facade = `${source}(cache/cache|create-cache|pipeline/change-pipeline|limiter|create-rate-limiter|store-limiter|keys/key-space)\\.ts$`;
 
 function forbid(
   name: string,

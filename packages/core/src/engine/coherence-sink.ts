@@ -1,6 +1,6 @@
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { CoherenceSink } from '../ports/coherence.ts';
-import { release } from './load.ts';
+import { release } from './load/lease.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { Flight } from './steps/single-flight.ts';
 

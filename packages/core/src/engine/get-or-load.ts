@@ -2,7 +2,8 @@ import { Cancellation } from '../async/cancellation.ts';
 import type { Loader } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
-import { abandon, launch, refreshBehind, renewAhead } from './fly.ts';
+import { abandon } from './flight/course.ts';
+import { launch, launchBehind } from './flight/first-look.ts';
 import { servedOld } from './hold.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
@@ -103,11 +104,11 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
   if (!trusted(entry, parts.memory.epoch, now)) return undefined;
   const life = freshness(entry, now, request.policy);
   if (life === 'fresh') {
-    if (now >= entry.quietUntil) renewAhead(parts, request, entry);
+    if (now >= entry.quietUntil) launchBehind(parts, request, entry);
     return { value: entry.value, state: 'hit', from: 'memory', clock: entry.clock };
   }
   if (life !== 'stale') return undefined;
-  refreshBehind(parts, request);
+  launchBehind(parts, request);
   return servedOld({ ...entry, from: 'memory' });
 }
 

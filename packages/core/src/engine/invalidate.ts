@@ -2,7 +2,7 @@ import { ArgumentError } from '../errors.ts';
 import type { CacheKey, CacheTag } from '../keys/cache-key.ts';
 import { assertTag } from '../keys/wire-key.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
-import { release } from './load.ts';
+import { release } from './load/lease.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { assertKey } from './read-request.ts';
 import type { Undone } from './repairs.ts';

@@ -1,88 +1,30 @@
-import { DueQueue } from '../async/due-queue.ts';
-import { encoded } from '../codecs/encoded.ts';
-import { ArgumentError, isCacheKitError, LoadTimeoutError } from '../errors.ts';
-import { deepFreeze } from '../memory/deep-freeze.ts';
-import { handedOut, kept } from '../memory/sharing.ts';
-import { countLoad } from '../metrics/metrics.ts';
-import { keepMs, type ResolvedPolicy } from '../policy.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { CommitRequest, EntryKind, TierClock } from '../ports/remote-tier.ts';
-import { bytesOf, memoryEntry, type OldValue, servedOld } from './hold.ts';
-import type { EngineParts, Outcome } from './parts.ts';
-import type { ReadRequest } from './read-request.ts';
-import type { RemoteCall } from './remote-call.ts';
-import { type Asker, Asks } from './steps/asks.ts';
-import type { Background } from './steps/background.ts';
-import { freshness } from './steps/freshness.ts';
-import { jittered } from './steps/jitter.ts';
-import { Loading } from './steps/loading.ts';
-import { aheadAt } from './steps/refresh-ahead.ts';
-import type { Flight } from './steps/single-flight.ts';
-import type { Expiring } from './steps/timeouts.ts';
+import { encoded } from '../../codecs/encoded.ts';
+import { ArgumentError, LoadTimeoutError } from '../../errors.ts';
+import { deepFreeze } from '../../memory/deep-freeze.ts';
+import { handedOut, kept } from '../../memory/sharing.ts';
+import { countLoad } from '../../metrics/metrics.ts';
+import { keepMs } from '../../policy.ts';
+import type { CommitRequest, EntryKind } from '../../ports/remote-tier.ts';
+import { bytesOf, memoryEntry, type OldValue } from '../hold.ts';
+import type { EngineParts, Outcome } from '../parts.ts';
+import type { ReadRequest } from '../read-request.ts';
+import type { Asker } from '../steps/asks.ts';
+import { jittered } from '../steps/jitter.ts';
+import { Loading } from '../steps/loading.ts';
+import type { Flight } from '../steps/single-flight.ts';
+import type { Expiring } from '../steps/timeouts.ts';
+import { refused } from './commit.ts';
+import { failedLoad } from './failed-load.ts';
+import { type Licence, release } from './lease.ts';
+import { prolong } from './prolong.ts';
 
-/** How long a lease lasts; a load keeps it by asking again, so a dead process is taken over after this. */
-export const leaseMs = 5_000;
 /** How long a value lives that was loaded while the remote tier did not answer. */
 const degradedMs = 1_000;
-
-/** What a load runs under. Without a token there is no lease: memory is all there is, or the tier did not answer. */
-export interface Licence {
-  readonly clock: TierClock;
-  readonly token: string | undefined;
-  /** The remote tier did not answer. */
-  readonly degraded: boolean;
-  /** Wire keys of the tags of the flight. */
-  readonly tags: readonly string[];
-}
 
 /** Who is told how a load ended, once. */
 export interface Landing {
   settle(outcome: Outcome): void;
   fail(error: unknown): void;
-}
-
-/** Runs the loader and stores what it gives; serves the old value when the loader fails or is too slow. */
-export function load(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  licence: Licence,
-  old: OldValue | undefined,
-): Promise<Outcome> {
-  const loading = new Promise<Outcome>((settle, fail) => {
-    new Load(parts, flight, request, licence, old, { settle, fail }).start();
-  });
-  const { softTimeoutMs, hardTimeoutMs } = request.policy;
-  if (old === undefined || request.renews || softTimeoutMs >= hardTimeoutMs) return loading;
-  flight.tail = loading;
-  return new Promise((resolve, reject) => {
-    const timer = parts.clock.setTimeout(() => {
-      if (freshness(old, parts.clock.now(), request.policy) === 'absent') return;
-      resolve(servedOld(old));
-      if (request.policy.background) return;
-      flight.cancellation.abort(new LoadTimeoutError(request.key.wire, softTimeoutMs));
-    }, softTimeoutMs);
-    loading.then(
-      (outcome) => {
-        parts.clock.clearTimeout(timer);
-        resolve(outcome);
-      },
-      (error) => {
-        parts.clock.clearTimeout(timer);
-        reject(error);
-      },
-    );
-  });
-}
-
-/** Gives the lease of a flight back, so that others need not wait for its end. */
-export function release(parts: EngineParts, flight: Flight<Outcome>): void {
-  const { token } = flight;
-  if (token === undefined || parts.remote === undefined) return;
-  flight.token = undefined;
-  parts.background.run(
-    parts.remote.attempt('release', (tier) => tier.release(flight.wire, token), flight.wire),
-  );
 }
 
 /**
@@ -179,7 +121,7 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     if (!this.#ends()) return;
     release(this.#parts, this.#flight);
     try {
-      this.#landing.settle(failed(this.#parts, this.#flight, this.#request, error, this.#old));
+      this.#landing.settle(failedLoad(this.#parts, this.#flight, this.#request, error, this.#old));
     } catch (thrown) {
       this.#landing.fail(thrown);
     }
@@ -352,108 +294,4 @@ interface Loaded {
   readonly now: number;
   readonly ttlMs: number;
   readonly tags: readonly string[];
-}
-
-function failed(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  error: unknown,
-  old: OldValue | undefined,
-): Outcome {
-  const { key, policy, state } = request;
-  const now = parts.clock.now();
-  state.counters.loadErrors++;
-  const instead =
-    !request.renews && old !== undefined && freshness(old, now, policy) !== 'absent' ? old : undefined;
-  parts.events.emit('loadError', {
-    key: key.wire,
-    resource: key.resource.name,
-    error,
-    servedStale: instead !== undefined,
-  });
-  // Who leaves says nothing of the loader.
-  const { aborted, reason } = flight.cancellation;
-  const left = aborted && !isCacheKitError(reason, 'LOAD_TIMEOUT');
-  if (!left && !flight.overtaken && remembered(policy)) {
-    parts.failures.remember(key.wire, error, policy.errorTtlMs, flight.clock);
-  }
-  if (instead === undefined) throw error;
-  return servedOld(instead);
-}
-
-function remembered(policy: ResolvedPolicy): boolean {
-  const { errorTtlMs, refreshAhead, staleIfErrorMs, staleWhileRevalidateMs } = policy;
-  return errorTtlMs > 0 || refreshAhead > 0 || staleIfErrorMs > 0 || staleWhileRevalidateMs > 0;
-}
-
-/** Lets an entry that was found unchanged begin a new life, unless something overtook the load. */
-async function prolong(
-  parts: EngineParts,
-  flight: Flight<Outcome>,
-  request: ReadRequest,
-  policy: ResolvedPolicy,
-  old: OldValue,
-): Promise<void> {
-  const { wire } = request.key;
-  const freshUntil = parts.clock.now() + jittered(policy.ttlMs, policy.jitter, wire);
-  const tierUntil = parts.time.toTier(freshUntil);
-  let prolonged = false;
-  if (!flight.overtaken) {
-    try {
-      prolonged =
-        (await parts.remote?.attempt(
-          'touch',
-          (tier) => tier.touch(wire, old.version, tierUntil, keepMs(policy)),
-          wire,
-        )) === true;
-    } catch {
-      // Told by whoever makes the call; the entry ends as it would have.
-      return;
-    }
-  }
-  if (!prolonged) {
-    flight.overtaken = true;
-    refused(parts, request);
-    release(parts, flight);
-    return;
-  }
-  flight.token = undefined;
-  const held = parts.memory.look(wire);
-  if (held?.version !== old.version) return;
-  held.freshUntil = freshUntil;
-  held.quietUntil = aheadAt(held, policy, parts.random());
-}
-
-function refused(parts: EngineParts, request: ReadRequest): void {
-  request.state.counters.refusedCommits++;
-  if (!parts.events.heard('commitRefused')) return;
-  parts.events.emit('commitRefused', { key: request.key.wire, resource: request.key.resource.name });
-}
-
-/** Prolongs the leases of loads for as long as they run. A lease that is lost stays lost: the commit is refused. */
-export function leasesOf(
-  remote: RemoteCall,
-  clock: Clock,
-  background: Background,
-): DueQueue<Flight<Outcome>> {
-  const leases = new DueQueue<Flight<Outcome>>(clock, leaseMs / 3, (flight) => {
-    const { wire, token } = flight;
-    if (token === undefined) return;
-    leases.add(flight);
-    background.run(remote.read('renew', (tier) => tier.renew(wire, token, leaseMs), wire));
-  });
-  return leases;
-}
-
-/** Stores what was loaded, what ends in one tick together. */
-export function commitsOf(remote: RemoteCall, clock: Clock): Asks<CommitRequest, boolean> {
-  const { tier } = remote;
-  const many = tier.partOf === undefined ? tier.commitMany : undefined;
-  return new Asks({
-    now: () => clock.now(),
-    one: (request) => remote.attempt('commit', () => tier.commit(request), request.key),
-    ...(many && { many: (requests) => remote.attempt('commit', () => many.call(tier, requests)) }),
-    failure: (error) => remote.failure('commit', error),
-  });
 }
