@@ -61,7 +61,7 @@ export const importRules: IRegularForbiddenRuleType[] = [
     'steps-are-leaves',
     'a step imports neither another step nor a conductor: only the conductor knows the order',
     { path: '/steps/' },
-    { path: ['/steps/', `${source}engine/[^/]+$`] },
+    { path: ['/steps/', `${source}engine/(?!steps/)`] },
   ),
   forbid('no-cycle', 'two modules of one cycle are one module', { path: source }, { circular: true }),
   forbid(
