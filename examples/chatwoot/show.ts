@@ -46,6 +46,10 @@ async function show({ remote, local, dropRemote }: Databases): Promise<void> {
   console.log(
     '\nA run looks back to the oldest open transaction, and five seconds for clocks that differ: it reads again what has just changed.',
   );
+  const totals = (await summary.status())[0]?.totals;
+  console.log(
+    `The summary was refreshed ${totals?.refreshes} times in ${timeText(totals?.refreshMs)}: ${totals?.groups} groups, ${totals?.failures} failures.`,
+  );
 
   await dropRemote();
   await etl.run().catch(() => undefined);

@@ -23,6 +23,7 @@ export type { GrantOptions } from './migrate/grants.ts';
 export type { PlanEntry } from './migrate/plan.ts';
 export { createRefresher } from './refresh/create-refresher.ts';
 export type { RefreshedEvent, RefresherEvents, ViewChange } from './refresh/events.ts';
+export { viewOpenMetrics } from './refresh/open-metrics.ts';
 export { type PgCronOptions, type PgCronSchedule, pgCronScript } from './refresh/pg-cron.ts';
 export type {
   Freshness,
@@ -34,7 +35,7 @@ export type {
 } from './refresh/refresher.ts';
 export type { ViewScheduleOptions } from './refresh/schedule.ts';
 export { type RefreshSourceOptions, refreshSource } from './refresh/source.ts';
-export type { ViewStatus } from './refresh/status.ts';
+export type { ViewRun, ViewStatus, ViewTotals } from './refresh/status.ts';
 export type { Rollup } from './rollup/compiled-rollup.ts';
 export type { RollupKey } from './rollup/key.ts';
 export { type Bucket, type BucketOptions, type BucketUnit, bucket } from './rollup/key.ts';

@@ -5,7 +5,7 @@ export const help: string = `cachekit-views: PostgreSQL views as code
   cachekit-views apply                   bring the database to the definitions, all or nothing
   cachekit-views check                   what somebody changed by hand since
   cachekit-views refresh [view ...]      refresh these views, or all
-  cachekit-views status [view ...]       how fresh they are, what waits, what failed
+  cachekit-views status [view ...]       how fresh they are, what waits, what failed or was slow
   cachekit-views doctor                  what is wrong with this database, why, and the SQL that mends it
   cachekit-views explain [view ...]      how a refresh reads its tables, and which index would help
   cachekit-views generate [sql]          one script of what apply would run

@@ -3,7 +3,8 @@ import { type Command, type CommandLine, readCommandLine } from './command-line.
 import { apply, check, plan } from './commands/apply.ts';
 import { doctor, explain } from './commands/doctor.ts';
 import { generate } from './commands/generate.ts';
-import { refresh, status } from './commands/refresh.ts';
+import { refresh } from './commands/refresh.ts';
+import { status } from './commands/status.ts';
 import type { Run, Work } from './commands/work.ts';
 import { loadConfig } from './config.ts';
 import { connect } from './connection.ts';

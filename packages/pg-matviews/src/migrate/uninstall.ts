@@ -27,6 +27,7 @@ export async function uninstall(sql: SqlExecutor, patience: LockPatience): Promi
   await unschedule(sql);
   for (const name of refreshFunctions) await sql.query(`DROP FUNCTION IF EXISTS ${name}`);
   for (const name of tables) await sql.query(`DROP TABLE IF EXISTS cachekit.${name}`);
+  await sql.query('DROP FUNCTION IF EXISTS cachekit.count_failure()');
   await sql.query(`DROP TABLE IF EXISTS ${outboxTable(viewOutbox)}`);
   for (const schema of schemas) await dropIfEmpty(sql, schema);
   await dropShared(sql);

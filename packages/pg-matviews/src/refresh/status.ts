@@ -1,5 +1,32 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { jsonRows } from '../sql/json-rows.ts';
+import type { RefreshedEvent } from './events.ts';
+
+/** A refresh that failed, or took more than a second. */
+export interface ViewRun {
+  readonly endedAt: number;
+  /** How it was done. Absent: it failed. */
+  readonly mode?: RefreshedEvent['mode'];
+  readonly durationMs?: number;
+  /** Marks it took. */
+  readonly marks?: number;
+  /** Of a rollup: groups that it wrote or removed. */
+  readonly groups?: number;
+  /** Why it failed; at most 500 characters. */
+  readonly error?: string;
+}
+
+/** What was counted of a view since it was first applied, by all processes. */
+export interface ViewTotals {
+  /** Refreshes that were committed; a look that found nothing to do is none. */
+  readonly refreshes: number;
+  /** Time they took. */
+  readonly refreshMs: number;
+  /** Of a rollup: groups that they wrote or removed. */
+  readonly groups?: number;
+  /** Refreshes that failed. */
+  readonly failures: number;
+}
 
 /** How a materialized view or rollup stands. Times are milliseconds since the epoch by the database's clock. */
 export interface ViewStatus {
@@ -21,6 +48,9 @@ export interface ViewStatus {
   readonly lastError?: string;
   /** Nobody refreshes it by itself: because it failed too often, or because `pause` was called. */
   readonly paused?: 'failures' | 'call';
+  readonly totals: ViewTotals;
+  /** The last 20 refreshes that failed or were slow, newest first. */
+  readonly runs: readonly ViewRun[];
 }
 
 /** Status of `views` in the order given; those that were never applied are left out. */
@@ -41,7 +71,10 @@ export async function readStatus(sql: SqlExecutor, views: readonly string[]): Pr
        'lastRunMs', v.last_run_ms,
        'failures', v.failures,
        'lastError', v.last_error,
-       'paused', v.paused)) AS status
+       'paused', v.paused,
+       'totals', jsonb_build_object('refreshes', v.refreshes, 'refreshMs', v.refresh_ms, 'failures', v.failed_refreshes,
+          'groups', CASE WHEN v.kind = 'rollup' THEN v.changed_groups END),
+       'runs', v.history)) AS status
      FROM cachekit.view v WHERE v.kind <> 'view' AND v.name = ANY ($1::text[])
      ORDER BY array_position($1::text[], v.name)`,
     [views],

@@ -1,6 +1,7 @@
 import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
 import { markGroupsBody } from './mark-groups.ts';
 import { wakeSubject } from './mark-trigger.ts';
+import { refreshedSql } from './run-record.ts';
 
 /** Above this share of dirty groups all of them are computed: one pass costs less than so many look-ups. */
 export const wholeShare = 0.2;
@@ -84,11 +85,6 @@ const lockSql = (kind: string): string => `
     RETURN jsonb_build_object('state', 'busy');
   END IF;`;
 
-const refreshedSql = `
-  UPDATE cachekit.view SET fresh_as_of = transaction_timestamp(), failures = 0, last_error = NULL, failed_at = NULL,
-    paused = nullif(paused, 'failures'),
-    last_run_ms = extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000`;
-
 /**
  * Tells the views above what changed; their tenants are the same where both know one. A plain view that says which column
  * is the tenant is told of as well, so that what is cached of it goes with the view it reads.
@@ -117,6 +113,7 @@ DECLARE
   marks bigint;
   changes jsonb;
   beside boolean;
+  took double precision;
 BEGIN${lockSql('materialized')}
   PERFORM set_config('search_path', CASE WHEN v.schema = 'public' THEN 'public, pg_temp' ELSE format('%I, public, pg_temp', v.schema) END, true);
   SELECT c.relispopulated AS populated, EXISTS (
@@ -163,7 +160,7 @@ BEGIN${lockSql('materialized')}
     changes := '[{"key": {}}]';
   END IF;
   INSERT INTO cachekit.${outbox} (tenant, source, operation, key)
-  SELECT c.value->>'tenant', view_name, 'refresh', c.value->'key' FROM jsonb_array_elements(changes) c;${tellAboveSql(outbox)}${refreshedSql}
+  SELECT c.value->>'tenant', view_name, 'refresh', c.value->'key' FROM jsonb_array_elements(changes) c;${tellAboveSql(outbox)}${refreshedSql(`CASE WHEN beside THEN 'concurrently' ELSE 'plain' END`, 'marks')}
   WHERE name = view_name;
   RETURN jsonb_build_object('state', 'refreshed', 'mode', CASE WHEN beside THEN 'concurrently' ELSE 'plain' END,
     'freshAsOf', extract(epoch FROM transaction_timestamp()) * 1000, 'marks', marks, 'changes', changes);
@@ -180,6 +177,7 @@ DECLARE
   must boolean;
   touched bigint := 0;
   today date := (transaction_timestamp() AT TIME ZONE 'UTC')::date;
+  took double precision;
   changes jsonb := '[]';
 BEGIN${lockSql('rollup')}
   program := v.rollup->'program';
@@ -203,7 +201,7 @@ BEGIN${lockSql('rollup')}
   END IF;
   IF program->>'expire' <> '' AND v.expired_on IS DISTINCT FROM today THEN
     EXECUTE program->>'expire';
-  END IF;${refreshedSql}, expired_on = today
+  END IF;${refreshedSql(`CASE WHEN whole THEN 'whole' ELSE 'partial' END`, 'load.marks', 'touched')}, expired_on = today
   WHERE name = view_name;
   IF touched > 0 THEN
     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('tenant', c.tenant)) || jsonb_build_object('key', c.key) ORDER BY c.seq), '[]')

@@ -1,7 +1,10 @@
+import { countFailureSql, countFailureTriggerSql } from './run-record.ts';
+
 /**
  * Tables of this package in schema `cachekit`; every statement can be repeated.
  *
- * - `view`: one row per applied view; its row lock is the lock of a refresh.
+ * - `view`: one row per applied view; its row lock is the lock of a refresh, which counts there what was done. What is missing of an
+ *   older version is added together with the trigger.
  * - `view_edge`: which materialized view is computed from which.
  * - `view_source`: which tables mark which view, by which of their columns.
  * - `mark`: one row per changed tenant or key, view and statement. Each rollup has a child of it with typed keys.
@@ -28,14 +31,24 @@ export const stateTablesSql: readonly string[] = [
   expired_on date,
   scheduled_for timestamptz,
   paused text,
-  tree text
+  tree text,
+  refreshes bigint NOT NULL DEFAULT 0,
+  refresh_ms double precision NOT NULL DEFAULT 0,
+  changed_groups bigint NOT NULL DEFAULT 0,
+  failed_refreshes bigint NOT NULL DEFAULT 0,
+  history jsonb NOT NULL DEFAULT '[]'
 )`,
+  countFailureSql,
   `DO $do$ BEGIN
-  IF (SELECT count(*) FROM pg_attribute WHERE attrelid = 'cachekit.view'::regclass
-      AND attname IN ('rollup', 'expired_on', 'scheduled_for', 'paused', 'tree') AND NOT attisdropped) < 5 THEN
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'cachekit.view'::regclass AND tgname = 'count_failure') THEN
     ALTER TABLE cachekit.view ADD COLUMN IF NOT EXISTS rollup jsonb, ADD COLUMN IF NOT EXISTS expired_on date,
       ADD COLUMN IF NOT EXISTS scheduled_for timestamptz, ADD COLUMN IF NOT EXISTS paused text,
-      ADD COLUMN IF NOT EXISTS tree text;
+      ADD COLUMN IF NOT EXISTS tree text, ADD COLUMN IF NOT EXISTS refreshes bigint NOT NULL DEFAULT 0,
+      ADD COLUMN IF NOT EXISTS refresh_ms double precision NOT NULL DEFAULT 0,
+      ADD COLUMN IF NOT EXISTS changed_groups bigint NOT NULL DEFAULT 0,
+      ADD COLUMN IF NOT EXISTS failed_refreshes bigint NOT NULL DEFAULT 0,
+      ADD COLUMN IF NOT EXISTS history jsonb NOT NULL DEFAULT '[]';
+    ${countFailureTriggerSql};
   END IF;
 END $do$`,
   `CREATE TABLE IF NOT EXISTS cachekit.view_edge (

@@ -340,6 +340,26 @@ describe('an upgrade', () => {
     expect(await keeper.status()).toMatchObject([{ paused: 'call', marks: 0 }, { marks: 1 }]);
   });
 
+  it('counts what old workers do after it, who know nothing of the counts (CW-8)', async () => {
+    const { pool } = await old();
+    const sql = pgExecutor(pool);
+    await createViews({ sql, views: viewsOfFixture }).apply();
+    const keeper = createRefresher({ sql, views: viewsOfFixture });
+    await keeper.waitFresh('per_day');
+    const [, before] = await keeper.status();
+    await call(pool);
+    // As workers of the versions before wrote a failure down, and as they refresh.
+    await pool.query(`UPDATE cachekit.view SET failures = failures + 1, last_error = 'it fell', failed_at = clock_timestamp()
+      WHERE name IN (SELECT name FROM cachekit.view WHERE name = 'per_day' FOR UPDATE SKIP LOCKED)`);
+    await pool.query(`SELECT cachekit.refresh('per_day', false, NULL, false)`);
+    const [, after] = await keeper.status();
+    expect(after).toMatchObject({
+      failures: 0,
+      totals: { refreshes: (before?.totals.refreshes ?? 0) + 1, failures: 1 },
+      runs: [{ error: 'it fell' }],
+    });
+  });
+
   it('is the same whether it comes step by step or anew', async () => {
     const { pool } = await old();
     const fresh = await database(tablesSql);
@@ -348,6 +368,9 @@ describe('an upgrade', () => {
     const columns = `select relname, attname, format_type(atttypid, atttypmod) from pg_attribute a join pg_class c on c.oid = attrelid
       where relnamespace = 'cachekit'::regnamespace and attnum > 0 and relname !~ '__[vm][0-9]' order by 1, 2`;
     expect((await pool.query(columns)).rows).toEqual((await fresh.pool.query(columns)).rows);
+    const triggers = `select tgname, pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'cachekit.view'::regclass and not tgisinternal`;
+    expect((await pool.query(triggers)).rows).toHaveLength(1);
+    expect((await pool.query(triggers)).rows).toEqual((await fresh.pool.query(triggers)).rows);
     const functions = `select proname, md5(prosrc), proacl::text from pg_proc where pronamespace = 'cachekit'::regnamespace and proname !~ '^mark_|__r[0-9]' order by 1`;
     expect((await pool.query(functions)).rows).toEqual((await fresh.pool.query(functions)).rows);
   });

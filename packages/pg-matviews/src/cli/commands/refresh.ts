@@ -4,7 +4,7 @@ import type { RefreshedEvent } from '../../refresh/events.ts';
 import type { Reconciliation } from '../../refresh/refresher.ts';
 import type { ExitCode } from '../host.ts';
 import { agoText, textTable } from '../text-table.ts';
-import { assertApplied, namedViews, print, type Work } from './work.ts';
+import { assertApplied, namedViews, print, storedKinds, type Work } from './work.ts';
 
 /** What became of one view. */
 type Result =
@@ -18,12 +18,10 @@ type Result =
       readonly marks?: number;
     };
 
-const stored = ['materialized', 'rollup'];
-
 /** Refreshes views, one after the other. */
 export async function refresh(work: Work): Promise<ExitCode> {
   const { line, sql, config, progress, clock } = work;
-  const names = namedViews(work, line.reconcile || line.where.length > 0 ? ['rollup'] : stored);
+  const names = namedViews(work, line.reconcile || line.where.length > 0 ? ['rollup'] : storedKinds);
   const where = whereOf(line.where);
   if (where !== undefined && names.length !== 1) throw new ConfigurationError('--where is for one view');
   if ([where !== undefined, line.marked, line.reconcile].filter(Boolean).length > 1) {
@@ -63,40 +61,6 @@ export async function refresh(work: Work): Promise<ExitCode> {
             ],
       ),
     ),
-  );
-  return 0;
-}
-
-/** How views stand. */
-export async function status(work: Work): Promise<ExitCode> {
-  const { sql, config, clock } = work;
-  const names = namedViews(work, stored);
-  await assertApplied(work);
-  const statuses = (await createRefresher({ sql, views: config.views, clock }).status()).filter(({ view }) =>
-    names.includes(view),
-  );
-  const now = clock.now();
-  print(work, statuses, () =>
-    textTable([
-      ['view', 'fresh as of', 'waits since', 'marks', 'last run', 'state'],
-      ...statuses.map((one) => [
-        one.view,
-        one.freshAsOf === undefined ? 'never' : new Date(one.freshAsOf).toISOString(),
-        one.dirtySince === undefined ? '' : agoText(Math.max(0, now - one.dirtySince)),
-        one.marks === 0 ? '' : String(one.marks),
-        one.lastRunMs === undefined ? '' : agoText(one.lastRunMs),
-        [
-          one.running ? 'running' : '',
-          one.paused === undefined ? '' : `paused (${one.paused})`,
-          one.failures === 0 ? '' : `${one.failures} failures: ${one.lastError ?? ''}`,
-        ]
-          .filter((part) => part !== '')
-          .join(', '),
-      ]),
-      ...names
-        .filter((name) => !statuses.some(({ view }) => view === name))
-        .map((name) => [name, 'never', '', '', '', 'never applied']),
-    ]),
   );
   return 0;
 }

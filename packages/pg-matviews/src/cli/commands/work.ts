@@ -22,6 +22,9 @@ export function print({ host, line }: Work, value: unknown, text: () => string):
   host.print(line.json ? `${JSON.stringify(value)}\n` : text());
 }
 
+/** Kinds of views that are refreshed. */
+export const storedKinds: readonly string[] = ['materialized', 'rollup'];
+
 /**
  * The views that were named, or all of these kinds.
  *

@@ -113,6 +113,21 @@ test('refresh and status: what waits, how it was refreshed, and one group of a r
   expect(await database.one('select sum(total)::int from views.calls_per_day')).toBe(33);
 });
 
+test('status: how many refreshes there were, what they took, and those that failed or were slow (CW-8)', async () => {
+  await run(
+    `update cachekit.view set failures = failures + 1, last_error = E'canceling statement due to\\nlock timeout' where name = 'mv_per_user'`,
+  );
+  const { totals, runs } =
+    (await cli('status', 'mv_per_user', '--json')).json<ViewStatus[]>()[0] ?? expect.fail('no status');
+  expect(totals).toEqual({ refreshes: 2, refreshMs: expect.any(Number), failures: 1 });
+  expect(runs).toEqual([{ endedAt: expect.any(Number), error: 'canceling statement due to\nlock timeout' }]);
+  const { out } = await cli('status');
+  expect(out).toMatch(/^view .* last run +mean +runs +failed +state$/m);
+  expect(out).toMatch(/^mv_per_user .* 2 +1 +1 failures: /m);
+  expect(out).toMatch(/^\n\d{4}-\d\d-.*Z +mv_per_user +failed: canceling statement due to$/m);
+  await cli('refresh', 'mv_per_user');
+});
+
 test('doctor fails on findings, prints the SQL that mends them, and passes when it was run', async () => {
   expect((await cli('doctor')).out).toBe('Nothing is wrong.\n');
   await run(
