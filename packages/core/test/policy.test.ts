@@ -8,6 +8,7 @@ import {
   defineKeys,
   isCacheKitError,
   resource,
+  type Timer,
 } from '../src/index.ts';
 import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
 import { devices, heldLoader, kept, keys, settled, stats } from './keys.ts';
@@ -177,6 +178,30 @@ describe.each(setups)('a policy %s', (_name, make) => {
     expect((await cache.getMany(all)).map((value) => value === 1)).toEqual(alive);
   });
 });
+
+test.each([true, false])(
+  'timeout.hard is kept though no timer takes so long (enabled: %s)',
+  async (enabled) => {
+    class PlatformClock extends FakeClock {
+      override setTimeout(run: () => void, delayMs: number): Timer {
+        return super.setTimeout(run, Math.min(delayMs, 0x7fff_ffff));
+      }
+    }
+    const clock = new PlatformClock();
+    const cache = createCache({ clock });
+    if (!enabled) cache.switchOff();
+    let ended: unknown;
+    const read = cache.getOrLoad(devices, () => new Promise(() => {}), { timeout: { hard: '60d' } });
+    read.catch((error) => {
+      ended = error;
+    });
+    await clock.advance(60 * 86_400_000 - 1);
+    expect(ended).toBeUndefined();
+    await clock.advance(1);
+    expect(ended).toMatchObject({ code: 'LOAD_TIMEOUT' });
+    expect(clock.timers).toBe(0);
+  },
+);
 
 test('refreshAhead is done by one process of all', async () => {
   const clock = new FakeClock();

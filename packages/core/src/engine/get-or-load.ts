@@ -1,4 +1,3 @@
-import { Cancellation } from '../async/cancellation.ts';
 import type { Loader } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
@@ -9,10 +8,9 @@ import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { type ReadRequest, readRequest } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import { Loading } from './steps/loading.ts';
-import { runLoader } from './steps/run-loader.ts';
 import type { Flight } from './steps/single-flight.ts';
 import { surely, trusted } from './steps/trust.ts';
+import { straight } from './straight.ts';
 
 /** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
 const mostJoins = 2;
@@ -130,29 +128,6 @@ function joinable(parts: EngineParts, wire: string, renews: boolean): Flight<Out
  */
 function timely({ memory }: EngineParts, { phase, epoch }: Flight<Outcome>): boolean {
   return phase === 'starting' || phase === 'waiting' || epoch === memory.epoch;
-}
-
-/** The way while the cache is switched off: the loader, for this caller alone, and nothing is kept. */
-async function straight(parts: EngineParts, request: ReadRequest): Promise<Outcome> {
-  const { key, loader, policy, signal, state } = request;
-  signal?.throwIfAborted();
-  state.counters.misses++;
-  state.counters.loads++;
-  const clock = parts.remote === undefined ? parts.time.tick() : parts.time.estimate();
-  const cancellation = new Cancellation();
-  const leave = () => cancellation.abort(signal?.reason);
-  signal?.addEventListener('abort', leave, { once: true });
-  const context = new Loading(parts.namespace, key.wire, cancellation, undefined, policy);
-  const loading = runLoader(loader, context, key.wire, cancellation, policy.hardTimeoutMs, parts.clock);
-  parts.background.run(loading);
-  try {
-    return { value: await loading, state: 'miss', from: 'loader', clock };
-  } catch (error) {
-    state.counters.loadErrors++;
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', leave);
-  }
 }
 
 function outcomeValue(outcome: Outcome): unknown {

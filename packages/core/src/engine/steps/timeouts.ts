@@ -6,8 +6,6 @@ export interface Expiring {
   expired(): void;
 }
 
-/** Longest delay that timers of a platform take; what may take longer may take for ever. */
-const longestMs = 0x7fff_ffff;
 /** Lengths of time that are kept ready while nobody has so much. */
 const mostIdle = 16;
 
@@ -21,7 +19,6 @@ export class Timeouts {
   }
 
   begin(who: Expiring, timeoutMs: number): void {
-    if (timeoutMs > longestMs) return;
     let queue = this.#queues.get(timeoutMs);
     if (queue === undefined) {
       queue = new DueQueue(this.#clock, timeoutMs, expire);
