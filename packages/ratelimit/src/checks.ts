@@ -1,26 +1,16 @@
 import type { Clock } from '@cachekit/core';
+import type { Policy } from './algorithms/policy.ts';
 import { type Decision, decide, decideBlindly } from './decision.ts';
 import { DenyCache } from './deny-cache.ts';
 import { type RateLimitStoreError, storeError } from './errors.ts';
 import { LimiterListeners } from './limiter-events.ts';
 import { LocalShare } from './local-share.ts';
-import type { PolicyMetrics, RateLimitMetrics } from './metrics.ts';
-import type { Policy } from './policy.ts';
+import type { RateLimitMetrics } from './metrics.ts';
+import type { OnUnavailable } from './on-unavailable.ts';
+import { PolicyCounters } from './policy-counters.ts';
 import type { Target } from './request.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { LimitRequest, LimitSession, LimitStore, PolicyAnswer, StoreAnswer } from './stores/store.ts';
-
-/**
- * What happens when the store fails or does not answer in time.
- *
- * | value    | the check                                                                                     |
- * | -------- | --------------------------------------------------------------------------------------------- |
- * | `local`  | is counted in this process, which lets its share of the limit pass: `limit / instances`        |
- * | `open`   | is allowed                                                                                    |
- * | `closed` | is denied                                                                                     |
- * | `throw`  | rejects with `RateLimitStoreError`                                                            |
- */
-export type OnUnavailable = 'local' | 'open' | 'closed' | 'throw';
 
 /** A decision, and what gives back what it took. */
 export interface Taken {
@@ -30,8 +20,6 @@ export interface Taken {
   readonly request: LimitRequest;
   readonly at: readonly (number | undefined)[] | undefined;
 }
-
-type Counters = { -readonly [Counter in keyof PolicyMetrics]: number };
 
 /** What a limiter is made of, besides its verbs. */
 export interface ChecksOptions {
@@ -60,7 +48,7 @@ export class Checks {
   readonly #onGiven: (keys: readonly string[]) => void;
   /** Only where asking the store takes a round trip. */
   readonly #denials: DenyCache | undefined;
-  readonly #counters = new Map<string, Counters>();
+  readonly #counters: PolicyCounters;
   #available = true;
   /** The last one: an engine drops the code it made for objects of which it finds none. */
   readonly #kept: { decision?: Decision } = {};
@@ -75,7 +63,7 @@ export class Checks {
     const context = { clock, timeoutMs, onAvailable: (available: boolean) => this.#changed(available) };
     this.#session = store.open(context);
     this.#local = onUnavailable === 'local' ? memoryStore().open(context) : undefined;
-    for (const name of Object.keys(policies)) this.#counters.set(name, zero());
+    this.#counters = new PolicyCounters(Object.keys(policies));
   }
 
   take(names: readonly string[], { policies, keys }: Target, cost: number): Decision | Promise<Decision> {
@@ -189,18 +177,16 @@ export class Checks {
   /** A decision that your `allow` or `deny` made. */
   predicted(source: 'allow' | 'deny', names: readonly string[], { policies }: Target): Decision {
     const decision = decideBlindly(names, policies, source);
-    this.#count(names, decision);
+    this.#counters.count(names, decision);
     return decision;
   }
 
   metrics(): RateLimitMetrics {
-    const policies: Record<string, PolicyMetrics> = {};
-    for (const [name, counters] of this.#counters) policies[name] = { ...counters };
-    return { policies, available: this.#available };
+    return { policies: this.#counters.read(), available: this.#available };
   }
 
   resetMetrics(): void {
-    for (const name of this.#counters.keys()) this.#counters.set(name, zero());
+    this.#counters.reset();
   }
 
   #decided(names: readonly string[], request: LimitRequest, { steps, atomic }: StoreAnswer): Decision {
@@ -213,7 +199,7 @@ export class Checks {
         if (!step.fits && !policy.shadow) this.#denials.remember(keys[i] as string, policy, cost, step, now);
       }
     }
-    this.#count(names, decision);
+    this.#counters.count(names, decision);
     this.#tell(decision, keys);
     this.#kept.decision = decision;
     return decision;
@@ -237,29 +223,25 @@ export class Checks {
     }
     if (!denied) return undefined;
     const decision = decide(names, policies, steps, cost, 'deny-cache', true);
-    for (const name of decision.violated) (this.#counters.get(name) as Counters).denyCacheHits++;
-    this.#count(names, decision);
+    this.#counters.hitDenyCache(decision.violated);
+    this.#counters.count(names, decision);
     this.#tell(decision, keys);
     return decision;
   }
 
   #withoutStore(names: readonly string[], request: LimitRequest, error: unknown): Taken {
     const failure = this.#failed(error);
-    for (const name of names) {
-      const counters = this.#counters.get(name) as Counters;
-      counters.fallback++;
-      if (failure.timedOut) counters.timeouts++;
-    }
+    this.#counters.fellBack(names, failure.timedOut);
     if (this.#local === undefined) {
       const decision = this.#blindly(names, request.policies, failure);
-      this.#count(names, decision);
+      this.#counters.count(names, decision);
       return { decision, session: undefined, request, at: undefined };
     }
     const share = this.#share.of({ ...request, now: this.#clock.now() });
     // The memory store answers at once.
     const { steps, atomic } = this.#local.check(share) as StoreAnswer;
     const decision = decide(names, share.policies, steps, share.cost, 'local', atomic, failure);
-    this.#count(names, decision);
+    this.#counters.count(names, decision);
     this.#tell(decision, request.keys);
     const session = decision.allowed ? this.#local : undefined;
     return { decision, session, request: share, at: steps.map(({ at }) => at) };
@@ -268,16 +250,6 @@ export class Checks {
   #blindly(names: readonly string[], policies: readonly Policy[], failure: RateLimitStoreError): Decision {
     if (this.#onUnavailable === 'throw' || this.#onUnavailable === 'local') throw failure;
     return decideBlindly(names, policies, this.#onUnavailable, failure);
-  }
-
-  #count(names: readonly string[], { allowed, violated, shadowed }: Decision): void {
-    if (allowed) this.#increment('allowed', names);
-    if (violated.length > 0) this.#increment('denied', violated);
-    if (shadowed.length > 0) this.#increment('shadowed', shadowed);
-  }
-
-  #increment(counter: keyof Counters, names: readonly string[]): void {
-    for (let i = 0; i < names.length; i++) (this.#counters.get(names[i] as string) as Counters)[counter]++;
   }
 
   #tell(decision: Decision, keys: readonly string[]): void {
@@ -307,7 +279,3 @@ const unknown: PolicyAnswer = {
   retryAfterMs: 0,
   resetMs: undefined,
 };
-
-function zero(): Counters {
-  return { allowed: 0, denied: 0, shadowed: 0, fallback: 0, timeouts: 0, denyCacheHits: 0 };
-}

@@ -1,5 +1,5 @@
+import type { Policy } from './algorithms/policy.ts';
 import type { RateLimitStoreError } from './errors.ts';
-import type { Policy } from './policy.ts';
 import type { PolicyAnswer } from './stores/store.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Denial } from './algorithms/algorithm.ts';
-import type { Policy } from './policy.ts';
+import type { Policy } from './algorithms/policy.ts';
 import type { PolicyAnswer } from './stores/store.ts';
 
 const mostKeys = 50_000;

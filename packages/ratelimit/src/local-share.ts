@@ -1,4 +1,4 @@
-import type { Policy } from './policy.ts';
+import type { Policy } from './algorithms/policy.ts';
 import type { LimitRequest } from './stores/store.ts';
 
 /**

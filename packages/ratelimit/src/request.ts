@@ -1,7 +1,7 @@
 import { ArgumentError, globalPrefix } from '@cachekit/core';
+import { limitRefusal, type Policy } from './algorithms/policy.ts';
 import { mostLogged } from './algorithms/token-log.ts';
 import { type KeyParts, keyTail, limitPrefix } from './key.ts';
-import { limitRefusal, type Policy } from './policy.ts';
 
 /** Whose limits a call is about. */
 export interface TenantOption {

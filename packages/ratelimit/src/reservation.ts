@@ -1,7 +1,7 @@
 import { ArgumentError } from '@cachekit/core';
+import type { Policy } from './algorithms/policy.ts';
 import type { Checks, Taken } from './checks.ts';
 import type { Decision } from './decision.ts';
-import type { Policy } from './policy.ts';
 
 /** What was taken before its true cost was known, or slots that are held. */
 export interface Reservation<Name extends string = string> {

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@cachekit/core';
-import type { Policy } from '../policy.ts';
+import type { Policy } from './policy.ts';
 import { longestLogMs, mostLogged } from './token-log.ts';
 
 /** Refuses what a log of tokens cannot keep, and says what can be taken instead. */

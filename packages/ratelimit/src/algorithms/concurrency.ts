@@ -1,7 +1,7 @@
 import { assertKnownOptions, type Duration } from '@cachekit/core';
-import { type Policy, policyWith, windowOf } from '../policy.ts';
 import type { Algorithm } from './algorithm.ts';
 import { boundedLog } from './bounded-log.ts';
+import { type Policy, policyWith, windowOf } from './policy.ts';
 import { tokenLog } from './token-log.ts';
 
 /** What {@link concurrency} takes. */

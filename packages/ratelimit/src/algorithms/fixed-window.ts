@@ -1,5 +1,4 @@
 import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
-import { type Policy, type PolicyOptions, policyOf } from '../policy.ts';
 import type { Algorithm, LimitState, Rule, Step } from './algorithm.ts';
 import { epochCalendar } from './calendar.ts';
 import {
@@ -10,6 +9,7 @@ import {
   giveCounted,
   takeCounted,
 } from './counted-window.ts';
+import { type Policy, type PolicyOptions, policyOf } from './policy.ts';
 import { calendarWindow } from './quota.ts';
 
 /** What {@link fixedWindow} takes. */

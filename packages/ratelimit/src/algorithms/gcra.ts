@@ -1,6 +1,6 @@
-import { type Policy, type PolicyOptions, policyOf } from '../policy.ts';
 import type { Algorithm, LimitState, Rule, Step } from './algorithm.ts';
 import { blockReason } from './block-reason.ts';
+import { type Policy, type PolicyOptions, policyOf } from './policy.ts';
 
 /**
  * Generic cell rate algorithm: a token bucket that keeps one number per key.
@@ -37,6 +37,18 @@ function debtOf(state: LimitState | undefined, { limit, windowMs }: Rule, now: n
   const late = windowMs % limit !== 0 ? state.value : 0;
   return leftMs * limit - (late >= 0 && late < limit ? late : 0);
 }
+
+// Reads the value of a key that is there into `late`, what the expiry is too late by, and `mark`, a `!` and the reason
+// of a block, which only a debt beyond the limit has. Written into each body, so that none pays for a call.
+const readLua = `
+      local value = pcall('GET', key)
+      late = tonumber(value)
+      if not late and type(value) == 'string' then
+        late, mark = string.match(value, '^(%d+)(!.*)$')
+        late = tonumber(late)
+      end
+      late = math.floor(late or 0)
+      if window % limit == 0 or not (late >= 0 and late < limit) then late = 0 end`;
 
 const algorithm: Algorithm = {
   name: 'gcra',
@@ -114,15 +126,7 @@ const algorithm: Algorithm = {
     if ttl < 0 then
       if ttl == -1 then call('DEL', key) end
       ttl = 0
-    elseif ttl > window or window % limit ~= 0 then
-      local value = pcall('GET', key)
-      late = tonumber(value)
-      if not late and type(value) == 'string' then
-        late, mark = string.match(value, '^(%d+)(!.*)$')
-        late = tonumber(late)
-      end
-      late = math.floor(late or 0)
-      if window % limit == 0 or not (late >= 0 and late < limit) then late = 0 end
+    elseif ttl > window or window % limit ~= 0 then${readLua}
       if ttl <= window then
         mark = nil
       elseif not mark then
@@ -145,16 +149,8 @@ const algorithm: Algorithm = {
     if reset > window then value = format('%.0f', value) .. (mark or '!') end
     return found, reset, value`,
     give: `
-    local ttl = redis.call('PTTL', key)
-    if ttl <= 0 then return end
-    local value = redis.pcall('GET', key)
-    local late, mark = tonumber(value), nil
-    if not late and type(value) == 'string' then
-      late, mark = string.match(value, '^(%d+)(!.*)$')
-      late = tonumber(late)
-    end
-    late = math.floor(late or 0)
-    if window % limit == 0 or not (late >= 0 and late < limit) then late = 0 end
+    local ttl, late, mark = redis.call('PTTL', key), 0, nil
+    if ttl <= 0 then return end${readLua}
     if ttl > window and not mark then ttl = window end
     local back = cost * window
     if at ~= '' then back = math.min(back, math.max(0, at - now) * limit) end
@@ -163,17 +159,9 @@ const algorithm: Algorithm = {
     local reset = math.ceil(total / limit)
     redis.call('SET', key, string.format('%.0f', reset * limit - total) .. (mark or ''), 'PX', reset)`,
     block: `
-    local ttl = redis.call('PTTL', key)
+    local ttl, late, mark = redis.call('PTTL', key), 0, nil
     local debt = 0
-    if ttl > 0 then
-      local value = redis.pcall('GET', key)
-      local late, mark = tonumber(value), nil
-      if not late and type(value) == 'string' then
-        late, mark = string.match(value, '^(%d+)(!.*)$')
-        late = tonumber(late)
-      end
-      late = math.floor(late or 0)
-      if window % limit == 0 or not (late >= 0 and late < limit) then late = 0 end
+    if ttl > 0 then${readLua}
       if ttl > window and not mark then ttl = window end
       debt = ttl * limit - late
     end

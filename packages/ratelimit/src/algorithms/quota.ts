@@ -1,5 +1,4 @@
 import { assertKnownOptions, ConfigurationError, type RedisArgument } from '@cachekit/core';
-import { type Policy, policyWith } from '../policy.ts';
 import type { Algorithm, Rule } from './algorithm.ts';
 import { type Calendar, type Period, zonedCalendar } from './calendar.ts';
 import {
@@ -10,6 +9,7 @@ import {
   giveCounted,
   takeCounted,
 } from './counted-window.ts';
+import { type Policy, policyWith } from './policy.ts';
 
 /** What {@link quota} takes. */
 export interface QuotaOptions {

@@ -1,6 +1,6 @@
-import { type Policy, type PolicyOptions, policyOf } from '../policy.ts';
 import type { Algorithm } from './algorithm.ts';
 import { boundedLog } from './bounded-log.ts';
+import { type Policy, type PolicyOptions, policyOf } from './policy.ts';
 import { tokenLog } from './token-log.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { Policy } from '../policy.ts';
 import type { LimitState, Step } from './algorithm.ts';
+import type { Policy } from './policy.ts';
 
 /**
  * Asks every policy and takes from all or from none.

@@ -1,5 +1,5 @@
 import type { LimitState } from '../algorithms/algorithm.ts';
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../algorithms/policy.ts';
 
 /** What is kept of one key. Every slot has the same shape, so that reading one is fast. */
 interface Slot extends LimitState {

@@ -1,7 +1,7 @@
 import { assertKnownOptions, ConfigurationError, defaultNamespace } from '@cachekit/core';
 import { type LimitState, returnableSteps, type Step } from '../algorithms/algorithm.ts';
+import type { Policy } from '../algorithms/policy.ts';
 import { allFit, peekAll, stepAll } from '../algorithms/step-all.ts';
-import type { Policy } from '../policy.ts';
 import { MemorySlots } from './memory-slots.ts';
 import type { LimitRequest, LimitSession, LimitStore, StoreAnswer } from './store.ts';
 

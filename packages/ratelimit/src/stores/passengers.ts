@@ -1,6 +1,6 @@
 import type { RedisArgument } from '@cachekit/core';
 import { returnableSteps, type Step } from '../algorithms/algorithm.ts';
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../algorithms/policy.ts';
 import type { Passenger } from './lane.ts';
 import type { LimitRequest, StoreAnswer } from './store.ts';
 

@@ -1,7 +1,7 @@
 import type { RedisExecutor } from '@cachekit/core';
 import type { Algorithm } from '../algorithms/algorithm.ts';
+import type { Policy } from '../algorithms/policy.ts';
 import { RateLimitStoreError } from '../errors.ts';
-import type { Policy } from '../policy.ts';
 import { within } from '../within.ts';
 import { Breaker } from './breaker.ts';
 import { hashSlot } from './hash-slot.ts';

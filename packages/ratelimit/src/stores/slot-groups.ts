@@ -1,4 +1,4 @@
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../algorithms/policy.ts';
 import { hashSlot } from './hash-slot.ts';
 import type { LimitRequest, PolicyAnswer } from './store.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '@cachekit/core';
 import type { Step } from '../algorithms/algorithm.ts';
-import type { Policy } from '../policy.ts';
+import type { Policy } from '../algorithms/policy.ts';
 
 /**
  * What is done with the cost.

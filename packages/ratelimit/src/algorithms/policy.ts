@@ -1,5 +1,5 @@
 import { assertKnownOptions, ConfigurationError, type Duration, durationMs } from '@cachekit/core';
-import type { Algorithm, Rule } from './algorithms/algorithm.ts';
+import type { Algorithm, Rule } from './algorithm.ts';
 
 /** A limit and how it is counted; made by `gcra()`, `fixedWindow()`, `slidingWindow()`, `quota()` or `concurrency()`. */
 export interface Policy extends Rule {
