@@ -44,3 +44,6 @@ export const allTenantsKpis = defineView({
   sources: { pluggy_transactions: { tenant: 'tenant_id' } },
   refresh: 'concurrently',
 });
+
+/** What the application keeps; with triggers. */
+export const views = [tenantKpis];
