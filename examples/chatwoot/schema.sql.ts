@@ -1,12 +1,18 @@
 /**
- * The tables of Chatwoot that the views read, with its types: ids are 32 bits here and 64 there, and times are UTC without
- * a zone. The indexes are Chatwoot's, but for the last, which the copy needs to find changed messages.
+ * The tables of Chatwoot that the views and the CRM read, with its types: ids are 32 bits here and 64 there, and times are
+ * UTC without a zone. The indexes are Chatwoot's, but for the last, which the copy needs to find changed messages.
  */
 export const chatwootSchema = `
+create table accounts (id serial primary key, name varchar not null, created_at timestamp(6) not null, updated_at timestamp(6) not null);
 create table users (
   id serial primary key, name varchar not null, email varchar,
   created_at timestamp(6) not null, updated_at timestamp(6) not null
 );
+create table account_users (
+  id bigserial primary key, account_id bigint, user_id bigint, role int default 0,
+  created_at timestamp(6) not null, updated_at timestamp(6) not null, unique (account_id, user_id)
+);
+create index on account_users (user_id);
 create table teams (id bigserial primary key, name varchar not null, account_id int not null);
 create table inboxes (
   id serial primary key, channel_id int not null, account_id int not null, name varchar not null,
@@ -19,6 +25,8 @@ create table contacts (
   custom_attributes jsonb default '{}', last_activity_at timestamp(6), middle_name varchar default '', last_name varchar default '',
   location varchar default '', country_code varchar default '', blocked boolean not null default false
 );
+create index on contacts (phone_number, account_id);
+create index on contacts (account_id, last_activity_at desc nulls last);
 create table conversations (
   id serial primary key, account_id int not null, inbox_id int not null, status int not null default 0, assignee_id int,
   created_at timestamp(6) not null, updated_at timestamp(6) not null, contact_id bigint, display_id int not null,

@@ -20,27 +20,35 @@ const beginSql = `timestamp '2026-01-05' + (chance(i, 1) * 180)::int * interval 
 
 /**
  * Writes Chatwoot's tables at a chosen size: about six messages a conversation, some of them private or activities, one
- * survey in four conversations and a second one in some; unassigned, unanswered and imported conversations.
+ * survey in four conversations and a second one in some; unassigned, unanswered and imported conversations. Three accounts share
+ * the agents; contacts have a phone each, and write to their own account.
  */
 export async function seed(sql: SqlExecutor, { conversations, onProgress }: SeedOptions): Promise<void> {
   for (const statement of [chatwootSchema, chanceSql]) await sql.query(statement);
-  const contacts = Math.ceil(conversations * 0.6);
+  const contacts = Math.max(3, Math.ceil(conversations * 0.6));
+  await sql.query(`insert into accounts (name, created_at, updated_at)
+    select name, '2026-01-01', '2026-01-01' from unnest(array['Acme', 'Globex', 'Initech']) name`);
   await sql.query(`insert into users (name, email, created_at, updated_at)
     select 'Agent ' || i, 'agent' || i || '@example.com', '2026-01-01', '2026-01-01' from generate_series(1, 40) i`);
+  await sql.query(`insert into account_users (account_id, user_id, role, created_at, updated_at)
+    select account, agent, (agent % 10 = 0)::int, '2026-01-01', '2026-01-01' from generate_series(1, 3) account, generate_series(1, 40) agent`);
   await sql.query(`insert into teams (name, account_id) select 'Team ' || i, 1 from generate_series(1, 5) i`);
   await sql.query(`insert into inboxes (channel_id, account_id, name, created_at, updated_at, channel_type)
     select i, 1 + i % 3, 'Inbox ' || i, '2026-01-01', '2026-01-01',
       (array['Channel::Whatsapp', 'Channel::WebWidget', 'Channel::Email'])[1 + i % 3] from generate_series(1, 12) i`);
   await inBatches('contacts', contacts, onProgress, (from, to) =>
-    sql.query(`insert into contacts (name, email, phone_number, account_id, created_at, updated_at)
+    sql.query(`insert into contacts (name, email, phone_number, account_id, created_at, updated_at, identifier, last_activity_at,
+        blocked)
       select 'Contact ' || i, case when i % 3 = 0 then 'c' || i || '@example.com' end, '+1555' || lpad(i::text, 7, '0'), 1 + i % 3,
-        '2026-01-01', '2026-01-01' from generate_series(${from}, ${to}) i`),
+        '2026-01-01', '2026-01-01', case when i % 4 = 0 then 'customer-' || i end, timestamp '2026-01-05' + chance(i, 21) * interval '180 days',
+        i % 50 = 0 from generate_series(${from}, ${to}) i`),
   );
   await inBatches('conversations', conversations, onProgress, (from, to) =>
     sql.query(`insert into conversations (account_id, inbox_id, status, assignee_id, created_at, updated_at, contact_id, display_id,
         last_activity_at, team_id, first_reply_created_at, priority, waiting_since, cached_label_list)
       select 1 + inbox % 3, inbox, (array[0, 1, 1, 1, 1, 1, 2, 3])[1 + (chance(i, 4) * 7)::int],
-        case when chance(i, 5) < 0.85 then 1 + (chance(i, 6) * 39)::int end, began, began, 1 + (chance(i, 7) * ${contacts - 1})::int, i,
+        case when chance(i, 5) < 0.85 then 1 + (chance(i, 6) * 39)::int end, began, began,
+        3 * (chance(i, 7) * ${Math.floor(contacts / 3) - 1})::int + 1 + (inbox + 2) % 3, i,
         began, case when chance(i, 8) < 0.5 then 1 + (chance(i, 9) * 4)::int end,
         case when chance(i, 10) < 0.02 then began - interval '1 day' when chance(i, 10) < 0.9 then began + chance(i, 11) * interval '3 hours' end,
         case when chance(i, 12) < 0.3 then (chance(i, 13) * 3)::int end, case when chance(i, 10) >= 0.9 then began end,
