@@ -9,7 +9,13 @@ import type { ExistingView } from './existing.ts';
 import { indexChanges } from './index-changes.ts';
 import { goneTableSql, markingSql, marksCompletely, unmarkedTables, wantedSources } from './marking.ts';
 import { rebuildSql } from './rebuild.ts';
-import { forgetViewSql, recordEdgesSql, recordSourcesSql, recordViewSql } from './record-sql.ts';
+import {
+  forgetViewSql,
+  recordEdgesSql,
+  recordSourcesSql,
+  recordViewSql,
+  rememberPartsSql,
+} from './record-sql.ts';
 import type { EdgeRecord, Records, SourceRecord, ViewRecord } from './records.ts';
 import {
   dropRollupSql,
@@ -251,6 +257,7 @@ async function markingStatements(
             : `INSERT INTO ${rollup.log} (view, source, everything, wild) VALUES (${quoteLiteral(view)}, 'apply', true, ${rollup.mask})`,
         );
       }
+      statements.push(rememberPartsSql(name));
     }
   }
   return statements;

@@ -1,4 +1,5 @@
 import { quoteIdentifier, quoteLiteral } from '@cachekit/core/postgres';
+import { partsSql } from '../sql/notice-parts.ts';
 import { relationSql } from '../sql/relation.ts';
 import type { ViewDefinition } from '../view.ts';
 import { createIndexSql } from '../view-index.ts';
@@ -45,10 +46,15 @@ export function recordSourcesSql(view: string, wanted: readonly SourceRecord[]):
         tenant,
         key,
         columns,
-      }) => `INSERT INTO cachekit.view_source (view, source, tenant, key, columns)
-VALUES (${quoteLiteral(view)}, ${quoteLiteral(source)}, ${nullable(tenant)}, ${quoteLiteral(JSON.stringify(key))}, ARRAY[${columns.map(quoteLiteral).join(', ')}]::text[])`,
+      }) => `INSERT INTO cachekit.view_source (view, source, tenant, key, columns, parts)
+VALUES (${quoteLiteral(view)}, ${quoteLiteral(source)}, ${nullable(tenant)}, ${quoteLiteral(JSON.stringify(key))}, ARRAY[${columns.map(quoteLiteral).join(', ')}]::text[], ${partsSql(`${quoteLiteral(source)}::regclass`)})`,
     ),
   ];
+}
+
+/** Statement that remembers which parts a source has, for views that are marked by it as a whole. */
+export function rememberPartsSql(source: string): string {
+  return `UPDATE cachekit.view_source SET parts = ${partsSql(`${quoteLiteral(source)}::regclass`)} WHERE source = ${quoteLiteral(source)}`;
 }
 
 /** Statements that make `wanted` what the views of this catalog are computed from. */

@@ -1,6 +1,7 @@
 import { type Clock, ConfigurationError, type SqlExecutor, type SqlListener } from '@cachekit/core';
 import { wakeChannel } from '@cachekit/core/postgres';
 import { wakeSubject } from '../sql/mark-trigger.ts';
+import { sqlState } from '../sql/sql-state.ts';
 import { Alarm } from './alarm.ts';
 import { Armed } from './armed.ts';
 import { type LastRun, msOfRest, msUntilDue, owedAfter, type Pace, retryMs } from './due.ts';
@@ -11,6 +12,9 @@ import { glanceAtMarks } from './marks.ts';
 const pollMs = 250;
 /** Pause before a view is looked at again that another process is refreshing. */
 const elsewhereMs = 100;
+
+/** Tables get and lose parts seldom, and no trigger tells. */
+const partsMs = 60_000;
 
 /** What the loop needs of the refresher. */
 export interface LoopHost {
@@ -56,6 +60,7 @@ export class RefreshLoop {
   readonly #memory = new Map<string, Memory>();
   #stopping = false;
   #listening = false;
+  #partsAt = Number.NEGATIVE_INFINITY;
   #hears = false;
   #running: Promise<void> | undefined;
   #offState: (() => void) | undefined;
@@ -130,6 +135,7 @@ export class RefreshLoop {
     const { sql, clock, views, consumer } = this.#host;
     const rest = this.#msOfRest();
     if (rest > 0) return Math.ceil(rest);
+    await this.#noticeParts();
     const glance = await glanceAtMarks(sql, views, consumer);
     if (glance.dirty.size === 0) return this.#listening ? this.#armed.idle(glance, pollMs) : pollMs;
     await this.#armed.busy(glance);
@@ -150,6 +156,18 @@ export class RefreshLoop {
       soonest = Math.min(soonest, wait);
     }
     return Math.max(1, Math.ceil(soonest));
+  }
+
+  async #noticeParts(): Promise<void> {
+    const { sql, clock, views, failed } = this.#host;
+    const now = clock.now();
+    if (now - this.#partsAt < partsMs) return;
+    await sql.query('SELECT cachekit.notice_parts($1::text[])', [views]).catch((error) => {
+      // A role that may not look still refreshes what is marked.
+      if (sqlState(error) !== '42501') throw error;
+      failed(error);
+    });
+    this.#partsAt = now;
   }
 
   /** While every view rests, marks are nothing to look at, and nobody needs to tell of them. */

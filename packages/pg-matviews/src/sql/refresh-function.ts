@@ -1,6 +1,7 @@
 import { quoteLiteral, wakeSql } from '@cachekit/core/postgres';
 import { markGroupsBody } from './mark-groups.ts';
 import { wakeSubject } from './mark-trigger.ts';
+import { copyNoticeRightsSql, noticePartsBody } from './notice-parts.ts';
 import { refreshedSql } from './run-record.ts';
 
 /** Above this share of dirty groups all of them are computed: one pass costs less than so many look-ups. */
@@ -21,6 +22,7 @@ export const refreshFunctions: readonly string[] = [
   'cachekit.refresh_rollup(text, boolean, numeric)',
   'cachekit.reconcile_rollup(text)',
   'cachekit.mark_groups(text, jsonb)',
+  'cachekit.notice_parts(text[])',
 ];
 
 /**
@@ -49,6 +51,7 @@ export function refreshFunctionsSql(outbox: string): string[] {
     ],
     ['reconcile_rollup(view_name text)', 'jsonb', reconcileBody],
     ['mark_groups(view_name text, wanted jsonb)', 'bigint', markGroupsBody],
+    ['notice_parts(views text[])', 'void', noticePartsBody],
     [
       'refresh(view_name text, forced boolean DEFAULT false, since numeric DEFAULT NULL, paused_too boolean DEFAULT false)',
       'jsonb',
@@ -61,6 +64,7 @@ export function refreshFunctionsSql(outbox: string): string[] {
 RETURNS ${returns} LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ${quoteLiteral(body).trim()}`,
     ),
     `REVOKE ALL ON FUNCTION ${refreshFunctions.join(', ')} FROM PUBLIC`,
+    copyNoticeRightsSql,
   ];
 }
 

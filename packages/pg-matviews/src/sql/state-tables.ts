@@ -6,7 +6,7 @@ import { countFailureSql, countFailureTriggerSql } from './run-record.ts';
  * - `view`: one row per applied view; its row lock is the lock of a refresh, which counts there what was done. What is missing of an
  *   older version is added together with the trigger.
  * - `view_edge`: which materialized view is computed from which.
- * - `view_source`: which tables mark which view, by which of their columns.
+ * - `view_source`: which tables mark which view, by which of their columns, and which parts they had when somebody looked.
  * - `mark`: one row per changed tenant or key, view and statement. Each rollup has a child of it with typed keys.
  *   Writers only append, so it has no key and no index,
  *   and no writer ever waits for another because of it. The early vacuum keeps it short.
@@ -62,8 +62,14 @@ END $do$`,
   tenant text,
   key jsonb NOT NULL,
   columns text[] NOT NULL,
+  parts oid[],
   PRIMARY KEY (view, source)
 )`,
+  `DO $do$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'cachekit.view_source'::regclass AND attname = 'parts') THEN
+    ALTER TABLE cachekit.view_source ADD COLUMN parts oid[];
+  END IF;
+END $do$`,
   `CREATE TABLE IF NOT EXISTS cachekit.mark (
   view text NOT NULL,
   source text NOT NULL,

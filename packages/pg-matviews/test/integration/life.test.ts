@@ -360,6 +360,46 @@ describe('an upgrade', () => {
     });
   });
 
+  it('gives who may refresh the right to look for parts, and marks nothing because of it', async () => {
+    const { url, pool } = await database(source);
+    const role = uniqueNamespace();
+    roles.push(role);
+    await pool.query(`create role ${role} login`);
+    const views = [perUser, parts];
+    const catalog = createViews({ sql: pgExecutor(pool), views });
+    await catalog.apply();
+    await pool.query(catalog.grants({ refresher: role }));
+    const first = createRefresher({ sql: pgExecutor(pool), views });
+    for (const { name } of views) await first.waitFresh(name);
+    // As the version before left it.
+    await pool.query(`drop function cachekit.notice_parts(text[]); alter table cachekit.view_source drop column parts;
+      update cachekit.installed set version = 5 where part = 'views'`);
+    await catalog.apply();
+    const keeper = createRefresher({ sql: pgExecutor(poolOf(url, role)), views, debounce: 10 });
+    const events: unknown[] = [];
+    keeper.on('error', ({ error }) => events.push(error));
+    keeper.on('refreshed', ({ view }) => events.push(view));
+    await keeper.start();
+    await expect
+      .poll(
+        async () =>
+          (await pool.query(`select parts::regclass[]::text from cachekit.view_source where view = 'parts'`))
+            .rows,
+      )
+      .toEqual([{ parts: '{parted_one}' }]);
+    await keeper.stop();
+    expect(events).toEqual([]);
+
+    // Who may not look, as somebody took the right away, refreshes all the same.
+    await pool.query(`revoke execute on function cachekit.notice_parts(text[]) from ${role}`);
+    await keeper.start();
+    await pool.query('insert into parted values (2, 2)');
+    await expect.poll(() => events).toContain('parts');
+    await keeper.stop();
+    expect(events).toEqual([expect.objectContaining({ code: '42501' }), 'parts']);
+    await pool.query(`drop owned by ${role} cascade`);
+  });
+
   it('is the same whether it comes step by step or anew', async () => {
     const { pool } = await old();
     const fresh = await database(tablesSql);

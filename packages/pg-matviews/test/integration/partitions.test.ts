@@ -1,5 +1,14 @@
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { count, createRefresher, createViews, defineRollup, type ViewDefinition } from '../../src/index.ts';
+import { FakeClock } from '@cachekit/core/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  count,
+  createRefresher,
+  createViews,
+  defineRollup,
+  defineView,
+  type Refresher,
+  type ViewDefinition,
+} from '../../src/index.ts';
 import { testDatabase } from './database.ts';
 
 const database = testDatabase(`
@@ -95,6 +104,100 @@ describe('a partitioned table', () => {
     await database.pool.query('insert into calls_new values (251, 72)');
     expect(await database.one(`select count(*)::int from cachekit.mark`)).toBe(0);
     await database.pool.query('drop table calls_new');
+  });
+
+  describe('while a refresher runs', () => {
+    const clock = new FakeClock(Date.now());
+    const perUserStored = defineView({
+      name: 'mv_per_user',
+      kind: 'materialized',
+      query: 'select user_id, count(*)::int as total from calls group by user_id',
+      sources: { calls: {} },
+    });
+    const both = [perUser, perUserStored];
+    const modes: string[] = [];
+    const errors: unknown[] = [];
+    let keeper: Refresher;
+    /** What the views show is what the table holds, without anybody asking. */
+    const soon = async (): Promise<void> => {
+      for (const view of ['per_user', 'mv_per_user']) {
+        await inTime(async () => same(await shown(view), await raw('calls')));
+      }
+      await inTime(() => database.one('select count(*) = 0 from cachekit.mark'));
+    };
+    const inTime = async (holds: () => Promise<boolean>): Promise<void> => {
+      const minutes = setInterval(() => void clock.advance(5_000), 10);
+      try {
+        await expect.poll(holds).toBe(true);
+      } finally {
+        clearInterval(minutes);
+      }
+    };
+    const noticed = (part: string): Promise<boolean> =>
+      database.one(
+        `select count(*) = 2 from cachekit.view_source where source = 'public.calls' and $1::regclass::oid = any (parts)`,
+        [part],
+      );
+    const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+    beforeAll(async () => {
+      await createViews({ sql: database.sql, views: both }).apply();
+      keeper = createRefresher({ sql: database.sql, views: both, clock });
+      keeper.on('refreshed', ({ view, mode }) => modes.push(`${view} ${mode}`));
+      keeper.on('error', ({ error }) => errors.push(error));
+    });
+    afterAll(async () => {
+      await keeper.stop();
+      await createViews({ sql: database.sql, views: [perUser, perNote] }).apply({ prune: true });
+      expect(errors).toEqual([]);
+    });
+
+    it('is computed as a whole when a part with rows was attached before it began', async () => {
+      await database.pool.query(`create table calls_new (id int not null, user_id int not null);
+        insert into calls_new select g, 70 from generate_series(200, 210) g;
+        alter table calls attach partition calls_new for values from (200) to (300)`);
+      await keeper.start();
+      await soon();
+      expect(await shown('per_user')).toContainEqual({ user_id: 70, total: 11 });
+    });
+
+    it('is computed as a whole when a part was detached, attached again, detached concurrently, or dropped', async () => {
+      await database.pool.query('insert into calls select g, 71 from generate_series(200, 210) g');
+      await soon();
+      for (const change of [
+        'alter table calls detach partition calls_new',
+        'alter table calls attach partition calls_new for values from (200) to (300)',
+        'alter table calls detach partition calls_new concurrently',
+        'alter table calls attach partition calls_new for values from (200) to (300)',
+        'drop table calls_new',
+      ]) {
+        await database.pool.query(change);
+        await soon();
+      }
+    });
+
+    it('is computed as a whole when a part two levels down comes and goes', async () => {
+      await database.pool.query('alter table calls_high detach partition calls_high_b');
+      await soon();
+      await database.pool.query('insert into calls_high_b values (151, 90)');
+      await database.pool.query(
+        'alter table calls_high attach partition calls_high_b for values from (150) to (200)',
+      );
+      await soon();
+      expect(await shown('per_user')).toContainEqual({ user_id: 90, total: 1 });
+    });
+
+    it('is computed by the group when an empty part is created, and its first rows come', async () => {
+      await soon();
+      modes.length = 0;
+      await database.pool.query('create table calls_next partition of calls for values from (300) to (400)');
+      await inTime(() => noticed('calls_next'));
+      expect(modes).toEqual([]);
+      await database.pool.query('insert into calls values (300, 4), (301, 4)');
+      await soon();
+      expect([...modes].sort()).toEqual(['mv_per_user plain', 'per_user partial']);
+      await database.pool.query('drop table calls_next');
+      await soon();
+    });
   });
 
   it('with a foreign part is refused, because a write that reached it would fail', async () => {
