@@ -11,10 +11,17 @@ export interface Reservation<Name extends string = string> {
    *
    * What the true cost is below the estimate comes back, unless it has come back by itself meanwhile, because the window is
    * over or the bucket filled again. What it is above the estimate is taken even if it does not fit: later requests wait for
-   * it, at most for one more limit. Only the first `commit()` or `cancel()` does something, and only if the request was allowed.
+   * it, at most for one more limit.
+   *
+   * The first `commit()` or `cancel()` that the store carries out is the last that does something; nothing is done if the
+   * request was denied. One that the store failed may be repeated, also with another cost or as the other: it does what
+   * is not done yet, policy by policy. What was done, though the answer was lost, is then done twice.
    *
    * @throws ArgumentError `INVALID_ARGUMENT` if the cost is no integer from 0.
-   * @throws RateLimitStoreError `RATE_LIMIT_STORE` if the store did not do it; the estimate stays taken.
+   * @throws RateLimitStoreError `RATE_LIMIT_STORE` if the store did not do it; until it does, the estimate stays taken.
+   * @example
+   * const reservation = await limiter.reserve({ api: ['7'] }, { cost: 40 });
+   * await reservation.commit(31).catch(() => reservation.commit(31)); // once more, if the store failed
    */
   commit(cost?: number): Promise<void>;
   /**
@@ -26,47 +33,45 @@ export interface Reservation<Name extends string = string> {
 
 /** Makes the handle of what `taken` took. */
 export function reservationOf<Name extends string>(checks: Checks, taken: Taken): Reservation<Name> {
-  let settled = taken.session === undefined;
+  const { decision, request, session, at } = taken;
+  /** The places of the policies that are not corrected yet. */
+  let open = session === undefined ? [] : [...request.policies.keys()];
+  let underWay: Promise<void> | undefined;
+
+  async function correctOne(place: number, cost: number): Promise<void> {
+    const policy = request.policies[place] as Policy;
+    const difference = holdsSlots(policy) ? -request.cost : cost - request.cost;
+    const target = { policies: [policy], keys: [request.keys[place] as string] };
+    if (difference > 0) await checks.settle('force', target, difference, session);
+    // A shadow policy that said no took nothing, so there is nothing to give back.
+    else if (difference < 0 && !isShadowed(taken, place)) {
+      await checks.settle('give', target, -difference, session, [at?.[place]]);
+    }
+  }
 
   async function correct(cost: number): Promise<void> {
-    const { request, session, at } = taken;
-    const { policies, keys } = request;
-    const slots: number[] = [];
-    const counts: number[] = [];
-    for (const [i, policy] of policies.entries()) (holdsSlots(policy) ? slots : counts).push(i);
-    const difference = cost - request.cost;
-    const change = (mode: 'give' | 'force', indexes: readonly number[], tokens: number): Promise<void> => {
-      // A shadow policy that said no took nothing, so there is nothing to give back.
-      const chosen = indexes.filter((i) => mode === 'force' || !isShadowed(taken, i));
-      if (chosen.length === 0 || tokens === 0) return Promise.resolve();
-      const target = {
-        policies: chosen.map((i) => policies[i] as Policy),
-        keys: chosen.map((i) => keys[i] as string),
-      };
-      const tokensAt = mode === 'give' ? chosen.map((i) => at?.[i]) : undefined;
-      return checks.settle(mode, target, tokens, session, tokensAt);
-    };
-    await Promise.all([
-      change('give', slots, request.cost),
-      change(difference < 0 ? 'give' : 'force', counts, Math.abs(difference)),
-    ]);
+    const outcomes = await Promise.allSettled(open.map((place) => correctOne(place, cost)));
+    open = open.filter((_, index) => outcomes[index]?.status === 'rejected');
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** Those who ask while one is under way hear how that one ends. */
+  function settle(cost: number): Promise<void> {
+    underWay ??= correct(cost).finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
   }
 
   return {
-    decision: taken.decision as Decision<Name>,
-    async commit(cost = taken.request.cost): Promise<void> {
+    decision: decision as Decision<Name>,
+    async commit(cost = request.cost): Promise<void> {
       if (!Number.isSafeInteger(cost) || cost < 0) {
         throw new ArgumentError(`commit: cost: ${String(cost)} is none; give an integer from 0`);
       }
-      if (settled) return;
-      settled = true;
-      await correct(cost);
+      await settle(cost);
     },
-    async cancel(): Promise<void> {
-      if (settled) return;
-      settled = true;
-      await correct(0);
-    },
+    cancel: () => settle(0),
   };
 }
 

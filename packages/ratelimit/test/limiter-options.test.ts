@@ -23,6 +23,90 @@ const down: LimitStore = {
   }),
 };
 
+/** A memory store whose corrections fail for as long as `refuses` says so. */
+function storeThatRefuses(refuses: (key: string) => boolean): LimitStore {
+  const store = memoryStore();
+  return {
+    ...store,
+    open(context) {
+      const session = store.open(context);
+      const check: typeof session.check = (request) => {
+        const corrects = request.mode === 'give' || request.mode === 'force';
+        if (corrects && request.keys.some(refuses)) throw new Error('refused');
+        return session.check(request);
+      };
+      return { ...session, check };
+    },
+  };
+}
+
+describe('a reservation whose correction the store refused', () => {
+  test('is corrected by the next commit(), and only once', async () => {
+    let refusing = true;
+    const store = storeThatRefuses(() => refusing);
+    const limits = createRateLimiter({ policies, store, clock: new FakeClock() });
+    const left = async () => (await limits.peek({ api: ['u1'] })).limits.api.remaining;
+    for (const [estimate, cost] of [
+      [6, 1],
+      [1, 4],
+    ] as const) {
+      const before = (await left()) as number;
+      const reservation = await limits.reserve({ api: ['u1'] }, { cost: estimate });
+      refusing = true;
+      for (let i = 0; i < 2; i++) {
+        await expect(reservation.commit(cost)).rejects.toMatchObject({ code: 'RATE_LIMIT_STORE' });
+        expect(await left()).toBe(before - estimate);
+      }
+      refusing = false;
+      await reservation.commit(cost);
+      expect(await left()).toBe(before - cost);
+      await reservation.commit(8);
+      await reservation.cancel();
+      expect(await left()).toBe(before - cost);
+    }
+  });
+
+  test('does next what is not done yet, policy by policy, and may be cancelled instead', async () => {
+    let refused = ':few:';
+    const store = storeThatRefuses((key) => key.includes(refused));
+    const limits = createRateLimiter({
+      policies: { ...policies, slots: concurrency({ limit: 3, lease: '1h' }) },
+      store,
+      clock: new FakeClock(),
+    });
+    const ids = { api: ['u1'], few: ['u1'], slots: ['u1'] };
+    const left = async () => Object.values((await limits.peek(ids)).limits).map(({ remaining }) => remaining);
+    const other = await limits.reserve({ slots: ['u1'], api: ['u1'] });
+    const reservation = await limits.reserve(ids, { cost: 2 });
+    expect(await left()).toEqual([5, 0, 0]);
+    await expect(reservation.commit(1)).rejects.toMatchObject({ code: 'RATE_LIMIT_STORE' });
+    expect(await left()).toEqual([6, 0, 2]);
+    refused = 'nothing';
+    await reservation.cancel();
+    expect(await left()).toEqual([6, 2, 2]);
+    await other.cancel();
+    expect(await left()).toEqual([7, 2, 3]);
+  });
+
+  test('is asked once by those who settle it at the same moment, and tells all of them', async () => {
+    let refusing = true;
+    const asked: string[] = [];
+    const store = storeThatRefuses((key) => {
+      asked.push(key);
+      return refusing;
+    });
+    const limits = createRateLimiter({ policies, store, clock: new FakeClock() });
+    const reservation = await limits.reserve({ api: ['u1'] }, { cost: 6 });
+    const outcomes = await Promise.allSettled([reservation.commit(2), reservation.commit(2)]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(asked).toHaveLength(1);
+    refusing = false;
+    await Promise.all([reservation.commit(2), reservation.cancel()]);
+    expect(asked).toHaveLength(2);
+    expect((await limits.peek({ api: ['u1'] })).limits.api.remaining).toBe(6);
+  });
+});
+
 describe('the local fallback', () => {
   test('lets limit / instances pass, and at least one', async () => {
     const limits = createRateLimiter({ policies, store: down, instances: 4, clock: new FakeClock() });

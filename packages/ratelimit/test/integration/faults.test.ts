@@ -2,7 +2,7 @@ import type { Duration } from '@cachekit/core';
 import { ioredisExecutor } from '@cachekit/redis';
 import { startRedis } from '@cachekit/services';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import {
   createRateLimiter,
   gcra,
@@ -227,6 +227,31 @@ describe('a connection that does harm, and leaves no rejection unhandled (scenar
         expect(failed[0]?.unavailable?.message).toMatch(message);
         proxy.set('none');
         await counting(limits);
+      } finally {
+        proxy.set('none');
+        await proxy.close();
+      }
+    },
+  );
+});
+
+describe('a reservation that Redis could not correct', () => {
+  test.each<Fault>(['refuse', '-MISCONF Errors writing to the AOF file'])(
+    '%s: is corrected by the same commit() when Redis counts again, and only once',
+    async (fault) => {
+      const proxy = await startFaultProxy(server.url);
+      const limits = limiter('throw', proxy.url);
+      const ids = { api: [crypto.randomUUID()] };
+      const left = async () => (await limits.peek(ids)).limits.api.remaining;
+      try {
+        const reservation = await limits.reserve(ids, { cost: 4 });
+        proxy.set(fault);
+        await expect(reservation.commit(1)).rejects.toMatchObject({ code: 'RATE_LIMIT_STORE' });
+        proxy.set('none');
+        await vi.waitFor(() => reservation.commit(1), { timeout: 15_000 });
+        expect(await left()).toBe(4);
+        await reservation.cancel();
+        expect(await left()).toBe(4);
       } finally {
         proxy.set('none');
         await proxy.close();
