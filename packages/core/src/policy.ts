@@ -1,5 +1,6 @@
 import { type Duration, durationMs } from './duration.ts';
 import { assertKnownOptions, ConfigurationError } from './errors.ts';
+import type { EntryKind } from './ports/remote-tier.ts';
 
 /**
  * How long a value is good for, and what happens when it no longer is.
@@ -128,6 +129,11 @@ export function resolvePolicy(policy: CachePolicy, base: ResolvedPolicy, where: 
 /** How long a tier keeps an entry: freshness plus the longer of the two stale windows. */
 export function keepMs(policy: ResolvedPolicy): number {
   return policy.ttlMs + Math.max(policy.staleWhileRevalidateMs, policy.staleIfErrorMs);
+}
+
+/** How long a value is fresh, or "does not exist" is kept. */
+export function lifeMs(kind: EntryKind, { ttlMs, negativeTtlMs }: ResolvedPolicy): number {
+  return kind === 'negative' ? Math.min(negativeTtlMs, ttlMs) : ttlMs;
 }
 
 function given(duration: Duration | undefined, base: number, name: string): number {

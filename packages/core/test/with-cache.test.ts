@@ -1,8 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
 import { metricsHandler, withCache } from '../src/http/index.ts';
-import { createCache, isCacheKitError } from '../src/index.ts';
+import { createCache, isCacheKitError, type LoadContext } from '../src/index.ts';
 import { FakeClock, MemoryRemote, memoryRemoteTier } from '../src/testing/index.ts';
-import { devices, keys, settled, stats } from './keys.ts';
+import { devices, heldLoader, keys, settled, stats } from './keys.ts';
+import { setups } from './setups.ts';
 
 const get = (headers: Record<string, string> = {}, method = 'GET') =>
   new Request('http://localhost/api/devices', { method, headers });
@@ -41,6 +42,121 @@ describe('withCache()', () => {
     const response = await handler(get());
     expect(await response.json()).toBeNull();
     expect(response.headers.get('Cache-Control')).toBe('private, max-age=30, stale-while-revalidate=15');
+  });
+
+  describe.each(setups)('RC-7 a browser keeps what a loader gave a ttl of its own %s', (_name, make) => {
+    const bodies = {
+      'its text': {},
+      'a response of its own': { respond: (value: unknown) => Response.json(value) },
+    };
+    const kept = async (handler: (request: Request) => Promise<Response>) => {
+      const { headers } = await handler(get());
+      return `${headers.get('X-Cache')} ${headers.get('Age')} ${headers.get('Cache-Control')}`;
+    };
+
+    test.each(Object.entries(bodies))('no longer than the cache does: %s', async (_body, respond) => {
+      for (const memory of [undefined, false] as const) {
+        const { cache, clock, tier } = make(memory === false ? { memory } : {});
+        const load = vi.fn(async (_request: Request, { set }: LoadContext<unknown>) => {
+          set({ ttl: '10s' });
+          return 'a value' as string | null;
+        });
+        const handler = withCache(cache, { key: () => stats, load, ...respond });
+        expect(await kept(handler)).toBe('MISS 0 private, max-age=10, stale-while-revalidate=5');
+        await clock.advance(4_000);
+        if (memory !== false || tier !== undefined) {
+          expect(await kept(handler)).toBe('HIT 4 private, max-age=10, stale-while-revalidate=5');
+          await clock.advance(8_000);
+          expect(await kept(handler)).toBe('STALE 12 private, max-age=10, stale-while-revalidate=5');
+          await settled();
+        }
+        await cache.invalidate(stats);
+        load.mockImplementation(async (_request, { set }) => {
+          set({ ttl: '10s', negativeTtl: '4s' });
+          return null;
+        });
+        expect(await kept(handler)).toBe('MISS 0 private, max-age=4, stale-while-revalidate=2');
+      }
+    });
+
+    test('counted from the beginning of the load, as Age is', async () => {
+      const { cache, clock } = make();
+      const { load, began } = heldLoader();
+      const handler = withCache(cache, { key: () => devices, load });
+      const response = kept(handler);
+      await settled();
+      await clock.advance(2_000);
+      began[0]?.resolve('slow');
+      expect(await response).toBe('MISS 2 private, max-age=302, stale-while-revalidate=151');
+      await clock.advance(1_000);
+      expect(await kept(handler)).toBe('HIT 3 private, max-age=302, stale-while-revalidate=151');
+    });
+
+    test('nor at all if an invalidation overtook the load', async () => {
+      const { cache } = make();
+      const { load, began } = heldLoader();
+      const handler = withCache(cache, { key: () => devices, load });
+      const response = kept(handler);
+      await settled();
+      await cache.invalidate(devices);
+      began[0]?.resolve('old');
+      expect(await response).toBe('MISS 0 private, max-age=0, stale-while-revalidate=0');
+    });
+
+    test('as long as set() said, and after a load that found it unchanged for another ttl', async () => {
+      const { cache, clock } = make();
+      await cache.set(stats, 'set', { ttl: '20s' });
+      const handler = withCache(cache, {
+        key: () => stats,
+        load: async (_request, { notModified }) => notModified(),
+      });
+      await clock.advance(15_000);
+      expect(await kept(handler)).toBe('HIT 15 private, max-age=20, stale-while-revalidate=10');
+      await clock.advance(15_000);
+      expect(await kept(handler)).toBe('STALE 30 private, max-age=20, stale-while-revalidate=10');
+      await settled();
+      const { headers } = await handler(get());
+      const lifetime = Number(/max-age=(\d+)/.exec(headers.get('Cache-Control') ?? '')?.[1]);
+      expect([headers.get('X-Cache'), lifetime - Number(headers.get('Age'))]).toEqual(['HIT', 60]);
+    });
+  });
+
+  test('RC-7 lets a browser keep what another process loaded no longer than that one does', async () => {
+    const clock = new FakeClock();
+    const remote = new MemoryRemote({ clock });
+    const handlers = [undefined, undefined, false].map((memory) => {
+      const cache = createCache({
+        clock,
+        remote: memoryRemoteTier({ remote }),
+        ...(memory === false && { memory }),
+      });
+      return withCache(cache, {
+        key: () => devices,
+        load: async (_request, { set }) => {
+          set({ ttl: '7s' });
+          return 1;
+        },
+      });
+    });
+    const said: string[] = [];
+    for (const handler of handlers) {
+      const { headers } = await handler(get());
+      said.push(`${headers.get('X-Cache')} ${headers.get('Age')} ${headers.get('Cache-Control')}`);
+      await clock.advance(1_000);
+    }
+    expect(said).toEqual([
+      'MISS 0 private, max-age=7, stale-while-revalidate=3',
+      'HIT 1 private, max-age=7, stale-while-revalidate=3',
+      'HIT 2 private, max-age=7, stale-while-revalidate=3',
+    ]);
+  });
+
+  test('RC-7 lets a browser keep what is loaded while the cache is switched off as long as ever', async () => {
+    const { cache, handler } = setup();
+    cache.switchOff();
+    expect((await handler(get())).headers.get('Cache-Control')).toMatch(/max-age=300,/);
+    const missing = withCache(cache, { key: () => devices, load: async () => null });
+    expect((await missing(get())).headers.get('Cache-Control')).toMatch(/max-age=30,/);
   });
 
   test('RC-7 says STALE for what is served while it is refreshed', async () => {

@@ -20,7 +20,10 @@ export interface CacheRead<T> {
   readonly clock: TierClock;
   /** Time since then. */
   readonly ageMs: number;
-  /** How long a value of this resource is fresh, or "does not exist" is kept, by the policy of the resource. */
+  /**
+   * How long the value is fresh in all, from then on, as its loader, `set()` or the policy said; `ttlMs - ageMs` is left. 0 for
+   * a value that an invalidation overtook while it was loaded.
+   */
   readonly ttlMs: number;
 }
 

@@ -47,16 +47,16 @@ export class EngineCache implements Cache {
 
   async read<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRead<T>> {
     const outcome = await read(this.#parts, key, loader as Loader<unknown>, options);
-    return cacheRead<T>(this.#parts, key, outcome);
+    return cacheRead<T>(this.#parts, outcome);
   }
 
   async readRaw<T>(key: CacheKey<T>, loader: Loader<NoInfer<T>>, options?: ReadOptions): Promise<CacheRaw> {
-    return cacheRaw(this.#parts, key, await readRaw(this.#parts, key, loader as Loader<unknown>, options));
+    return cacheRaw(this.#parts, await readRaw(this.#parts, key, loader as Loader<unknown>, options));
   }
 
   async getRaw(key: CacheKey, options?: GetOptions): Promise<CacheRaw | undefined> {
     const raw = await getRaw(this.#parts, key, options);
-    return raw && cacheRaw(this.#parts, key, raw);
+    return raw && cacheRaw(this.#parts, raw);
   }
 
   set<T>(key: CacheKey<T>, value: NoInfer<T>, policy?: CachePolicy): Promise<TierClock> {
@@ -235,26 +235,24 @@ export class EngineCache implements Cache {
   }
 }
 
-function cacheRead<T>(parts: EngineParts, key: CacheKey<T>, outcome: Outcome): CacheRead<T> {
-  return { value: outcome.value as T, ...known(parts, key, outcome, outcome.value === null) };
+function cacheRead<T>(parts: EngineParts, outcome: Outcome): CacheRead<T> {
+  return { value: outcome.value as T, ...known(parts, outcome) };
 }
 
-function cacheRaw(parts: EngineParts, key: CacheKey, outcome: RawOutcome): CacheRaw {
-  return { text: outcome.text, ...known(parts, key, outcome, outcome.text === 'null') };
+function cacheRaw(parts: EngineParts, outcome: RawOutcome): CacheRaw {
+  return { text: outcome.text, ...known(parts, outcome) };
 }
 
 function known(
-  parts: EngineParts,
-  key: CacheKey,
-  { clock, state }: Omit<Outcome, 'value'>,
-  negative: boolean,
+  { clock: machine, time }: EngineParts,
+  { clock, state, freshUntil }: Omit<Outcome, 'value'>,
 ): Omit<CacheRead<unknown>, 'value'> {
-  const { ttlMs, negativeTtlMs } = parts.resourceState(key.resource).policy;
+  const beganAt = time.toLocal(clock / 1_000);
   return {
     state,
     clock,
-    ageMs: Math.max(0, parts.clock.now() - parts.time.toLocal(clock / 1_000)),
-    ttlMs: negative ? Math.min(ttlMs, negativeTtlMs) : ttlMs,
+    ageMs: Math.max(0, machine.now() - beganAt),
+    ttlMs: Math.max(0, Math.round(freshUntil - beganAt)),
   };
 }
 

@@ -271,7 +271,8 @@ function served(
   const life = freshness(entry, parts.coarse.now(), glance.state.policy);
   if (!isServed(life)) return undefined;
   const state = life === 'fresh' ? 'hit' : 'stale';
-  return handed(parts, { value: entry.value, state, from, clock: entry.clock });
+  const { value, clock, freshUntil } = entry;
+  return handed(parts, { value, state, from, clock, freshUntil });
 }
 
 function count({ state }: Glance, outcome: Outcome | undefined): void {

@@ -181,8 +181,8 @@ export function oldInMemory(parts: EngineParts, request: ReadRequest): OldValue 
 }
 
 /** What is served in place of a load. */
-export function servedOld(old: OldValue): Outcome {
-  return { value: old.value, state: 'stale', from: old.from, clock: old.clock };
+export function servedOld({ value, from, clock, freshUntil }: OldValue): Outcome {
+  return { value, state: 'stale', from, clock, freshUntil };
 }
 
 function decoded(parts: EngineParts, resource: KeyResource, entry: RemoteEntry): unknown {

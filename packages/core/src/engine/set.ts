@@ -2,7 +2,14 @@ import { encoded } from '../codecs/encoded.ts';
 import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { kept } from '../memory/sharing.ts';
-import { type CachePolicy, keepMs, policyOptions, type ResolvedPolicy, resolvePolicy } from '../policy.ts';
+import {
+  type CachePolicy,
+  keepMs,
+  lifeMs,
+  policyOptions,
+  type ResolvedPolicy,
+  resolvePolicy,
+} from '../policy.ts';
 import type { EntryKind, RemoteEntry, TierClock } from '../ports/remote-tier.ts';
 import { bytesOf, memoryEntry } from './hold.ts';
 import { dropKey, invalidate } from './invalidate.ts';
@@ -72,8 +79,7 @@ function prepared(
   const state = parts.resourceState(key.resource);
   const resolved = policy === undefined ? state.policy : policyOf(policy, state, verb);
   const kind: EntryKind = value === null ? 'negative' : 'value';
-  const lifeMs = kind === 'value' ? resolved.ttlMs : Math.min(resolved.negativeTtlMs, resolved.ttlMs);
-  const ttlMs = jittered(lifeMs, resolved.jitter, key.wire);
+  const ttlMs = jittered(lifeMs(kind, resolved), resolved.jitter, key.wire);
   const keptMs = kind === 'value' ? keepMs(resolved) : ttlMs;
   const tags = [...key.tags, parts.everything];
   const entry = parts.remote && entryOf(parts, key, value, kind, tags);

@@ -1,5 +1,6 @@
 import { Cancellation } from '../async/cancellation.ts';
 import { ArgumentError, LoadTimeoutError } from '../errors.ts';
+import { lifeMs } from '../policy.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
 import { Loading } from './steps/loading.ts';
@@ -13,6 +14,7 @@ export async function straight(parts: EngineParts, request: ReadRequest): Promis
   state.counters.loads++;
   const clock = parts.remote === undefined ? parts.time.tick() : parts.time.estimate();
   const cancellation = new Cancellation();
+  const context = new Loading(parts.namespace, key.wire, cancellation, undefined, policy);
   const leave = () => cancellation.abort(signal?.reason);
   const expiring = { expired: () => cancellation.abort(new LoadTimeoutError(key.wire, hardTimeoutMs)) };
   signal?.addEventListener('abort', leave, { once: true });
@@ -20,13 +22,15 @@ export async function straight(parts: EngineParts, request: ReadRequest): Promis
   // A loader that goes on after it was given up is nobody's concern any more, its failure included.
   const loading = new Promise<unknown>((resolve, reject) => {
     cancellation.onAbort = reject;
-    const context = new Loading(parts.namespace, key.wire, cancellation, undefined, policy);
     Promise.resolve(loader(context)).then(resolve, reject);
   });
   parts.background.run(loading);
   try {
     const value = await loading;
-    if (value !== undefined) return { value, state: 'miss', from: 'loader', clock };
+    if (value !== undefined) {
+      const ttlMs = lifeMs(value === null ? 'negative' : 'value', context.policy);
+      return { value, state: 'miss', from: 'loader', clock, freshUntil: parts.clock.now() + ttlMs };
+    }
     throw new ArgumentError(`The loader of "${key.wire}" gave undefined; null means "does not exist"`);
   } catch (error) {
     state.counters.loadErrors++;

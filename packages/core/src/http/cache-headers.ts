@@ -16,6 +16,9 @@ export function minClockOf(headers: Headers): TierClock | undefined {
   return Number.isSafeInteger(clock) ? clock : undefined;
 }
 
+/** By how much times may differ that two clocks tell; it costs nobody a second. */
+const roundedMs = 5;
+
 /**
  * Says in the headers of a response what the cache said.
  *
@@ -26,7 +29,9 @@ export function minClockOf(headers: Headers): TierClock | undefined {
  * | `Age`           | seconds since the load began, so that a browser does not add `ttl` to `ttl` |
  * | `Vary`          | `X-CacheKit-Clock` beside what it says already                             |
  *
- * Seconds are whole. A response that is neither a success nor a 304 gets `X-Cache` and `Vary` alone.
+ * `{ttl}` is how long the value is fresh in all since its load began, whoever said so: its loader, `set()` or the policy. What
+ * an invalidation overtook while it was loaded has 0. Seconds are whole. A response that is neither a success nor a 304 gets
+ * `X-Cache` and `Vary` alone.
  *
  * @see RFC 9111, RFC 5861
  */
@@ -36,10 +41,11 @@ export function setCacheHeaders(response: Response, read: Omit<CacheRead<unknown
   const vary = headers.get('Vary');
   headers.set('Vary', vary === null ? clockHeader : `${vary}, ${clockHeader}`);
   if (!(response.ok || response.status === 304) || headers.has('Cache-Control')) return;
-  const seconds = Math.floor(read.ttlMs / 1_000);
-  headers.set(
-    'Cache-Control',
-    `private, max-age=${seconds}, stale-while-revalidate=${Math.floor(seconds / 2)}`,
-  );
-  headers.set('Age', String(Math.floor(read.ageMs / 1_000)));
+  const ttl = seconds(read.ttlMs);
+  headers.set('Cache-Control', `private, max-age=${ttl}, stale-while-revalidate=${Math.floor(ttl / 2)}`);
+  headers.set('Age', String(seconds(read.ageMs)));
+}
+
+function seconds(ms: number): number {
+  return Math.floor((ms + roundedMs) / 1_000);
 }

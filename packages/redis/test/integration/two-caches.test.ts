@@ -69,6 +69,21 @@ describe.each(ways)('two processes over one Redis, by $coherence with $name', ({
     }
   };
 
+  it('both know how long the loader of one said that its value is fresh', async () => {
+    const key = keys.total({ tenant });
+    const reads = [
+      await here.read(key, ({ set }) => {
+        set({ ttl: '30s' });
+        return 1;
+      }),
+      await there.read(key, load),
+      await here.readRaw(key, load),
+    ];
+    expect(reads.map(({ state }) => state)).toEqual(['miss', 'hit', 'hit']);
+    // From the beginning of the load on, by what each knows of the time of Redis.
+    for (const { ttlMs } of reads) expect(Math.abs(ttlMs - 30_000)).toBeLessThan(5_000);
+  });
+
   it('a value is loaded once for both, and then read from memory', async () => {
     await settled();
     expect(loads).toBe(1);

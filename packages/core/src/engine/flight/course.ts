@@ -17,11 +17,12 @@ export function settleHit(
   request: ReadRequest,
   value: unknown,
   clock: TierClock,
+  freshUntil: number,
 ): void {
   if (flight.resolveValue(value)) {
     request.state.counters.remoteHits += flight.takers;
     ended(parts, flight);
-  } else settle(parts, flight, request, { value, state: 'hit', from: 'remote', clock });
+  } else settle(parts, flight, request, { value, state: 'hit', from: 'remote', clock, freshUntil });
 }
 
 /** Answers all who wait. */

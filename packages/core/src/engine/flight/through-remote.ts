@@ -46,14 +46,14 @@ export async function throughRemote(
       const version = found.read.state === 'entry' ? found.read.entry.version : '';
       replaced ??= version;
       if (entry !== undefined && life === 'fresh' && version !== replaced) {
-        return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+        return remoteHit(entry);
       }
     } else if (entry !== undefined && life === 'fresh') {
       if (parts.clock.now() >= entry.quietUntil) {
         parts.flights.detach(flight);
         launchBehind(parts, read, entry);
       }
-      return { value: entry.value, state: 'hit', from: 'remote', clock: entry.clock };
+      return remoteHit(entry);
     }
     if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
       parts.flights.detach(flight);
@@ -108,6 +108,10 @@ export async function throughRemote(
     }
     entry = holdFound(parts, flight, read, found);
   }
+}
+
+function remoteHit({ value, clock, freshUntil }: HeldEntry): Outcome {
+  return { value, state: 'hit', from: 'remote', clock, freshUntil };
 }
 
 /** What happens from the moment it is sent on is heard by the flight, so that nothing is missed before it waits again. */

@@ -3,7 +3,7 @@ import { ArgumentError, LoadTimeoutError } from '../../errors.ts';
 import { deepFreeze } from '../../memory/deep-freeze.ts';
 import { handedOut, kept } from '../../memory/sharing.ts';
 import { countLoad } from '../../metrics/metrics.ts';
-import { keepMs } from '../../policy.ts';
+import { keepMs, lifeMs } from '../../policy.ts';
 import type { CommitRequest, EntryKind } from '../../ports/remote-tier.ts';
 import { bytesOf, memoryEntry, type OldValue } from '../hold.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
@@ -101,11 +101,8 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
   answered(stored: boolean): void {
     this.#flight.token = undefined;
     if (stored) this.#hold();
-    else {
-      this.#flight.overtaken = true;
-      refused(this.#parts, this.#request);
-    }
-    this.#land();
+    else this.#refused();
+    this.#landed();
   }
 
   /** Whether the commit would have been refused is not known: nobody else may see the value, nor wait for the lease. */
@@ -114,7 +111,7 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const { wire, token } = this.#flight;
     this.#flight.token = undefined;
     if (remote !== undefined && token !== undefined) background.run(remote.forsake(wire, token, error));
-    this.#land();
+    this.#landed();
   }
 
   readonly #failed = (error: unknown): void => {
@@ -162,29 +159,26 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const { unchanged, stale, policy } = this.#loading;
     const old = this.#old;
     if (old !== undefined && unchanged && value === stale && this.#licence.token !== undefined) {
-      const outcome: Outcome = {
-        value: old.value,
-        state: 'miss',
-        from: 'loader',
-        clock: this.#licence.clock,
-      };
       prolong(parts, this.#flight, this.#request, policy, old).then(
-        () => this.#landing.settle(outcome),
+        (freshUntil) => this.#land(old.value, freshUntil),
         (error) => this.#landing.fail(error),
       );
       return;
     }
-    if (parts.memory.maxEntries > 0 && parts.sharing === 'freeze') {
-      try {
-        deepFreeze(value);
-      } catch (error) {
-        this.#unstorable(error);
-        release(parts, this.#flight);
-        this.#landing.settle({ value, state: 'miss', from: 'loader', clock: this.#licence.clock });
-        return;
-      }
-    }
     this.#store(value, loadMs, now);
+  }
+
+  /** Whether memory may hold the very object that callers have. */
+  #shareable(value: unknown): boolean {
+    const { memory, sharing } = this.#parts;
+    if (memory.maxEntries === 0 || sharing !== 'freeze') return true;
+    try {
+      deepFreeze(value);
+      return true;
+    } catch (error) {
+      this.#unstorable(error);
+      return false;
+    }
   }
 
   #unstorable(error: unknown): void {
@@ -198,12 +192,12 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const flight = this.#flight;
     const { policy } = this.#loading;
     const kind: EntryKind = value === null ? 'negative' : 'value';
-    const lifeMs = kind === 'value' ? policy.ttlMs : Math.min(policy.negativeTtlMs, policy.ttlMs);
-    const ttlMs = jittered(lifeMs, policy.jitter, flight.wire);
+    const ttlMs = jittered(lifeMs(kind, policy), policy.jitter, flight.wire);
     const loaded = { value, kind, loadMs, now, ttlMs, tags: this.#tags() };
     this.#loaded = loaded;
-    if (flight.overtaken || ttlMs === 0) {
-      if (flight.overtaken) refused(parts, this.#request);
+    if (!this.#shareable(value)) release(parts, flight);
+    else if (flight.overtaken || ttlMs === 0) {
+      if (flight.overtaken) this.#refused();
       release(parts, flight);
     } else if (this.#licence.token === undefined) this.#hold();
     else {
@@ -214,7 +208,7 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
       }
       release(parts, flight);
     }
-    this.#land();
+    this.#landed();
   }
 
   #tags(): readonly string[] {
@@ -253,7 +247,7 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     // A tag that came with the value was not watched while it was loaded.
     for (const tag of this.#loading.tags) {
       if (!parts.tags.changedSince(tag, flight.asOf)) continue;
-      refused(parts, this.#request);
+      this.#refused();
       return;
     }
     const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
@@ -279,9 +273,20 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     parts.memory.set(entry);
   }
 
-  #land(): void {
-    const { value } = this.#loaded as Loaded;
-    this.#landing.settle({ value, state: 'miss', from: 'loader', clock: this.#licence.clock });
+  /** Something overtook the load, so nobody keeps what it gave. */
+  #refused(): void {
+    this.#flight.overtaken = true;
+    refused(this.#parts, this.#request);
+  }
+
+  #landed(): void {
+    const { value, now, ttlMs } = this.#loaded as Loaded;
+    this.#land(value, this.#flight.overtaken ? 0 : now + ttlMs);
+  }
+
+  #land(value: unknown, freshUntil: number): void {
+    const { clock } = this.#licence;
+    this.#landing.settle({ value, state: 'miss', from: 'loader', clock, freshUntil });
   }
 }
 

@@ -8,14 +8,18 @@ import type { Flight } from '../steps/single-flight.ts';
 import { refused } from './commit.ts';
 import { release } from './lease.ts';
 
-/** Lets an entry that was found unchanged begin a new life, unless something overtook the load. */
+/**
+ * Lets an entry that was found unchanged begin a new life, unless something overtook the load.
+ *
+ * @returns Until when it is fresh now.
+ */
 export async function prolong(
   parts: EngineParts,
   flight: Flight<Outcome>,
   request: ReadRequest,
   policy: ResolvedPolicy,
   old: OldValue,
-): Promise<void> {
+): Promise<number> {
   const { wire } = request.key;
   const freshUntil = parts.clock.now() + jittered(policy.ttlMs, policy.jitter, wire);
   const tierUntil = parts.time.toTier(freshUntil);
@@ -30,18 +34,20 @@ export async function prolong(
         )) === true;
     } catch {
       // Told by whoever makes the call; the entry ends as it would have.
-      return;
+      return old.freshUntil;
     }
   }
   if (!prolonged) {
     flight.overtaken = true;
     refused(parts, request);
     release(parts, flight);
-    return;
+    return 0;
   }
   flight.token = undefined;
   const held = parts.memory.look(wire);
-  if (held?.version !== old.version) return;
-  held.freshUntil = freshUntil;
-  held.quietUntil = aheadAt(held, policy, parts.random());
+  if (held?.version === old.version) {
+    held.freshUntil = freshUntil;
+    held.quietUntil = aheadAt(held, policy, parts.random());
+  }
+  return freshUntil;
 }
