@@ -3,10 +3,10 @@ import { keys } from './keys.ts';
 import { type Reconciliation, reconcile } from './reconciliation.ts';
 import type { Desk } from './wiring.ts';
 
-/** What the cached customers of an office are; loaded where there are none. */
+/** What a reconciliation is computed from. */
 type DeskReads = Pick<Desk, 'sql' | 'cache' | 'customers'>;
 
-/** Computes a reconciliation; of the customers only what is cached need be asked. */
+/** Computes a reconciliation, with the customers that are cached. */
 export function loadReconciliation(
   { sql, cache, customers }: DeskReads,
   tenant: string,
@@ -17,6 +17,13 @@ export function loadReconciliation(
   return reconcile(sql, customersOf, tenant, month);
 }
 
+/** What is computed ahead of time, and after which sync. */
+interface Ahead {
+  readonly months: readonly string[];
+  readonly clock: TierClock;
+  readonly origin: string;
+}
+
 /**
  * Computes reconciliations before they are asked for, one process of all, and tells the browsers when each is there. Who
  * asks meanwhile waits for the same computation.
@@ -24,13 +31,15 @@ export function loadReconciliation(
 export async function precompute(
   desk: Desk,
   tenant: string,
-  months: readonly string[],
-  clock: TierClock,
+  { months, clock, origin }: Ahead,
 ): Promise<void> {
   for (const month of months) {
     const { totals } = await desk.cache.refresh(keys.recon({ tenant, month }), () =>
       loadReconciliation(desk, tenant, month),
     );
-    await desk.hub.publish([{ type: 'reconciliation_ready', tenant, data: { month, totals }, clock }]);
+    const data = { month, totals };
+    await desk.hub.publish([
+      { type: 'reconciliation_ready', tenant, data, clock, origin: `${origin} ${month}` },
+    ]);
   }
 }

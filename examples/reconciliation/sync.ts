@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { SqlExecutor, TierClock } from '@cachekit/core';
 import type { Refresher } from '@cachekit/pg-matviews';
 import { accountsOf } from './accounts.ts';
@@ -34,10 +35,13 @@ export async function sync(
   const written = await saveTransactions(sql, refresher, tenant, fetched);
   const clock = await invalidations.apply(cache, reason, { tenant });
   const months = [...new Set(fetched.map(({ date }) => date.slice(0, 7)))].sort();
+  // By its origin an event that is published again is dropped.
+  const origin = randomUUID();
+  const data = { transactions: written };
   background.run('sync', async () => {
-    await hub.publish([{ type: 'sync_complete', tenant, data: { transactions: written }, clock }]);
+    await hub.publish([{ type: 'sync_complete', tenant, data, clock, origin }]);
   });
-  background.run('precompute', () => precompute(desk, tenant, months, clock));
+  background.run('precompute', () => precompute(desk, tenant, { months, clock, origin }));
   return { fetched: fetched.length, written, months, clock };
 }
 

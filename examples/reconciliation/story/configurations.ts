@@ -3,7 +3,7 @@ import type { RedisEnvironment } from '@cachekit/redis/env';
 import { startUpstashServer } from '@cachekit/redis/testing';
 import { Redis } from 'ioredis';
 import type { WiringOptions } from '../wiring.ts';
-import { startServer } from './server.ts';
+import { startServer, untilHit } from './server.ts';
 import type { Table } from './table.ts';
 
 /** The application without Redis, with one by its address, and with one at Upstash; told by its environment alone. */
@@ -36,6 +36,7 @@ export async function configurations(
       const first = await startServer({ ...base, env });
       const other = await startServer({ ...base, env });
       const atFirst = connections();
+      for (const server of [first, other]) await untilHit(server, '/api/settings', 't1');
       const answers = [
         await first.ask('/api/accounts'),
         await first.ask('/api/accounts'),

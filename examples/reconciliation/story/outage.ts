@@ -1,6 +1,6 @@
 import type { RedisServer } from '@cachekit/services';
 import type { PretendBank } from '../doubles/bank.ts';
-import type { Answer, StoryServer } from './server.ts';
+import { type Answer, type StoryServer, untilHit } from './server.ts';
 import type { Table } from './table.ts';
 
 /** Takes Redis away, syncs all the same, and brings it back. */
@@ -30,13 +30,8 @@ export async function outage(
   const held = await one.ask(kpis);
   const [credit] = held.body as { total_amount: string }[];
   tell('down', `GET ${kpis}: ${credit?.total_amount ?? 'nothing'}`, held);
-  await one.desk.background.idle();
   await redis.restart();
-  const startedAt = performance.now();
-  while ((await one.ask(kpis)).cache !== 'HIT') {
-    if (performance.now() - startedAt > 30_000) throw new Error('Redis is back, and nothing is cached');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await untilHit(one, kpis, 't1');
   tell('back', `GET ${kpis}`, await one.ask(kpis));
   return {
     title:

@@ -10,7 +10,7 @@ import { matches } from './matches.ts';
 import { outage } from './outage.ts';
 import { personalData } from './personal-data.ts';
 import { digestOverTheSameEntries, readAtTwoServers } from './reads.ts';
-import { startServer } from './server.ts';
+import { startServer, untilHit } from './server.ts';
 import { followSync } from './sync.ts';
 import type { Table } from './table.ts';
 
@@ -47,6 +47,7 @@ export async function play({ databaseUrl, redis, size }: Stage, show: (table: Ta
     const one = await startServer(shared);
     const other = await startServer(shared);
     try {
+      for (const server of [one, other]) await untilHit(server, '/api/settings', 't2');
       show(await readAtTwoServers(one, other, base.customers));
       show(await digestOverTheSameEntries(one));
       show(await followSync(one, other, bank));

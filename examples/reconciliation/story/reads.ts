@@ -59,7 +59,7 @@ export async function readAtTwoServers(
       'statements',
       'customer system',
       'max-age',
-      'stale',
+      'stale-while-revalidate',
       'key in Redis',
     ],
     rows,

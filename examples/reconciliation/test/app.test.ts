@@ -1,4 +1,5 @@
 import { pgExecutor } from '@cachekit/core/postgres';
+import type { Refresher } from '@cachekit/pg-matviews';
 import { type RedisServer, startRedis } from '@cachekit/services';
 import { useDatabase } from '@cachekit/services/vitest';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
@@ -9,8 +10,10 @@ import { poolOf } from '../pool.ts';
 import type { ReconciledPayment, Reconciliation } from '../reconciliation.ts';
 import { prepare } from '../run.ts';
 import { signatureHeader, signed } from '../server/signature.ts';
-import { type StoryServer, startServer } from '../story/server.ts';
+import { defaultSettings } from '../settings.ts';
+import { type StoryServer, startServer, untilHit } from '../story/server.ts';
 import { webhookFor } from '../story/webhook.ts';
+import { sync } from '../sync.ts';
 
 const database = useDatabase();
 const webhookSecret = 'of the tests';
@@ -46,6 +49,7 @@ beforeAll(async () => {
   };
   one = await startServer(options);
   other = await startServer(options);
+  for (const server of [one, other]) await untilHit(server, '/api/settings', 't1');
 });
 afterAll(async () => {
   await one?.close();
@@ -180,6 +184,26 @@ test('the events that make something invalid are these, and their parameters are
     .toEqualTypeOf<{ readonly tenant: string }>();
 });
 
+test('weights that were saved decide in the next reconciliation (RC-8)', async () => {
+  const path = '/api/reconciliation?month=2026-08';
+  const [payer] = inventCustomers('t2', 1);
+  bank.receive({
+    id: 'weighed',
+    account: 'a2',
+    date: '2026-08-01T00:00:00',
+    type: 'CREDIT',
+    amount: '1.00',
+    payerCpf: payer?.cpf ?? '',
+  });
+  await one.ask('/api/sync', { tenant: 't2', body: {} });
+  await one.desk.background.idle();
+  const totals = async () => ((await one.ask(path, { tenant: 't2' })).body as Reconciliation).totals;
+  expect(await totals()).toMatchObject({ matched: 1, open: 0 });
+  const body = { ...defaultSettings.weights, enough: 100 };
+  expect((await one.ask('/api/settings', { tenant: 't2', body })).status).toBe(202);
+  expect(await totals()).toMatchObject({ matched: 0, open: 1 });
+});
+
 describe('computed ahead of time (RC-11)', () => {
   const path = '/api/reconciliation?month=2026-09';
 
@@ -221,6 +245,31 @@ describe('computed ahead of time (RC-11)', () => {
         ({ id, state }: ReconciledPayment) => [id, state],
       );
     expect(await states()).toEqual([['decided', 'confirmed']]);
+  });
+});
+
+describe('a sync (RC-12)', () => {
+  test('leaves nothing old behind, also if somebody reads while it is under way', async () => {
+    const path = '/api/kpis?month=2026-12';
+    const count = async () =>
+      ((await one.ask(path, { tenant: 't3' })).body as { tx_count: number }[])[0]?.tx_count;
+    pays('between', 'a3', '2026-12-01', '3.00');
+    const { refresher } = one.desk;
+    let between: number | undefined = -1;
+    const afterSync: Refresher['afterSync'] = async (tables) => {
+      between = await count();
+      return refresher.afterSync(tables);
+    };
+    await sync({ ...one.desk, refresher: { ...refresher, afterSync } }, 't3', 'synced');
+    expect(between, 'read when it is stored and the indicators are not fresh').toBeUndefined();
+    expect(await count()).toBe(1);
+  });
+
+  test('that fails at the bank changes nothing', async () => {
+    await one.ask('/api/accounts', { tenant: 't3' });
+    const broken = { transactions: () => Promise.reject(new Error('The bank does not answer')) };
+    await expect(sync({ ...one.desk, bank: broken }, 't3', 'synced')).rejects.toThrow('does not answer');
+    expect((await one.ask('/api/accounts', { tenant: 't3' })).cache).toBe('HIT');
   });
 });
 
