@@ -49,7 +49,8 @@ afterAll(async () => {
 });
 
 test('CRM-2 a message that anybody writes drops every history of its chat in both instances, and of no other chat', async () => {
-  const [one, other] = chats as readonly [Chat, Chat];
+  const one = chats[0] as Chat;
+  const other = chats.find(({ id, company }) => id !== one.id && company === one.company) as Chat;
   const historiesOf = ({ company, id }: Chat, reads: CrmReads) =>
     Promise.all(
       [5, 20].flatMap((limit) =>
@@ -78,11 +79,11 @@ test('CRM-2 a message that anybody writes drops every history of its chat in bot
 
 test('CRM-2 who hears of a message reads no history without it in any instance, and no chat of another company', async () => {
   const chat = chats[2] as Chat;
-  for (let nr = 0; nr < 10; nr++) {
+  for (let nr = 0; nr < 25; nr++) {
     const id = await writeMessage(chatwoot, chat, 'incoming');
     const since = await instances.heard(id);
-    for (const { reads } of crms)
-      expect((await reads.history(chat.company, pageOf(chat), since))[0]?.id).toBe(id);
+    const read = await Promise.all(crms.map(({ reads }) => reads.history(chat.company, pageOf(chat), since)));
+    expect(read.map(([newest]) => newest?.id)).toEqual([id, id]);
   }
   const another = chat.company === '1' ? '2' : '1';
   expect(await crms[0].reads.history(another, pageOf(chat))).toEqual([]);
