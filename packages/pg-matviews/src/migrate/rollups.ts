@@ -15,6 +15,7 @@ import {
   tableName,
   wholeMask,
 } from '../rollup/objects.ts';
+import { assertColumnsOfUser } from '../rollup/own-names.ts';
 import { runFunctionSql } from '../rollup/run-function.ts';
 import type { LogMark } from '../sql/mark-trigger.ts';
 import { relationSql } from '../sql/relation.ts';
@@ -90,6 +91,7 @@ export function wantedRollup(
       ]),
     ].sort(),
   };
+  assertColumnsOfUser(what, shape.stored);
   const neutral: RollupPlace = { view: view.name, schema, version: 0, tenant: view.tenant };
   const before = record?.rollup?.version;
   const path = searchPath(

@@ -8,6 +8,7 @@ import { viewSource } from '../view-source.ts';
 import { liveName, type Rollup, shownSql } from './compiled-rollup.ts';
 import { bucketAgoSql, coversSql, keySql, type RollupKey, rollupKey } from './key.ts';
 import { Measure, shownColumn, storedColumns } from './measure.ts';
+import { assertColumnsOfUser, assertNotHidden } from './own-names.ts';
 import type {
   RollupDefinition,
   RollupDerived,
@@ -71,12 +72,15 @@ export function compileRollup(options: AnyRollupOptions): RollupDefinition {
     setting: tenant.setting,
   };
   const query = shownSql(rollup, `(${rollup.groups})`);
+  const references = referencesOf(scanSql(query));
+  assertNotHidden(what, options.query === undefined ? [parseQualifiedName(from)] : references);
+  assertColumnsOfUser(what, [...keys.map((key) => key.name), ...(shape.stored ?? [])]);
   return {
     name,
     kind: 'rollup',
     layer,
     query,
-    references: referencesOf(scanSql(query)),
+    references,
     indexes: [],
     tenant: tenant.column,
     sources: [

@@ -178,10 +178,10 @@ ${merge}`;
 ), ${told}
 ${merge}`;
   const reconcile = `WITH ck_compared AS (
-  ${all.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS differs`)}
+  ${all.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS ck_differs`)}
 ), ck_wrong AS (
   SELECT ${columns.slice(0, names.length).join(', ')} FROM ck_compared r
-  WHERE differs AND NOT EXISTS (SELECT FROM ${log} p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${expiredSql(rollup, (name) => `r.${name}`)})`}
+  WHERE ck_differs AND NOT EXISTS (SELECT FROM ${log} p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${expiredSql(rollup, (name) => `r.${name}`)})`}
 ), ck_healed AS (
   INSERT INTO ${log} (view, source, ${ks.join(', ')}) SELECT ${quoteLiteral(place.view)}, 'reconcile', ${names.join(', ')} FROM ck_wrong
 )

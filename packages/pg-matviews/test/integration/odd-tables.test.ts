@@ -312,6 +312,94 @@ describe('names and texts of a definition', () => {
   });
 });
 
+describe('a name that refreshes use themselves', () => {
+  const refused = (what: string): object => ({
+    code: 'INVALID_CONFIGURATION',
+    message: expect.stringContaining(`"${what}"`),
+  });
+  const thrown = (make: () => unknown): unknown => {
+    try {
+      return make();
+    } catch (error) {
+      return error;
+    }
+  };
+
+  it.each(['ck_taken', 'ck_dirty', 'ck_marks', 'ck_parts'])(
+    'is refused where it would hide the table %s, and fine with its schema',
+    async (table) => {
+      await run(`create table ${table} (k int, v int)`, `insert into ${table} values (1, 1)`);
+      const summed = (from: string): ViewDefinition =>
+        defineRollup({ name: 'named', from, key: { k: 'k' }, measures: { s: sum('v') } });
+      const queried = (from: string, more: string): ViewDefinition =>
+        defineRollup({
+          name: 'named_q',
+          from,
+          key: { k: 'k' },
+          query: ({ scope }) =>
+            `select t.k, sum(t.v) + (select count(*) from ${more}) * 0 as s from ${scope(from)} t group by t.k`,
+          dimensions: { [more]: {} },
+        });
+      const other = `${table}_other`;
+      await run(`create table ${other} (k int)`);
+      expect(thrown(() => summed(table))).toMatchObject(refused(table));
+      expect(thrown(() => queried(table, other))).toMatchObject(refused(table));
+      expect(thrown(() => queried(other, table))).toMatchObject(refused(table));
+      const views = [summed(`public.${table}`), queried(`public.${table}`, other)];
+      await apply(views);
+      await follows(views, `select k, sum(v) as s from ${table} group by k`, [
+        `insert into ${table} values (1, 2), (3, 4)`,
+        `truncate ${table}`,
+        `insert into ${table} values (5, 6)`,
+      ]);
+      await createViews({ sql: database.sql, views: [] }).apply({ prune: true });
+    },
+  );
+
+  it.each(['ck_found', 'ck_differs'])('is refused as the column %s of a group', async (column) => {
+    await run(`create table of_${column} (k int, ${column} int)`);
+    const from = `of_${column}`;
+    expect(
+      thrown(() => defineRollup({ name: 'n', from, key: { k: 'k' }, measures: { [column]: count() } })),
+    ).toMatchObject(refused(column));
+    expect(
+      thrown(() => defineRollup({ name: 'n', from, key: { [column]: column }, measures: { n: count() } })),
+    ).toMatchObject(refused(column));
+    const query = (name: string): ViewDefinition =>
+      defineRollup({
+        name: 'n',
+        from,
+        key: { k: 'k' },
+        query: ({ scope }) => `select k, max(${column}) as ${name} from ${scope(from)} group by k`,
+      });
+    await expect(apply([query(column)])).rejects.toMatchObject(refused(column));
+    await apply([query('most')]);
+    await createViews({ sql: database.sql, views: [] }).apply({ prune: true });
+  });
+
+  it('is none of the words of the comparison: reconcile() heals a rollup whose columns are called as those', async () => {
+    await run('create table compared (k int, differs int)', 'insert into compared values (1, 1)');
+    const view = defineRollup({
+      name: 'compared_per_k',
+      from: 'compared',
+      key: { k: 'k' },
+      measures: { differs: max('differs'), groups: count(), wrong: count('differs') },
+    });
+    await apply([view]);
+    const keeper = createRefresher({ sql: database.sql, views: [view] });
+    await keeper.waitFresh('compared_per_k');
+    await run(
+      `set session_replication_role = replica`,
+      'update compared set differs = 2',
+      'reset session_replication_role',
+    );
+    expect(await keeper.reconcile('compared_per_k')).toMatchObject({ groups: 1, healed: 1 });
+    expect(await database.rows('select * from compared_per_k')).toEqual([
+      { k: 1, differs: 2, groups: '1', wrong: '1' },
+    ]);
+  });
+});
+
 describe('refresh({ where })', () => {
   it('finds the group of a row that was read, whatever types its key has and wherever the process is', async () => {
     await run(
