@@ -28,7 +28,7 @@ export interface PgCronOptions {
 /**
  * A script that lets the extension pg_cron refresh views, for servers without a process that does.
  *
- * To be run in the database of the views, which is that of `cron.database_name`, by a role that may call `cachekit.refresh`. It goes
+ * To be run in the database of the views, which is that of `cron.database_name`, by a role with the rights of a refresher. It goes
  * well with refreshers: one refreshes a view at a time, whoever it is, and a view that is paused is left alone.
  * `uninstallViews` takes the jobs away.
  *
@@ -50,8 +50,9 @@ export function pgCronScript(options: PgCronOptions): string {
       if (when !== 'marked' && when !== 'always')
         throw new ConfigurationError(`${what}: when is "marked" or "always"`);
       if (!/^[1-5]?[0-9] seconds$/.test(cron)) parseCron(cron);
+      const notice = when === 'marked' ? `SELECT cachekit.notice_parts(ARRAY[${quoteLiteral(view)}]); ` : '';
       // A timeout set in the statement that it is to end would come too late for it.
-      const command = `SET lock_timeout = ${lockMs}; SET statement_timeout = ${runMs}; SET row_security = off; SELECT cachekit.refresh(${quoteLiteral(view)}, ${when === 'always'})`;
+      const command = `SET lock_timeout = ${lockMs}; SET statement_timeout = ${runMs}; SET row_security = off; ${notice}SELECT cachekit.refresh(${quoteLiteral(view)}, ${when === 'always'})`;
       return `SELECT cron.schedule(${quoteLiteral(`cachekit:${view}`)}, ${quoteLiteral(cron)}, ${quoteLiteral(command)});\n`;
     })
     .join('');

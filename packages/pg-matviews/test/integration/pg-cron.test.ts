@@ -43,6 +43,22 @@ describe('pgCronScript()', () => {
     expect(await database.one('select count(*)::int from native')).toBe(1);
   });
 
+  it('gives jobs that see parts which came and went', async () => {
+    const [rollup = ''] = commands(pgCronScript({ schedule }));
+    const session = await database.client();
+    await session.query(rollup);
+    await database.pool.query(
+      'create table calls_of_before (like calls); insert into calls_of_before (id, user_id) values (-1, 5)',
+    );
+    await database.pool.query('alter table calls_of_before inherit calls');
+    await session.query(rollup);
+    const of5 = 'select total from per_user where user_id = 5';
+    expect(await database.rows(of5)).toEqual([{ total: 1 }]);
+    await database.pool.query('drop table calls_of_before');
+    await session.query(rollup);
+    expect(await database.rows(of5)).toEqual([]);
+  });
+
   it('refuses what is no schedule', () => {
     const refused = expect.objectContaining({ code: 'INVALID_CONFIGURATION' });
     const thrown = (given: unknown): unknown => {
