@@ -11,8 +11,8 @@ const keptSql = (run: string, history: string): string =>
 const now = 'extract(epoch FROM clock_timestamp()) * 1000';
 
 /**
- * The statement, as far as its WHERE, that writes down a refresh of `cachekit.view` under its lock. It counts where it writes
- * anyway; only a slow one is written twice.
+ * The statement, as far as its WHERE, that writes down a refresh in `cachekit.view` under its lock: the counts in the row that is
+ * written anyway, and of a slow one what it did.
  *
  * @param mode - SQL, as are the others.
  */
