@@ -6,8 +6,11 @@ import { type Codec, jsonCodec } from '@cachekit/core';
  * read. Another secret makes every entry a miss; docs/codecs.md has one whose secrets are rotated.
  *
  * @param secret - 32 bytes.
+ * @throws RangeError for any other length.
  */
 export function encrypted(secret: Buffer): Codec {
+  if (secret.length !== 32)
+    throw new RangeError(`The secret of the cache has ${secret.length} bytes and not 32`);
   return {
     id: 'X',
     encode(value) {

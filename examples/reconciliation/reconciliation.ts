@@ -1,6 +1,5 @@
 import type { SqlExecutor } from '@cachekit/core';
 import type { Customer } from './doubles/customers.ts';
-import { cpfDigits } from './matching/cpf.ts';
 import { createMatcher, type Match, type Payment } from './matching/match.ts';
 import { readSettings } from './settings.ts';
 
@@ -95,19 +94,17 @@ export async function confirmPayment(
   return rowCount > 0;
 }
 
-/** Keeps that a payer pays for a customer, from now on. @returns Whether it is a CPF. */
+/** Keeps that a payer, by the eleven digits of a CPF, pays for a customer from now on. @returns Whether there is such an office. */
 export async function linkPayer(
   sql: SqlExecutor,
   tenant: string,
   payerCpf: string,
   customer: string,
 ): Promise<boolean> {
-  const cpf = cpfDigits(payerCpf);
-  if (cpf === undefined) return false;
-  await sql.query(
-    `insert into client_mappings (tenant_id, payer_cpf, customer_id) values ($1, $2, $3)
+  const { rowCount } = await sql.query(
+    `insert into client_mappings (tenant_id, payer_cpf, customer_id) select id, $2, $3 from tenants where id = $1
      on conflict (tenant_id, payer_cpf) do update set customer_id = excluded.customer_id`,
-    [tenant, cpf, customer],
+    [tenant, payerCpf, customer],
   );
-  return true;
+  return rowCount > 0;
 }

@@ -18,12 +18,18 @@ export async function readSettings(sql: SqlExecutor, tenant: string): Promise<Se
   return rows[0] ?? defaultSettings;
 }
 
-export async function saveSettings(sql: SqlExecutor, tenant: string, { weights }: Settings): Promise<void> {
-  await sql.query(
-    `insert into tenant_settings (tenant_id, weights) values ($1, $2::jsonb)
+/** @returns Whether there is such an office. */
+export async function saveSettings(
+  sql: SqlExecutor,
+  tenant: string,
+  { weights }: Settings,
+): Promise<boolean> {
+  const { rowCount } = await sql.query(
+    `insert into tenant_settings (tenant_id, weights) select id, $2::jsonb from tenants where id = $1
      on conflict (tenant_id) do update set weights = excluded.weights`,
     [tenant, JSON.stringify(weights)],
   );
+  return rowCount > 0;
 }
 
 /** The weights in what somebody sent; `undefined` if one is missing or none. */

@@ -47,7 +47,8 @@ export async function sync(
 
 /**
  * Stores what a sync fetched or a webhook brought, and resolves when the indicators hold it. One that is sent again
- * replaces itself, and what is the same as stored writes nothing.
+ * replaces itself, and what is the same as stored writes nothing. In the order of their ids, so that two syncs of the same
+ * wait for each other and do not deadlock.
  *
  * @returns How many were new or had changed.
  */
@@ -63,6 +64,7 @@ export async function saveTransactions(
      select id, $1, account, date::timestamp, type, amount::numeric, coalesce(description, ''), "payerName", "payerCpf"
      from jsonb_to_recordset($2::jsonb) as sent
        (id text, account text, date text, type text, amount text, description text, "payerName" text, "payerCpf" text)
+     order by id
      on conflict (id) do update set date = excluded.date, type = excluded.type, amount = excluded.amount,
        description = excluded.description, payer_name = excluded.payer_name, payer_cpf = excluded.payer_cpf
      where old.tenant_id = excluded.tenant_id

@@ -1,6 +1,7 @@
 import type { TierClock } from '@cachekit/core';
 import { clockHeader } from '@cachekit/core/http';
 import { invalidations } from '../invalidations.ts';
+import { cpfDigits } from '../matching/cpf.ts';
 import { confirmPayment, linkPayer } from '../reconciliation.ts';
 import { saveSettings, weightsIn } from '../settings.ts';
 import { sync } from '../sync.ts';
@@ -18,7 +19,7 @@ export function commandRoutes(desk: Desk): Record<string, Handler> {
       const tenant = tenantOf(request);
       const weights = weightsIn(membersOf(await request.text()));
       if (weights === undefined) throw new Refusal(400, 'Give every weight as a number from 0 to 100');
-      await saveSettings(sql, tenant, { weights });
+      if (!(await saveSettings(sql, tenant, { weights }))) throw new Refusal(404, 'There is no such office');
       return done(await invalidations.apply(cache, 'settingsSaved', { tenant }));
     },
     'POST /api/sync': async (request) => {
@@ -37,8 +38,10 @@ export function commandRoutes(desk: Desk): Record<string, Handler> {
     'POST /api/clients/link': async (request) => {
       const tenant = tenantOf(request);
       const body = membersOf(await request.text());
-      if (!(await linkPayer(sql, tenant, textIn(body, 'payerCpf'), textIn(body, 'customer')))) {
-        throw new Refusal(400, 'payerCpf is no CPF');
+      const cpf = cpfDigits(textIn(body, 'payerCpf'));
+      if (cpf === undefined) throw new Refusal(400, 'payerCpf is no CPF');
+      if (!(await linkPayer(sql, tenant, cpf, textIn(body, 'customer')))) {
+        throw new Refusal(404, 'There is no such office');
       }
       return done(await invalidations.apply(cache, 'clientLinked', { tenant }));
     },

@@ -52,13 +52,11 @@ export function readRoutes(desk: Desk): Record<string, Handler> {
   };
 }
 
-const day = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
-
 /** The same filter gives the same entry, in whatever order it is written. */
 function filterOf(request: Request): TransactionFilter {
   return {
-    from: queryOf(request, 'from', day),
-    to: queryOf(request, 'to', day),
+    from: dayOf(request, 'from'),
+    to: dayOf(request, 'to'),
     type: queryOf(request, 'type', /^(CREDIT|DEBIT)$/) as TransactionFilter['type'],
     page: Number(queryOf(request, 'page', /^[1-9]\d{0,4}$/) ?? 1),
   };
@@ -68,4 +66,14 @@ function monthOf(request: Request): string {
   const month = queryOf(request, 'month', /^\d{4}-(0[1-9]|1[0-2])$/);
   if (month === undefined) throw new Refusal(400, 'Give the month, such as 2026-07');
   return month;
+}
+
+function dayOf(request: Request, name: string): string | undefined {
+  const day = queryOf(request, name, /^[12]\d{3}-\d\d-\d\d$/);
+  if (day === undefined) return undefined;
+  const at = Date.parse(day);
+  // A month has no 31st because a pattern does; another day would come out than went in.
+  if (Number.isNaN(at) || !new Date(at).toISOString().startsWith(day))
+    throw new Refusal(400, `${name} is no day`);
+  return day;
 }

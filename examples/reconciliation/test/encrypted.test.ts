@@ -23,3 +23,7 @@ test('what was tampered with, or encrypted with another secret, does not come ba
   expect(() => encrypted(randomBytes(32)).decode(text)).toThrow();
   expect(() => codec.decode('')).toThrow();
 });
+
+test('a secret of another length is refused before anything is served', () => {
+  for (const length of [0, 16, 31, 33]) expect(() => encrypted(randomBytes(length))).toThrow(RangeError);
+});
