@@ -1,7 +1,7 @@
 import type { Customer } from '../doubles/customers.ts';
 import { contactsIn, phoneDigits } from './contacts.ts';
 import { cpfDigits } from './cpf.ts';
-import { likeness, nameProfile } from './names.ts';
+import { indexNames } from './names.ts';
 
 /** A payment that came in, as the bank describes it. */
 export interface Payment {
@@ -60,54 +60,64 @@ export function createMatcher(
   weights: Weights,
   links: ReadonlyMap<string, string>,
 ): Matcher {
-  const known = customers.map((customer) => ({
-    ...customer,
-    cpf: cpfDigits(customer.cpf),
-    phone: phoneDigits(customer.phone),
-    email: customer.email.toLowerCase(),
-    profile: nameProfile(customer.name),
-  }));
-
   const byId = new Map(customers.map((customer) => [customer.id, customer]));
+  const byCpf = indexBy(customers, ({ cpf }) => [cpfDigits(cpf)]);
+  const byContact = indexBy(customers, ({ phone, email }) => [phoneDigits(phone), email.toLowerCase()]);
+  const namesLike = indexNames(
+    customers.map(({ name }) => name),
+    alike,
+  );
 
   return (payment) => {
-    const cpf = cpfDigits(payment.payerCpf);
-    const linked = byId.get((cpf === undefined ? undefined : links.get(cpf)) ?? '');
+    const cpf = cpfDigits(payment.payerCpf) ?? '';
+    const linked = byId.get(links.get(cpf) ?? '');
     if (linked !== undefined) return decided(payment, linked);
-    const profile = nameProfile(payment.payerName ?? '');
-    const contacts = contactsIn(payment.description);
-    const candidates: Candidate[] = [];
-    for (const customer of known) {
-      const reasons: Reason[] = [];
-      let score = 0;
-      const add = (reason: Reason, points: number): void => {
-        reasons.push(reason);
-        score += points;
-      };
-      if (cpf !== undefined && cpf === customer.cpf) add('cpf', weights.cpf);
-      const same = likeness(profile, customer.profile);
-      if (same >= alike) add('name', weights.name * same);
-      if (contacts.has(customer.email) || contacts.has(customer.phone)) add('contact', weights.contact);
-      // Many owe the same: an amount speaks for somebody only where something else does.
-      if (score > 0 && payment.amount === customer.due) add('amount', weights.amount);
-      if (score < weights.enough) continue;
-      candidates.push({
-        customer: customer.id,
-        name: customer.name,
-        score: Math.min(whole, Math.round(score)),
-        reasons,
-      });
-    }
-    candidates.sort((one, other) => other.score - one.score);
-    const [best, next] = candidates;
-    const state =
-      best === undefined ? 'open' : best.score - (next?.score ?? 0) >= clearly ? 'matched' : 'ambiguous';
-    return {
-      payment: payment.id,
-      state,
-      candidates: candidates.slice(0, state === 'matched' ? 1 : mostCandidates),
+
+    const found = new Map<number, { score: number; reasons: Reason[] }>();
+    const add = (place: number, reason: Reason, points: number): void => {
+      const candidate = found.get(place) ?? { score: 0, reasons: [] };
+      candidate.score += points;
+      candidate.reasons.push(reason);
+      found.set(place, candidate);
     };
+    for (const place of byCpf.get(cpf) ?? []) add(place, 'cpf', weights.cpf);
+    for (const [place, likeness] of namesLike(payment.payerName ?? ''))
+      add(place, 'name', weights.name * likeness);
+    const contacted = [...contactsIn(payment.description)].flatMap((contact) => byContact.get(contact) ?? []);
+    for (const place of new Set(contacted)) add(place, 'contact', weights.contact);
+    // Many owe the same: an amount speaks only for somebody for whom something else does.
+    for (const place of found.keys()) {
+      if (customers[place]?.due === payment.amount) add(place, 'amount', weights.amount);
+    }
+    return judged(payment, found, customers, weights.enough);
   };
+}
+
+/** The best of those who were found, and whether that one is clearly the best. */
+function judged(
+  payment: Payment,
+  found: ReadonlyMap<number, { readonly score: number; readonly reasons: readonly Reason[] }>,
+  customers: readonly Customer[],
+  enough: number,
+): Match {
+  const candidates: Candidate[] = [];
+  for (const [place, { score, reasons }] of found) {
+    const customer = customers[place];
+    if (customer === undefined || score < enough) continue;
+    candidates.push({
+      customer: customer.id,
+      name: customer.name,
+      score: Math.min(whole, Math.round(score)),
+      reasons,
+    });
+  }
+  candidates.sort((one, other) => other.score - one.score || (one.customer < other.customer ? -1 : 1));
+  const [best, next] = candidates;
+  if (best === undefined) return { payment: payment.id, state: 'open', candidates };
+  if (best.score - (next?.score ?? 0) >= clearly) {
+    return { payment: payment.id, state: 'matched', candidates: [best] };
+  }
+  return { payment: payment.id, state: 'ambiguous', candidates: candidates.slice(0, mostCandidates) };
 }
 
 /** What a person has said needs no reasons. */
@@ -117,4 +127,16 @@ function decided(payment: Payment, { id, name }: Customer): Match {
     state: 'matched',
     candidates: [{ customer: id, name, score: whole, reasons: ['link'] }],
   };
+}
+
+/** The places of customers by what they are known by; what is empty nobody is known by. */
+function indexBy(
+  customers: readonly Customer[],
+  knownBy: (customer: Customer) => readonly (string | undefined)[],
+): ReadonlyMap<string, readonly number[]> {
+  const places = new Map<string, number[]>();
+  for (const [place, customer] of customers.entries()) {
+    for (const text of knownBy(customer)) if (text) places.set(text, [...(places.get(text) ?? []), place]);
+  }
+  return places;
 }

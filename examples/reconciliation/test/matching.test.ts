@@ -4,7 +4,7 @@ import { type Customer, inventCustomers } from '../doubles/customers.ts';
 import { contactsIn, phoneDigits } from '../matching/contacts.ts';
 import { cpfDigits, withCheckDigits } from '../matching/cpf.ts';
 import { createMatcher, type Payment } from '../matching/match.ts';
-import { likeness, nameProfile } from '../matching/names.ts';
+import { indexNames, lettersOf } from '../matching/names.ts';
 import { defaultSettings } from '../settings.ts';
 
 const { weights } = defaultSettings;
@@ -31,7 +31,7 @@ describe('a CPF', () => {
 });
 
 describe('names', () => {
-  const alike = (one: string, other: string) => likeness(nameProfile(one), nameProfile(other));
+  const alike = (one: string, other: string) => indexNames([one], 0)(other).get(0) ?? 0;
 
   test.each([
     ['João da Silva', 'JOAO SILVA'],
@@ -47,6 +47,23 @@ describe('names', () => {
     expect(near).toBeGreaterThan(0.6);
     expect(far).toBeLessThan(0.2);
     expect(alike('CARLA COUT CONEICAO', 'Carla Couto Conceição')).toBe(near);
+  });
+
+  test('the index finds what comparing each with each finds', () => {
+    const customers = inventCustomers('t1', 120);
+    const index = indexNames(
+      customers.map(({ name }) => name),
+      0.3,
+    );
+    for (const { payerName = '' } of paymentsOf(customers, 'a1', '2026-07')) {
+      const one = lettersOf(payerName);
+      const expected = customers.flatMap(({ name }, place) => {
+        const other = lettersOf(name);
+        const likeness = (2 * [...one].filter((group) => other.has(group)).length) / (one.size + other.size);
+        return likeness >= 0.3 ? [[place, likeness] as const] : [];
+      });
+      expect([...index(payerName)].sort(([a], [b]) => a - b)).toEqual(expected);
+    }
   });
 
   test('nothing is like nobody', () => {
