@@ -21,6 +21,9 @@ const native = defineView({
   sources: { calls: { tenant: 'user_id' } },
 });
 
+/** Ten thousands of groups are computed in a second, or on a busy machine in many. */
+const patienceMs = 100_000;
+
 const marksOf = async (view: string): Promise<{ marks: number; everything: number }> => {
   const [found] = await database.rows<{ marks: number; everything: number }>(
     `select count(*)::int as marks, (count(*) filter (where everything))::int as everything from cachekit.mark where view = $1`,
@@ -30,8 +33,8 @@ const marksOf = async (view: string): Promise<{ marks: number; everything: numbe
 };
 const refreshAll = async (): Promise<void> => {
   const keeper = createRefresher({ sql: database.sql, views: [perUser, native] });
-  await keeper.waitFresh('per_user');
-  await keeper.waitFresh('native');
+  await keeper.waitFresh('per_user', { timeout: patienceMs });
+  await keeper.waitFresh('native', { timeout: patienceMs });
 };
 const wrong = (): Promise<number> =>
   database.one(`select count(*)::int from (
@@ -44,9 +47,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   await database.pool.query('truncate calls');
   await refreshAll();
-});
+}, 2 * patienceMs);
 
-describe('a transaction of very many rows', () => {
+describe('a transaction of very many rows', { timeout: 4 * patienceMs }, () => {
   it('in one statement writes as many marks as it may, and one that is about everything', async () => {
     await database.pool.query('insert into calls (user_id) select g from generate_series(1, 15000) g');
     expect(await marksOf('per_user')).toEqual({ marks: 10_002, everything: 1 });
@@ -105,7 +108,7 @@ describe('a transaction of very many rows', () => {
     const keeper = createRefresher({ sql: database.sql, views: [perUser] });
     const modes: string[] = [];
     keeper.on('refreshed', ({ mode }) => modes.push(mode));
-    await keeper.waitFresh('per_user');
+    await keeper.waitFresh('per_user', { timeout: patienceMs });
     expect(modes).toEqual(['partial']);
     expect(await wrong()).toBe(0);
   });
