@@ -15,6 +15,7 @@ const elsewhereMs = 100;
 
 /** Tables get and lose parts seldom, and no trigger tells. */
 const partsMs = 60_000;
+const cannotNotice: readonly string[] = ['42501', '42883'];
 
 /** What the loop needs of the refresher. */
 export interface LoopHost {
@@ -163,8 +164,8 @@ export class RefreshLoop {
     const now = clock.now();
     if (now - this.#partsAt < partsMs) return;
     await sql.query('SELECT cachekit.notice_parts($1::text[])', [views]).catch((error) => {
-      // A role that may not look still refreshes what is marked.
-      if (sqlState(error) !== '42501') throw error;
+      // Who may not look, or finds no function of this version to do so, still refreshes what is marked.
+      if (!cannotNotice.includes(sqlState(error) ?? '')) throw error;
       failed(error);
     });
     this.#partsAt = now;

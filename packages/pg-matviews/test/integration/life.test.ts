@@ -397,6 +397,13 @@ describe('an upgrade', () => {
     await expect.poll(() => events).toContain('parts');
     await keeper.stop();
     expect(events).toEqual([expect.objectContaining({ code: '42501' }), 'parts']);
+    await pool.query('drop function cachekit.notice_parts(text[])');
+    events.length = 0;
+    await keeper.start();
+    await pool.query('insert into parted values (3, 3)');
+    await expect.poll(() => events).toContain('parts');
+    await keeper.stop();
+    expect(events).toEqual([expect.objectContaining({ code: '42883' }), 'parts']);
     await pool.query(`drop owned by ${role} cascade`);
   });
 
