@@ -16,7 +16,7 @@ export async function outage(
   const kpis = '/api/kpis?month=2026-08';
 
   tell('up', `GET ${kpis}`, await one.ask(kpis));
-  tell('up', `GET ${kpis}`, await one.ask(kpis));
+  tell('up', `GET ${kpis}`, await untilHit(one, kpis, 't1'));
   await redis.kill('SIGKILL');
   tell('down', `GET ${kpis}`, await one.ask(kpis));
   bank.receive({
@@ -31,8 +31,7 @@ export async function outage(
   const [credit] = held.body as { total_amount: string }[];
   tell('down', `GET ${kpis}: ${credit?.total_amount ?? 'nothing'}`, held);
   await redis.restart();
-  await untilHit(one, kpis, 't1');
-  tell('back', `GET ${kpis}`, await one.ask(kpis));
+  tell('back', `GET ${kpis}`, await untilHit(one, kpis, 't1'));
   return {
     title:
       'Redis is killed and comes back: everything is answered from the database, without an error (RC-1)',

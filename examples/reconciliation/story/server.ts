@@ -70,9 +70,11 @@ export async function startServer(
  * Reads until the answer comes from the cache. A server that has just begun, or whose Redis has, connects meanwhile, and nobody
  * waits for that: it answers from the database.
  */
-export async function untilHit(server: StoryServer, path: string, tenant: string): Promise<void> {
+export async function untilHit(server: StoryServer, path: string, tenant: string): Promise<Answer> {
   const startedAt = performance.now();
-  while ((await server.ask(path, { tenant })).cache !== 'HIT') {
+  for (;;) {
+    const answer = await server.ask(path, { tenant });
+    if (answer.cache === 'HIT') return answer;
     if (performance.now() - startedAt > 30_000) throw new Error(`Nothing is cached of ${path}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
