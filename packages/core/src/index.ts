@@ -7,6 +7,7 @@ export {
   type AlertThresholds,
   createAlerts,
 } from './alerts.ts';
+export { DueQueue } from './async/due-queue.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';

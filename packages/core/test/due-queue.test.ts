@@ -29,9 +29,48 @@ it('says of each when its time is over, for as long as it is there, and has one 
   expect(clock.timers).toBe(1);
   queue.delete(first);
   queue.delete(third);
-  expect(clock.timers).toBe(0);
   await clock.advance(500);
   expect(over).toHaveLength(4);
+  expect(clock.timers).toBe(0);
+});
+
+it('sets no timer for one who comes while that of others who left runs', async () => {
+  const clock = new FakeClock();
+  const over: string[] = [];
+  const queue: DueQueue<Item> = new DueQueue(clock, 100, (one) =>
+    over.push(`${one.name} ${clock.now() - began}`),
+  );
+  const began = clock.now();
+  for (let call = 0; call < 50; call++) {
+    const one = item(`call ${call}`);
+    queue.add(one);
+    await clock.advance(1);
+    expect(clock.timers).toBe(1);
+    queue.delete(one);
+    expect(clock.timers).toBe(1);
+  }
+  queue.add(item('late'));
+  expect(clock.timers).toBe(1);
+  await clock.advance(99);
+  expect(over).toEqual([]);
+  await clock.advance(1);
+  expect(over).toEqual(['late 150']);
+  expect(clock.timers).toBe(0);
+});
+
+it('counts the time of one who has waited before', async () => {
+  const clock = new FakeClock();
+  const over: number[] = [];
+  const queue: DueQueue<Item> = new DueQueue(clock, 100, () => over.push(clock.now() - began));
+  const began = clock.now();
+  await clock.advance(60);
+  queue.add(item('waited'), began);
+  queue.add(item('new'));
+  await clock.advance(200);
+  expect(over).toEqual([100, 160]);
+  queue.add(item('too late'), began);
+  await clock.advance(1);
+  expect(over).toHaveLength(3);
 });
 
 it('those who leave while others are told, and those who come, have one timer', async () => {

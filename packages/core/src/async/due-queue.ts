@@ -1,9 +1,23 @@
-import type { Clock, Timer } from '../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 import { TransientMap } from './transient-map.ts';
 
 /**
- * Says of each item when its time is over, which is as long for all of them. They have one timer: most leave long before it
- * is theirs, and one for each would cost more than all else that is done for them.
+ * Says of each item when its time is over, which is as long for all of them.
+ *
+ * They have one timer, and it runs on when they leave: most leave long before it is theirs, and to set and clear one for each
+ * costs more than all else that is done for them, in the kernel too. Nothing is told while nobody is late.
+ *
+ * Items come in the order in which they are due. One that is told has left by then, and may come again.
+ *
+ * @example
+ * const late: string[] = [];
+ * const calls = new DueQueue<{ name: string }>(systemClock, 20, ({ name }) => late.push(name));
+ * const [answered, forgotten] = [{ name: 'answered' }, { name: 'forgotten' }];
+ * calls.add(answered);
+ * calls.add(forgotten);
+ * calls.delete(answered);
+ * await new Promise((resolve) => setTimeout(resolve, 60));
+ * late; // ['forgotten']
  */
 export class DueQueue<Item> {
   /** When each is due, in that order. */
@@ -11,39 +25,46 @@ export class DueQueue<Item> {
   readonly #clock: Clock;
   readonly #afterMs: number;
   readonly #over: (item: Item) => void;
-  #timer: Timer | undefined;
+  #armed = false;
 
-  /** @param over - Told of an item whose time is over, and that has left by then. */
+  /** @param over - Told of an item whose time is over; in the async context of whoever set the timer. */
   constructor(clock: Clock, afterMs: number, over: (item: Item) => void) {
     this.#clock = clock;
     this.#afterMs = afterMs;
     this.#over = over;
   }
 
+  /** How many there are. */
   get size(): number {
     return this.#items.size;
   }
 
-  add(item: Item): void {
-    this.#items.set(item, this.#clock.now() + this.#afterMs);
-    if (this.#timer === undefined) this.#wait(this.#afterMs);
+  /**
+   * Begins the time of an item that is not there.
+   *
+   * @param since - When it began, by the clock; not before that of any other item. Now, if it is not given.
+   */
+  add(item: Item, since?: number): void {
+    const now = this.#clock.now();
+    const dueAt = (since ?? now) + this.#afterMs;
+    this.#items.set(item, dueAt);
+    if (!this.#armed) this.#wait(Math.min(this.#afterMs, Math.max(0, dueAt - now)));
   }
 
+  /** The item leaves in time. */
   delete(item: Item): void {
     this.#items.delete(item);
-    if (this.#items.size > 0) return;
-    this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   #wait(delayMs: number): void {
-    this.#timer = this.#clock.setTimeout(this.#due, delayMs);
+    this.#armed = true;
+    this.#clock.setTimeout(this.#due, delayMs);
   }
 
   readonly #due = (): void => {
     const now = this.#clock.now();
     const over: Item[] = [];
-    this.#timer = undefined;
+    this.#armed = false;
     for (const [item, dueAt] of this.#items.entries()) {
       // Later than one that came now: the clock was set back. The sums are compared, because a difference is rounded.
       if (dueAt > now && dueAt <= now + this.#afterMs) {

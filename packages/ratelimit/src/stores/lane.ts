@@ -1,4 +1,4 @@
-import type { Clock, RedisArgument, RedisExecutor, RedisScript } from '@cachekit/core';
+import type { Clock, DueQueue, RedisArgument, RedisExecutor, RedisScript, Timer } from '@cachekit/core';
 import { RateLimitStoreError } from '../errors.ts';
 import { numbersOf } from './numbers-of.ts';
 
@@ -22,11 +22,29 @@ export interface Cargo<Kind extends Passenger> {
   pushArgs(args: RedisArgument[], passengers: readonly Kind[], serverNow: number): void;
 }
 
+/** A script call under way. */
+export interface Call {
+  /** It was answered, or given up. */
+  over: boolean;
+  /** Gives it up. */
+  late(): void;
+}
+
+/**
+ * One more turn of the event loop is allowed: after a loop that was blocked for longer than the timeout, an answer that waits
+ * in the socket is read before Redis is called unavailable.
+ */
+export function giveUpSoon(call: Call, clock: Clock): void {
+  clock.setTimeout(() => call.late(), 1);
+}
+
 /** What lanes of one session share. */
 export interface Road {
   readonly redis: RedisExecutor;
   readonly clock: Clock;
   readonly timeoutMs: number;
+  /** Calls that have all of that time. */
+  readonly calls: DueQueue<Call>;
   readonly serverClock: { toServer(now: number): number; learned(serverNow: number): void };
   /** There was an answer, be it a refusal. */
   answered(slot: number): void;
@@ -123,7 +141,7 @@ export class Lane<Kind extends Passenger> {
   };
 
   #travel(passengers: readonly Kind[], since: number, again: boolean): void {
-    const { redis, clock, timeoutMs, serverClock } = this.#road;
+    const { redis, clock, timeoutMs, serverClock, calls } = this.#road;
     const now = clock.now();
     const leftMs = Math.max(0, Math.min(timeoutMs, since + timeoutMs - now));
     const deadline = Math.floor(serverClock.toServer(now + leftMs));
@@ -131,38 +149,44 @@ export class Lane<Kind extends Passenger> {
     this.#cargo.pushArgs(args, passengers, deadline === 0 ? now : serverClock.toServer(now));
     const keys = keysOf(passengers);
     this.#kept.passenger = passengers[0];
-    let over = false;
-    this.#underWay++;
-    this.#checksUnderWay += passengers.length;
-    this.#load = this.#checksUnderWay;
-    // When the time is over, one more turn of the event loop is allowed: after a loop that was blocked for longer than
-    // the timeout, an answer that waits in the socket is read before Redis is called unavailable.
-    let timer = clock.setTimeout(() => {
-      timer = clock.setTimeout(() => {
-        over = true;
+    const call: Call = {
+      over: false,
+      late: () => {
+        if (call.over) return;
+        call.over = true;
         this.#returned(passengers);
         const error = new RateLimitStoreError('redis', `No answer from redis within ${timeoutMs} ms`, {
           timedOut: true,
         });
         this.#road.unanswered(this.#slot, keys[0] as string, passengers.length);
         for (const passenger of passengers) passenger.failed(error);
-      }, 1);
-    }, leftMs);
+      },
+    };
+    this.#underWay++;
+    this.#checksUnderWay += passengers.length;
+    this.#load = this.#checksUnderWay;
+    // Those that have waited have less time left than those whose time is shared.
+    let timer: Timer | undefined;
+    if (leftMs === timeoutMs) calls.add(call);
+    else timer = clock.setTimeout(() => giveUpSoon(call, clock), leftMs);
+    const answered = (): boolean => {
+      if (call.over) return false;
+      call.over = true;
+      calls.delete(call);
+      clock.clearTimeout(timer);
+      this.#returned(passengers);
+      return true;
+    };
     redis.script(this.#cargo.scriptOf(passengers), keys, args).then(
       (replied) => {
         const reply = typeof replied === 'string' ? (numbersOf(replied) ?? replied) : replied;
         if (Array.isArray(reply) && Number.isSafeInteger(reply[0])) serverClock.learned(reply[0]);
-        if (over) return;
-        clock.clearTimeout(timer);
-        this.#returned(passengers);
+        if (!answered()) return;
         this.#road.answered(this.#slot);
         this.#deliver(passengers, reply, since, again);
       },
       (error: unknown) => {
-        if (over) return;
-        clock.clearTimeout(timer);
-        this.#returned(passengers);
-        this.#fail(passengers, error, since);
+        if (answered()) this.#fail(passengers, error, since);
       },
     );
   }

@@ -1,11 +1,11 @@
-import type { RedisExecutor } from '@cachekit/core';
+import { DueQueue, type RedisExecutor } from '@cachekit/core';
 import type { Algorithm } from '../algorithms/algorithm.ts';
 import type { Policy } from '../algorithms/policy.ts';
 import { RateLimitStoreError } from '../errors.ts';
 import { within } from '../within.ts';
 import { Breaker } from './breaker.ts';
 import { hashSlot } from './hash-slot.ts';
-import type { Cargo, Road } from './lane.ts';
+import { type Cargo, giveUpSoon, type Road } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { limitScript, mostTaken, takeScript } from './limit-script.ts';
 import { type Errand, Other, Take } from './passengers.ts';
@@ -40,6 +40,7 @@ export class RedisSession implements LimitSession {
       redis,
       clock: context.clock,
       timeoutMs: context.timeoutMs,
+      calls: new DueQueue(context.clock, context.timeoutMs, (call) => giveUpSoon(call, context.clock)),
       serverClock: new ServerClock(context.clock),
       answered: (slot) => this.#breakerOf(slot).succeeded(),
       unanswered: (slot, key, checks) => this.#breakerOf(slot).failed(checks, key),

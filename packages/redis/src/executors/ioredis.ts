@@ -2,6 +2,7 @@ import {
   assertKnownOptions,
   type Clock,
   ConfigurationError,
+  DueQueue,
   type Duration,
   type RedisArgument,
   type RedisCapabilities,
@@ -17,7 +18,6 @@ import { digestOf, knownDigest } from '../script.ts';
 import { commandTimeoutMs } from './command-timeout.ts';
 import { Connection } from './connection.ts';
 import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './connection-options.ts';
-import { withDeadline } from './deadline.ts';
 import type { IoRedisConnectionLike, IoRedisLike } from './ioredis-like.ts';
 import { IoRedisSubscriber } from './ioredis-subscriber.ts';
 import { IoRedisTracker, type TrackedServers } from './ioredis-tracker.ts';
@@ -77,6 +77,8 @@ interface Call {
   sent: boolean;
   /** Its caller has been told that it failed. */
   over: boolean;
+  /** Tells its caller. */
+  reject: ((error: unknown) => void) | undefined;
 }
 
 class IoRedisExecutor implements RedisExecutor {
@@ -86,6 +88,8 @@ class IoRedisExecutor implements RedisExecutor {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #connection: Connection;
+  /** Those that have no reply yet. */
+  readonly #calls: DueQueue<Call>;
   readonly #subscribers = new Set<IoRedisSubscriber>();
   readonly #trackers = new Set<IoRedisTracker>();
   /** Cluster clients that say when they have learned of other nodes. */
@@ -101,6 +105,7 @@ class IoRedisExecutor implements RedisExecutor {
       ? () => pattern.duplicate([], clusterOptions(timeoutMs, random, pattern.options.redisOptions))
       : () => pattern.duplicate(commandOptions(timeoutMs, random));
     this.#connection = new Connection(open, timeoutMs, clock);
+    this.#calls = new DueQueue(clock, timeoutMs, (call) => this.#late(call));
   }
 
   command(name: string, ...args: RedisArgument[]): Promise<unknown> {
@@ -198,21 +203,38 @@ class IoRedisExecutor implements RedisExecutor {
     return client.call(name, ...args);
   }
 
-  #limited<T>(work: Promise<T>, call: Call): Promise<T> {
-    const expired = () => {
+  #limited(work: Promise<unknown>, call: Call): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      call.reject = reject;
+      this.#calls.add(call);
+      work.then(
+        (reply) => {
+          this.#calls.delete(call);
+          resolve(reply);
+        },
+        (cause) => {
+          this.#calls.delete(call);
+          reject(failureOf(call, cause));
+        },
+      );
+    });
+  }
+
+  /**
+   * One more turn of the event loop is allowed: after a loop that was blocked for longer than the timeout, replies that
+   * wait in the socket are read before anything is given up.
+   */
+  #late(call: Call): void {
+    this.#clock.setTimeout(() => {
       call.over = true;
-      return new RedisUnavailableError(call.operation, {
-        message: `no reply within ${this.timeoutMs} ms`,
-        sent: call.sent,
-        cause: this.#connection.lastError,
-      });
-    };
-    const failed = (cause: unknown) => {
-      if (isReplyError(cause) || cause instanceof RedisUnavailableError) return cause;
-      const message = 'the connection was lost before the reply';
-      return new RedisUnavailableError(call.operation, { message, sent: true, cause });
-    };
-    return withDeadline(work, this.timeoutMs, this.#clock, expired, failed);
+      call.reject?.(
+        new RedisUnavailableError(call.operation, {
+          message: `no reply within ${this.timeoutMs} ms`,
+          sent: call.sent,
+          cause: this.#connection.lastError,
+        }),
+      );
+    }, 1);
   }
 
   /** On a cluster every master tells of its own keys only. */
@@ -270,6 +292,12 @@ function isNoScript(error: unknown): boolean {
   return isReplyError(error) && error.message.startsWith('NOSCRIPT');
 }
 
+function failureOf({ operation }: Call, cause: unknown): unknown {
+  if (isReplyError(cause) || cause instanceof RedisUnavailableError) return cause;
+  const message = 'the connection was lost before the reply';
+  return new RedisUnavailableError(operation, { message, sent: true, cause });
+}
+
 function begin(operation: string): Call {
-  return { operation, sent: false, over: false };
+  return { operation, sent: false, over: false, reject: undefined };
 }

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '@cachekit/core';
 import { describe, expect, it } from 'vitest';
-import { withDeadline } from '../src/executors/deadline.ts';
+import { replyWithin } from '../src/executors/reply-within.ts';
 
 /** A clock whose timers run when the test says so. */
 class ManualClock implements Clock {
@@ -27,21 +27,19 @@ class ManualClock implements Clock {
   }
 }
 
-const expired = (): Error => new Error('too late');
-
-describe('withDeadline()', () => {
+describe('replyWithin()', () => {
   it('passes results and errors on unchanged, and leaves no timer', async () => {
     const clock = new ManualClock();
-    expect(await withDeadline(Promise.resolve('value'), 100, clock, expired)).toBe('value');
+    expect(await replyWithin(Promise.resolve('value'), 100, clock, 'PING')).toBe('value');
     const error = new TypeError('own');
-    await expect(withDeadline(Promise.reject(error), 100, clock, expired)).rejects.toBe(error);
+    await expect(replyWithin(Promise.reject(error), 100, clock, 'PING')).rejects.toBe(error);
     expect(clock.delays).toEqual([]);
   });
 
   it('allows one more turn of the event loop before it gives up', async () => {
     const clock = new ManualClock();
     const { promise, resolve } = Promise.withResolvers<string>();
-    const limited = withDeadline(promise, 100, clock, expired);
+    const limited = replyWithin(promise, 100, clock, 'PING');
     expect(clock.delays).toEqual([100]);
     clock.fire();
     expect(clock.delays).toEqual([1]);
@@ -52,15 +50,15 @@ describe('withDeadline()', () => {
 
   it('gives up then', async () => {
     const clock = new ManualClock();
-    const limited = withDeadline(new Promise(() => {}), 100, clock, expired);
+    const limited = replyWithin(new Promise(() => {}), 100, clock, 'PING');
     clock.fire();
     clock.fire();
-    await expect(limited).rejects.toThrow('too late');
+    await expect(limited).rejects.toThrow('no reply within');
   });
 
   it('does not leave a late failure unhandled', async () => {
     const late = Promise.withResolvers<void>();
-    await expect(withDeadline(late.promise, 1, systemClock, expired)).rejects.toThrow('too late');
+    await expect(replyWithin(late.promise, 1, systemClock, 'PING')).rejects.toThrow('no reply within');
     late.reject(new Error('nobody waits'));
     await new Promise((resolve) => setImmediate(resolve));
   });
