@@ -19,7 +19,7 @@ export const partsSql = (relation: string): string => `(WITH RECURSIVE parts (re
  * What is remembered is never newer than the look, so a part that comes meanwhile is found by the next one; so is what somebody who
  * applies views has locked.
  */
-export const noticePartsBody = `
+export const noticePartsBody: string = `
 DECLARE
   s record;
 BEGIN
@@ -43,7 +43,7 @@ BEGIN
 END`;
 
 /** Gives whoever may refresh the right to look for parts: that came with a later version than their rights. */
-export const copyNoticeRightsSql = `DO $do$ DECLARE
+export const copyNoticeRightsSql: string = `DO $do$ DECLARE
   g record;
 BEGIN
   FOR g IN SELECT CASE WHEN e.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(e.grantee)) END AS grantee

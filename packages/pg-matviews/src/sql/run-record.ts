@@ -29,12 +29,12 @@ export function refreshedSql(mode: string, marks: string, groups?: string): stri
  * Counts a failure that some worker writes down, whatever its version. A worker may write `failures` of the row and not much else,
  * and needs no right for what a trigger adds.
  */
-export const countFailureSql = `CREATE OR REPLACE FUNCTION cachekit.count_failure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+export const countFailureSql: string = `CREATE OR REPLACE FUNCTION cachekit.count_failure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
   NEW.failed_refreshes := OLD.failed_refreshes + 1;
   NEW.history := ${keptSql(`jsonb_build_object('endedAt', ${now}, 'error', left(NEW.last_error, ${mostErrorText}))`, 'OLD.history')};
   RETURN NEW;
 END $body$`;
 
-export const countFailureTriggerSql = `CREATE TRIGGER count_failure BEFORE UPDATE OF failures ON cachekit.view
+export const countFailureTriggerSql: string = `CREATE TRIGGER count_failure BEFORE UPDATE OF failures ON cachekit.view
       FOR EACH ROW WHEN (NEW.failures > OLD.failures) EXECUTE FUNCTION cachekit.count_failure()`;
