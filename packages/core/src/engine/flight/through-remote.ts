@@ -36,24 +36,19 @@ export async function throughRemote(
   const { key, policy } = read;
   const remote = parts.remote as RemoteCall;
   const startedAt = parts.clock.now();
-  // What a renewal replaces; any other version is what it asks for, whoever wrote it.
-  let replaced = read.replaces;
   let { found, entry } = seen;
+  // What a renewal replaces; any other version is what it asks for, whoever wrote it.
+  const replaced = read.replaces ?? (found.read.state === 'entry' ? found.read.entry.version : '');
   let asked = seen.answer;
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 2, longestPollMs)) {
     const life = entry === undefined ? 'absent' : freshness(entry, parts.clock.now(), policy);
-    if (read.renews) {
-      const version = found.read.state === 'entry' ? found.read.entry.version : '';
-      replaced ??= version;
-      if (entry !== undefined && life === 'fresh' && version !== replaced) {
-        return remoteHit(entry);
-      }
-    } else if (entry !== undefined && life === 'fresh') {
-      if (parts.clock.now() >= entry.quietUntil) {
+    if (entry !== undefined && life === 'fresh' && !(read.renews && entry.version === replaced)) {
+      if (!read.renews && parts.clock.now() >= entry.quietUntil) {
         parts.flights.detach(flight);
         launchBehind(parts, read, entry);
       }
-      return remoteHit(entry);
+      const { value, clock, freshUntil } = entry;
+      return { value, state: 'hit', from: 'remote', clock, freshUntil };
     }
     if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
       parts.flights.detach(flight);
@@ -66,10 +61,10 @@ export async function throughRemote(
     if (spared !== undefined) return spared;
     let again = false;
     if (found.read.state !== 'leased') {
-      const request = acquisitionOf(parts, flight, found);
       let answer = asked;
       asked = undefined;
       if (answer === undefined) {
+        const request = acquisitionOf(parts, flight, found);
         begin(parts, flight, 'loading');
         const sentAt = parts.clock.now();
         try {
@@ -88,17 +83,16 @@ export async function throughRemote(
     }
     if (!again) {
       read.elsewhere?.();
-      const waitedMs = parts.clock.now() - startedAt;
+      const { softTimeoutMs, hardTimeoutMs } = policy;
       const instead = read.renews ? undefined : old;
-      if (instead !== undefined && waitedMs >= policy.softTimeoutMs) return servedOld(instead);
-      if (waitedMs >= policy.hardTimeoutMs) {
+      const limitMs = instead === undefined ? hardTimeoutMs : Math.min(softTimeoutMs, hardTimeoutMs);
+      const leftMs = limitMs - (parts.clock.now() - startedAt);
+      if (leftMs <= 0) {
         if (instead !== undefined) return servedOld(instead);
-        throw new LoadTimeoutError(key.wire, policy.hardTimeoutMs);
+        throw new LoadTimeoutError(key.wire, hardTimeoutMs);
       }
-      const limitMs =
-        instead === undefined ? policy.hardTimeoutMs : Math.min(policy.softTimeoutMs, policy.hardTimeoutMs);
       if (instead === undefined) flight.phase = 'waiting';
-      await flight.pause(parts.clock, Math.min(pollMs, limitMs - waitedMs));
+      await flight.pause(parts.clock, Math.min(pollMs, leftMs));
       flight.cancellation.throwIfAborted();
     }
     try {
@@ -108,10 +102,6 @@ export async function throughRemote(
     }
     entry = holdFound(parts, flight, read, found);
   }
-}
-
-function remoteHit({ value, clock, freshUntil }: HeldEntry): Outcome {
-  return { value, state: 'hit', from: 'remote', clock, freshUntil };
 }
 
 /** What happens from the moment it is sent on is heard by the flight, so that nothing is missed before it waits again. */

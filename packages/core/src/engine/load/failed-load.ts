@@ -1,18 +1,19 @@
 import { isCacheKitError } from '../../errors.ts';
 import type { ResolvedPolicy } from '../../policy.ts';
-import { type OldValue, servedOld } from '../hold.ts';
+import type { OldValue } from '../hold.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
 import type { ReadRequest } from '../read-request.ts';
 import { freshness } from '../steps/freshness.ts';
 import type { Flight } from '../steps/single-flight.ts';
 
+/** Tells of a load that failed and remembers it. @returns What may be served in its place. */
 export function failedLoad(
   parts: EngineParts,
   flight: Flight<Outcome>,
   request: ReadRequest,
   error: unknown,
   old: OldValue | undefined,
-): Outcome {
+): OldValue | undefined {
   const { key, policy, state } = request;
   const now = parts.clock.now();
   state.counters.loadErrors++;
@@ -30,8 +31,7 @@ export function failedLoad(
   if (!left && !flight.overtaken && remembered(policy)) {
     parts.failures.remember(key.wire, error, policy.errorTtlMs, flight.clock);
   }
-  if (instead === undefined) throw error;
-  return servedOld(instead);
+  return instead;
 }
 
 function remembered(policy: ResolvedPolicy): boolean {

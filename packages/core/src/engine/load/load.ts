@@ -5,7 +5,7 @@ import { handedOut, kept } from '../../memory/sharing.ts';
 import { countLoad } from '../../metrics/metrics.ts';
 import { keepMs, lifeMs } from '../../policy.ts';
 import type { CommitRequest, EntryKind } from '../../ports/remote-tier.ts';
-import { bytesOf, memoryEntry, type OldValue } from '../hold.ts';
+import { bytesOf, memoryEntry, type OldValue, servedOld } from '../hold.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
 import type { ReadRequest } from '../read-request.ts';
 import type { Asker } from '../steps/asks.ts';
@@ -117,11 +117,9 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
   readonly #failed = (error: unknown): void => {
     if (!this.#ends()) return;
     release(this.#parts, this.#flight);
-    try {
-      this.#landing.settle(failedLoad(this.#parts, this.#flight, this.#request, error, this.#old));
-    } catch (thrown) {
-      this.#landing.fail(thrown);
-    }
+    const instead = failedLoad(this.#parts, this.#flight, this.#request, error, this.#old);
+    if (instead === undefined) this.#landing.fail(error);
+    else this.#landing.settle(servedOld(instead));
   };
 
   readonly #gave = (value: unknown): void => {
