@@ -48,6 +48,6 @@ export async function missing(): Promise<Value> {
 }
 
 /** What ends a run that was to hit. */
-export function missed(): Error {
+function missed(): Error {
   return new Error('This was to be a hit');
 }
