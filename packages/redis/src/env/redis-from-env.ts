@@ -1,4 +1,11 @@
-import { assertKnownOptions, ConfigurationError, type RedisExecutor, systemClock } from '@cachekit/core';
+import {
+  assertKnownOptions,
+  ConfigurationError,
+  type Duration,
+  type RedisExecutor,
+  systemClock,
+} from '@cachekit/core';
+import { commandTimeoutMs } from '../executors/command-timeout.ts';
 import { ioredisExecutor } from '../executors/ioredis.ts';
 import { upstashExecutor } from '../executors/upstash.ts';
 
@@ -9,10 +16,13 @@ export type RedisEnvironment = Readonly<Record<string, string | undefined>>;
 export interface RedisFromEnvOptions {
   /** @defaultValue `process.env`, or nothing where there is none */
   readonly env?: RedisEnvironment;
+  /**
+   * The longest a call may take, as of the executor that is chosen. A request to Upstash is not repeated later either.
+   *
+   * @defaultValue 250 ms over a connection, 1 second over REST
+   */
+  readonly commandTimeout?: Duration;
 }
-
-/** The longest a request to Upstash may take, in ms; the client must not repeat it later. */
-const restTimeoutMs = 1_000;
 
 /**
  * Chooses Redis by configuration alone.
@@ -26,25 +36,27 @@ const restTimeoutMs = 1_000;
  * Empty counts as not set, and blanks around a value do not count. Nothing connects before the first call. The client is loaded when it is chosen.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the URL is none, if of the two variables of Upstash one is
- * missing and there is no `REDIS_URL`, or if the client is not installed.
+ * missing and there is no `REDIS_URL`, if the client is not installed, or for a wrong option.
  * @example
  * const redis = await redisFromEnv();
  * const cache = createCache(redis === undefined ? {} : { remote: redisTier({ redis }) });
  */
 export async function redisFromEnv(options: RedisFromEnvOptions = {}): Promise<RedisExecutor | undefined> {
-  assertKnownOptions('redisFromEnv', options, ['env']);
+  assertKnownOptions('redisFromEnv', options, ['env', 'commandTimeout']);
+  const { commandTimeout } = options;
+  const timeoutMs = commandTimeout === undefined ? undefined : commandTimeoutMs(commandTimeout);
   const env = options.env ?? globalThis.process?.env ?? {};
   const rest = env.UPSTASH_REDIS_REST_URL?.trim() ?? '';
   const token = env.UPSTASH_REDIS_REST_TOKEN?.trim() ?? '';
   const url = env.REDIS_URL?.trim() ?? '';
-  if (rest !== '' && token !== '') return overRest(rest, token);
-  if (url !== '') return overConnection(url);
+  if (rest !== '' && token !== '') return overRest(rest, token, timeoutMs);
+  if (url !== '') return overConnection(url, timeoutMs);
   if (rest === '' && token === '') return undefined;
   const missing = rest === '' ? 'UPSTASH_REDIS_REST_URL' : 'UPSTASH_REDIS_REST_TOKEN';
   throw new ConfigurationError(`${missing} is not set, and the other variable of Upstash is`);
 }
 
-async function overRest(url: string, token: string): Promise<RedisExecutor> {
+async function overRest(url: string, token: string, timeoutMs = 1_000): Promise<RedisExecutor> {
   assertUrl('UPSTASH_REDIS_REST_URL', url, ['https:', 'http:']);
   const { Redis } = await installed('@upstash/redis', () => import('@upstash/redis'));
   const client = new Redis({
@@ -52,22 +64,22 @@ async function overRest(url: string, token: string): Promise<RedisExecutor> {
     token,
     automaticDeserialization: false,
     enableTelemetry: false,
-    signal: givenUpLater,
+    signal: () => givenUpAfter(timeoutMs),
   });
-  return upstashExecutor(client, { commandTimeout: restTimeoutMs });
+  return upstashExecutor(client, { commandTimeout: timeoutMs });
 }
 
 /** Ends a request, and with it its repetitions, when nobody waits for it any more. */
-function givenUpLater(): AbortSignal {
+function givenUpAfter(timeoutMs: number): AbortSignal {
   const controller = new AbortController();
-  systemClock.setTimeout(() => controller.abort(), restTimeoutMs);
+  systemClock.setTimeout(() => controller.abort(), timeoutMs);
   return controller.signal;
 }
 
-async function overConnection(url: string): Promise<RedisExecutor> {
+async function overConnection(url: string, timeoutMs = 250): Promise<RedisExecutor> {
   assertUrl('REDIS_URL', url, ['redis:', 'rediss:']);
   const { Redis } = await installed('ioredis', () => import('ioredis'));
-  return ioredisExecutor(new Redis(url, { lazyConnect: true }));
+  return ioredisExecutor(new Redis(url, { lazyConnect: true }), { commandTimeout: timeoutMs });
 }
 
 async function installed<Client>(name: string, load: () => Promise<Client>): Promise<Client> {

@@ -61,6 +61,23 @@ describe('redisFromEnv()', () => {
     await redis?.close();
   });
 
+  it('gives calls the time that is asked for, over either', async () => {
+    const queue = uniqueNamespace();
+    const connected = await redisFromEnv({ env: { REDIS_URL: inject('redisUrl') }, commandTimeout: 60 });
+    await expect(connected?.command('BLPOP', queue, 1)).rejects.toThrow('within 60 ms');
+    await connected?.close();
+    const server = await startUpstashServer({ redis: new Redis(inject('redisUrl'), { lazyConnect: true }) });
+    try {
+      const env = { UPSTASH_REDIS_REST_URL: server.url, UPSTASH_REDIS_REST_TOKEN: server.token };
+      const rest = await redisFromEnv({ env, commandTimeout: 60 });
+      await expect(rest?.command('BLPOP', queue, 1)).rejects.toThrow(/within 60 ms|aborted/);
+      await rest?.close();
+    } finally {
+      await server.close();
+    }
+    await expect(redisFromEnv({ env: {}, commandTimeout: 0 })).rejects.toThrow('commandTimeout');
+  });
+
   it('refuses what is half set or no URL, and never says the password', async () => {
     const wrong: Record<string, string>[] = [
       { UPSTASH_REDIS_REST_URL: 'https://x.upstash.io' },
