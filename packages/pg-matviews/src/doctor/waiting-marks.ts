@@ -5,7 +5,6 @@ import { type Finding, finding } from './finding.ts';
 
 interface WaitingView {
   readonly name: string;
-  readonly marks: number;
   readonly seconds: number | null;
   readonly failures: number;
   readonly lastError: string | null;
@@ -17,15 +16,15 @@ export async function neglectedViews({ sql, records, patienceMs }: Examination):
   if (!records.installed) return [];
   const views = await jsonRows<WaitingView>(
     sql,
-    `SELECT v.name, v.failures, v.last_error AS "lastError", to_jsonb(v)->>'paused' AS paused, m.marks, m.seconds
+    `SELECT v.name, v.failures, v.last_error AS "lastError", to_jsonb(v)->>'paused' AS paused, m.seconds
      FROM cachekit.view v CROSS JOIN LATERAL (
-       SELECT count(*) AS marks, extract(epoch FROM clock_timestamp() - min(at))::float8 AS seconds
+       SELECT extract(epoch FROM clock_timestamp() - min(at))::float8 AS seconds
        FROM cachekit.mark WHERE view = v.name) m
      WHERE v.kind <> 'view' AND (v.failures > 0 OR m.seconds * 1000 >= $1::float8) ORDER BY v.name`,
     [patienceMs],
   );
-  return views.map(({ name, marks, seconds, failures, lastError, paused }) => {
-    const waits = seconds === null ? '' : ` ${marks} marks wait, the oldest for ${ageText(seconds)}.`;
+  return views.map(({ name, seconds, failures, lastError, paused }) => {
+    const waits = seconds === null ? '' : ` Marks wait, the oldest for ${ageText(seconds)}.`;
     // Also if it is paused: the refresh ends a pause for failures, and nothing else would end one that was called for.
     const resume =
       paused === 'call' ? [`UPDATE cachekit.view SET paused = NULL WHERE name = ${quoteLiteral(name)}`] : [];

@@ -132,16 +132,19 @@ export function logMark(program: RollupProgram, { source, key }: SourceRecord): 
     return {
       log: program.log,
       table: program.table,
-      keys: program.keys.map(({ sql }) => sql),
+      keys: program.keys.map(({ sql, column = sql }) => ({ sql, column })),
+      many: program.many === true,
       mask: program.mask,
     };
   return {
     log: program.log,
     table: program.table,
     keys: program.keys.map(({ name }) => {
-      const column = key[name];
-      return column === undefined ? undefined : `t.${quoteIdentifier(column)}`;
+      if (key[name] === undefined) return undefined;
+      const column = `t.${quoteIdentifier(key[name])}`;
+      return { sql: column, column };
     }),
+    many: false,
     mask: program.mask,
   };
 }

@@ -35,7 +35,7 @@ export interface ViewStatus {
   readonly freshAsOf?: number;
   /** When the oldest change that is not in the view was made. Absent: the view is what its query gives. */
   readonly dirtySince?: number;
-  /** Marks that wait. */
+  /** Marks that wait; where a role may not read the table of a rollup, those of one statement may count as one. */
   readonly marks: number;
   /** Of a rollup, for a role that may read its table: groups that are to be computed again, about. */
   readonly dirtyGroups?: number;
@@ -84,8 +84,8 @@ export async function readStatus(sql: SqlExecutor, views: readonly string[]): Pr
     const { load, marks, ...rest } = status;
     if (load === undefined) statuses.push({ ...rest, marks });
     else {
-      const [counted] = await jsonRows<{ dirty: number }>(sql, load);
-      statuses.push({ ...rest, marks, dirtyGroups: counted?.dirty ?? 0 });
+      const [counted] = await jsonRows<{ marks: number; dirty: number }>(sql, load);
+      statuses.push({ ...rest, marks: counted?.marks ?? 0, dirtyGroups: counted?.dirty ?? 0 });
     }
   }
   return statuses;

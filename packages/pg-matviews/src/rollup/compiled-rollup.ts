@@ -12,8 +12,11 @@ export interface Rollup {
   readonly keys: readonly RollupKey[];
   /** All groups, one row each, read from the table itself. */
   readonly groups: string;
-  /** The same, planned as if there were few rows: for a branch that hardly ever runs, beside others that do. */
-  readonly seldom: string;
+  /**
+   * The same if `condition` holds, planned as if there were few rows: for a branch that hardly ever runs, beside others
+   * that do. `columns` are those of a stored group, of a row called `r`.
+   */
+  seldom(condition: string, columns: string): string;
   /** The one group, or none, whose keys are `d.k0`, `d.k1`, ... */
   readonly scoped: string;
   /** Columns of a stored group after the keys; `undefined`: what the SQL gives. */
@@ -32,6 +35,17 @@ export interface Rollup {
 /** Name of the exact view of a rollup. */
 export function liveName(name: string): string {
   return `${name}_live`;
+}
+
+/** Whether readers see groups as they are stored, all of them. */
+export function isShownAsStored({ shown, stored, derived, window }: Rollup): boolean {
+  return (
+    derived.length === 0 &&
+    window === undefined &&
+    (shown === undefined ||
+      (shown.length === stored?.length &&
+        shown.every(([name, sql], at) => name === stored[at] && sql === quoteIdentifier(name))))
+  );
 }
 
 /** What readers see of groups in `relation`, with the window and the derived columns. */

@@ -1,9 +1,9 @@
 import { ConfigurationError } from '@cachekit/core';
 
 /** Names that the statements of a rollup give to rows of their own while the user's SQL is read: a table called so would be hidden by them. */
-const hiding: readonly string[] = ['ck_taken', 'ck_dirty', 'ck_marks', 'ck_parts'];
+const hiding: readonly string[] = ['ck_rows', 'ck_taken', 'ck_dirty', 'ck_marks', 'ck_parts'];
 /** Columns that the statements of a rollup put beside those of a group. */
-const columnsBeside: readonly string[] = ['ck_found', 'ck_differs'];
+const columnsBeside: readonly string[] = ['ck_found', 'ck_differs', 'ck_at'];
 
 /** @throws ConfigurationError `INVALID_CONFIGURATION` for a name without a schema that a refresh would not find. */
 export function assertNotHidden(

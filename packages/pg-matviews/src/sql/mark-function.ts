@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteLiteral, wakeChannel } from '@cachekit/core/postgres';
-import { boundedSql } from './mark-bound.ts';
+import { type BoundedMarks, boundedSql, countedSql } from './mark-bound.ts';
 import { type LogMark, type MarkRule, type MarkUnit, markFunctionName, wakeSubject } from './mark-trigger.ts';
 import { type MarkColumn, type RowsOf, rowsSeen } from './rows-seen.ts';
 
@@ -57,7 +57,7 @@ export function markFunctionBody(
             of: (event: MarkedEvent): Inserts => {
               const all = `INSERT INTO cachekit.mark (view, source, tenant, key, everything)
     ${groups.map((group) => marksSql(table, group, from, event, types)).join('\n    UNION ALL ')}`;
-              return { many: all, one: all };
+              return { ...eachRow(all), one: all };
             },
           },
         ]),
@@ -109,11 +109,11 @@ interface Marks {
   of(event: MarkedEvent): Inserts;
 }
 
-/** What writes the marks of a statement, without its end. */
-interface Inserts {
-  readonly many: string;
-  /** If the statement was about one row. */
-  readonly one: string;
+/** What writes the marks of a statement. */
+type Inserts = Pick<BoundedMarks, 'rows' | 'many' | 'one'>;
+
+function eachRow(insert: string): Pick<Inserts, 'rows' | 'many'> {
+  return { rows: countedSql(insert), many: countedSql(insert) };
 }
 
 /** The statement that creates or replaces the function of a table. */
@@ -199,43 +199,54 @@ function logSql(
   event: MarkedEvent,
   types: ReadonlyMap<string, MarkColumn>,
 ): Inserts {
-  const { log, keys } = rule.rollup;
-  const known = keys.flatMap((sql, at) => (sql === undefined ? [] : [{ sql, at }]));
-  const wild = keys.reduce<number>((bits, sql, at) => (sql === undefined ? bits + 2 ** at : bits), 0);
+  const { log, keys, many } = rule.rollup;
+  const known = keys.flatMap((key, at) => (key === undefined ? [] : [{ ...key, at }]));
+  const wild = keys.reduce<number>((bits, key, at) => (key === undefined ? bits + 2 ** at : bits), 0);
   const columns = known.map(({ at }) => `k${at}`);
   const named = known.map(({ sql, at }) => `${sql} AS k${at}`);
   const counted =
     event === 'update'
       ? [...new Set(readsOf(rule))].map((column) => comparable(column, types.get(column)?.type))
       : [];
-  const rows = (of: string): string =>
-    `SELECT ${[...named, ...counted.map((sql, at) => `${sql} AS c${at}`)].join(', ')} FROM ${of} t`;
+  const rows = (of: string, select = 'SELECT'): string =>
+    `${select} ${[...named, ...counted.map((sql, at) => `${sql} AS c${at}`)].join(', ')} FROM ${of} t`;
+  const present = event === 'insert' ? inserted : deleted;
   const changed =
     event === 'update'
       ? `(${rows(deleted)} EXCEPT ALL ${rows(inserted)}) UNION ALL (${rows(inserted)} EXCEPT ALL ${rows(deleted)})`
-      : rows(event === 'insert' ? inserted : deleted);
-  const target = `INSERT INTO ${log} (${['view', 'source', ...columns, 'wild'].join(', ')})`;
+      : rows(present);
+  const target = (of: readonly string[]): string =>
+    `INSERT INTO ${log} (${['view', 'source', ...of, 'wild'].join(', ')})`;
   const start = `${quoteLiteral(rule.view)}, ${quoteLiteral(table)}`;
   if (known.length === 0) {
-    const all = `${target} SELECT ${start}, ${wild} WHERE EXISTS (${changed})`;
-    return { many: all, one: all };
+    const all = `${target([])} SELECT ${start}, ${wild} WHERE EXISTS (${changed})`;
+    return { ...eachRow(all), one: all };
   }
-  const marks = (
-    of: string,
-  ): string => `${target} SELECT ${start}, ${columns.map((column) => `d.${column}`).join(', ')}, ${wild}
-    FROM (${of}) d
-    WHERE ${columns.map((column) => `d.${column} IS NOT NULL`).join(' AND ')}`;
   const keysOf = columns.join(', ');
+  // A key may be costly to compute, so it is not computed again to see whether it is null, if its column says so.
+  const whole = event === 'update' ? columns : known.map(({ column }) => column);
+  const inGroup = whole.map((of) => `${of} IS NOT NULL`).join(' AND ');
+  const marks = (of: string): string =>
+    `${target(columns)} SELECT ${start}, ${ofRow('d', columns)}, ${wild} FROM (${of} WHERE ${inGroup}) d`;
   const one =
     event === 'update'
-      ? `SELECT v.* FROM (${rows(deleted)}) o CROSS JOIN (${rows(inserted)}) n
+      ? `SELECT ${keysOf} FROM (SELECT v.* FROM (${rows(deleted)}) o CROSS JOIN (${rows(inserted)}) n
       CROSS JOIN LATERAL (VALUES (true, ${ofRow('o', columns)}), (false, ${ofRow('n', columns)})) v (before, ${keysOf})
       WHERE (${counted.map((_, at) => `o.c${at} IS DISTINCT FROM n.c${at}`).join(' OR ')})
-        AND (v.before OR ${columns.map((column) => `o.${column}::text COLLATE "C" IS DISTINCT FROM n.${column}::text COLLATE "C"`).join(' OR ')})`
+        AND (v.before OR ${columns.map((column) => `o.${column}::text COLLATE "C" IS DISTINCT FROM n.${column}::text COLLATE "C"`).join(' OR ')})) c`
       : changed;
+  const several =
+    event === 'update' ? `SELECT DISTINCT ${keysOf} FROM (${changed}) c` : rows(present, 'SELECT DISTINCT');
+  const each = { ...eachRow(marks(several)), one: marks(one) };
+  if (!many || wild > 0) return each;
+  const arrays = known.map(({ at }) => `g${at}`);
   return {
-    many: marks(`SELECT DISTINCT ${keysOf} FROM (${changed}) c`),
-    one: marks(one),
+    ...each,
+    many: (
+      limit,
+    ) => `${target(arrays)} SELECT ${start}, ${columns.map((column) => `array_agg(d.${column})`).join(', ')}, ${wild}
+          FROM (SELECT d.* FROM (${several} WHERE ${inGroup}) d LIMIT ${limit}) d HAVING count(*) > 0
+        RETURNING cardinality(${arrays[0]}) INTO written;`,
   };
 }
 

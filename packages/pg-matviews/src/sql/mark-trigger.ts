@@ -21,11 +21,19 @@ export interface LogMark {
   /** Qualified and quoted. */
   readonly log: string;
   /** Each key as SQL over a row `t` of the table; `undefined`: the table does not know it, so it may be any. */
-  readonly keys: readonly (string | undefined)[];
+  readonly keys: readonly (MarkKey | undefined)[];
+  /** Whether the log takes the keys of many rows as one row. */
+  readonly many: boolean;
   /** `wild` of a mark that is about every group. */
   readonly mask: number;
   /** The table of the groups, qualified and quoted. */
   readonly table: string;
+}
+
+/** A key as SQL over a row `t`, and what is null exactly if it is. */
+export interface MarkKey {
+  readonly sql: string;
+  readonly column: string;
 }
 
 /** The events that mark, each with a trigger of its own: one with transition tables can name one event only. */

@@ -6,6 +6,7 @@ import { uniqueNamespace } from '@cachekit/services/vitest';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import {
+  bucket,
   count,
   createRefresher,
   createViews,
@@ -302,11 +303,16 @@ describe('an upgrade', () => {
     ).rows;
   const call = (pool: pg.Pool): Promise<unknown> =>
     pool.query(`insert into calls values ((select max(id) + 1 from calls), 3, 'x', now())`);
+  const calls = (pool: pg.Pool): Promise<unknown> =>
+    pool.query(
+      `insert into calls select max(id) + g, 1 + g, 'x', now() + g * interval '1 day' from calls cross join generate_series(1, 4) g group by g`,
+    );
 
   it('keeps the marks of before, and old and new workers refresh side by side', async () => {
     const { pool } = await old();
     const sql = pgExecutor(pool);
     await call(pool);
+    await calls(pool);
     const keeper = createRefresher({ sql, views: viewsOfFixture });
     await expect(keeper.start()).rejects.toMatchObject({
       code: 'INVALID_CONFIGURATION',
@@ -318,6 +324,7 @@ describe('an upgrade', () => {
     expect(await wrong(pool)).toEqual([]);
     for (let i = 0; i < 6; i++) {
       await call(pool);
+      await calls(pool);
       const worked = [
         oldWorker(pool, 'native'),
         oldWorker(pool, 'rollup'),
@@ -328,6 +335,7 @@ describe('an upgrade', () => {
       await Promise.all(i % 2 === 0 ? worked : worked.reverse());
     }
     await call(pool);
+    await calls(pool);
     await oldWorker(pool, 'native');
     await oldWorker(pool, 'rollup');
     expect(await wrong(pool)).toEqual([]);
@@ -405,6 +413,37 @@ describe('an upgrade', () => {
     await keeper.stop();
     expect(events).toEqual([expect.objectContaining({ code: '42883' }), 'parts']);
     await pool.query(`drop owned by ${role} cascade`);
+  });
+
+  it('marks a rollup that was not applied again as its version reads it, beside one of this version over the same rows', async () => {
+    const { pool } = await old();
+    const sql = pgExecutor(pool);
+    const perHour = defineRollup({
+      name: 'per_hour',
+      from: 'calls',
+      key: { user_id: 'user_id', hour: bucket('start_time', 'hour', { timeZone: 'UTC' }) },
+      measures: { total: count().as('integer') },
+    });
+    await createViews({ sql, views: [perHour] }).apply();
+    const keeper = createRefresher({ sql, views: [perHour] });
+    await keeper.waitFresh('per_hour');
+    for (let i = 0; i < 3; i++) {
+      await calls(pool);
+      await calls(pool);
+      await pool.query('delete from calls where id in (select id from calls order by id desc limit 3)');
+      const live = await pool.query(`select user_id, sum(total)::int as total from per_day_live group by 1
+        except select user_id, sum(total)::int from per_hour_live group by 1`);
+      expect(live.rows).toEqual([]);
+      if (i > 0) await oldWorker(pool, 'native');
+      if (i > 0) await oldWorker(pool, 'rollup');
+      await keeper.waitFresh('per_hour');
+      const kept = `select user_id, sum(total)::int from per_hour group by 1`;
+      const rows = `select user_id, count(*)::int from calls group by 1`;
+      expect((await pool.query(`(${kept} except ${rows}) union all (${rows} except ${kept})`)).rows).toEqual(
+        [],
+      );
+    }
+    expect(await wrong(pool)).toEqual([]);
   });
 
   it('is the same whether it comes step by step or anew', async () => {

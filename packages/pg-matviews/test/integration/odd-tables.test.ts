@@ -325,7 +325,7 @@ describe('a name that refreshes use themselves', () => {
     }
   };
 
-  it.each(['ck_taken', 'ck_dirty', 'ck_marks', 'ck_parts'])(
+  it.each(['ck_rows', 'ck_taken', 'ck_dirty', 'ck_marks', 'ck_parts'])(
     'is refused where it would hide the table %s, and fine with its schema',
     async (table) => {
       await run(`create table ${table} (k int, v int)`, `insert into ${table} values (1, 1)`);
@@ -356,7 +356,7 @@ describe('a name that refreshes use themselves', () => {
     },
   );
 
-  it.each(['ck_found', 'ck_differs'])('is refused as the column %s of a group', async (column) => {
+  it.each(['ck_found', 'ck_differs', 'ck_at'])('is refused as the column %s of a group', async (column) => {
     await run(`create table of_${column} (k int, ${column} int)`);
     const from = `of_${column}`;
     expect(
