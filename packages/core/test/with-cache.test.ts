@@ -79,7 +79,7 @@ describe('withCache()', () => {
       }
     });
 
-    test('counted from the beginning of the load, as Age is', async () => {
+    test('as long as ever, however long the load took, of which Age tells', async () => {
       const { cache, clock } = make();
       const { load, began } = heldLoader();
       const handler = withCache(cache, { key: () => devices, load });
@@ -87,9 +87,9 @@ describe('withCache()', () => {
       await settled();
       await clock.advance(2_000);
       began[0]?.resolve('slow');
-      expect(await response).toBe('MISS 2 private, max-age=302, stale-while-revalidate=151');
+      expect(await response).toBe('MISS 2 private, max-age=300, stale-while-revalidate=150');
       await clock.advance(1_000);
-      expect(await kept(handler)).toBe('HIT 3 private, max-age=302, stale-while-revalidate=151');
+      expect(await kept(handler)).toBe('HIT 3 private, max-age=300, stale-while-revalidate=150');
     });
 
     test('nor at all if an invalidation overtook the load', async () => {

@@ -21,8 +21,8 @@ export interface CacheRead<T> {
   /** Time since then. */
   readonly ageMs: number;
   /**
-   * How long the value is fresh in all, from then on, as its loader, `set()` or the policy said; `ttlMs - ageMs` is left. 0 for
-   * a value that an invalidation overtook while it was loaded.
+   * How long the value is fresh, as its loader, `set()` or the policy said, to a few milliseconds; 0 for a value that an
+   * invalidation overtook while it was loaded.
    */
   readonly ttlMs: number;
 }

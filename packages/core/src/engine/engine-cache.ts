@@ -245,14 +245,14 @@ function cacheRaw(parts: EngineParts, outcome: RawOutcome): CacheRaw {
 
 function known(
   { clock: machine, time }: EngineParts,
-  { clock, state, freshUntil }: Omit<Outcome, 'value'>,
+  { clock, state, loadMs, freshUntil }: Omit<Outcome, 'value'>,
 ): Omit<CacheRead<unknown>, 'value'> {
   const beganAt = time.toLocal(clock / 1_000);
   return {
     state,
     clock,
     ageMs: Math.max(0, machine.now() - beganAt),
-    ttlMs: Math.max(0, Math.round(freshUntil - beganAt)),
+    ttlMs: Math.max(0, Math.round(freshUntil - loadMs - beganAt)),
   };
 }
 

@@ -103,8 +103,8 @@ function fromMemory(parts: EngineParts, request: ReadRequest): Outcome | undefin
   const life = freshness(entry, now, request.policy);
   if (life === 'fresh') {
     if (now >= entry.quietUntil) launchBehind(parts, request, entry);
-    const { value, clock, freshUntil } = entry;
-    return { value, state: 'hit', from: 'memory', clock, freshUntil };
+    const { value, clock, loadMs, freshUntil } = entry;
+    return { value, state: 'hit', from: 'memory', clock, loadMs, freshUntil };
   }
   if (life !== 'stale') return undefined;
   launchBehind(parts, request);

@@ -271,8 +271,8 @@ function served(
   const life = freshness(entry, parts.coarse.now(), glance.state.policy);
   if (!isServed(life)) return undefined;
   const state = life === 'fresh' ? 'hit' : 'stale';
-  const { value, clock, freshUntil } = entry;
-  return handed(parts, { value, state, from, clock, freshUntil });
+  const { value, clock, loadMs, freshUntil } = entry;
+  return handed(parts, { value, state, from, clock, loadMs, freshUntil });
 }
 
 function count({ state }: Glance, outcome: Outcome | undefined): void {

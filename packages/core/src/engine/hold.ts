@@ -34,6 +34,7 @@ export interface OldValue {
   readonly value: unknown;
   readonly clock: TierClock;
   readonly version: string;
+  readonly loadMs: number;
   readonly freshUntil: number;
   readonly from: Outcome['from'];
 }
@@ -89,7 +90,7 @@ export function bytesOf(parts: EngineParts, wire: string, value: unknown): numbe
 /** What is needed of an entry that was found, whether memory keeps it or not. */
 export type HeldEntry = Pick<
   MemoryEntry,
-  'kind' | 'value' | 'clock' | 'version' | 'freshUntil' | 'quietUntil'
+  'kind' | 'value' | 'clock' | 'version' | 'loadMs' | 'freshUntil' | 'quietUntil'
 >;
 
 /** The entry that was found remotely, decoded, and kept in memory if nobody changed it while it was read. */
@@ -134,7 +135,7 @@ export function hold(
   const { kind, clock, version, loadMs, tags } = entry;
   if (!current || parts.memory.maxEntries === 0) {
     const quiet = quietUntil(parts, { kind, loadMs, freshUntil }, state.policy);
-    return { kind, value, clock, version, freshUntil, quietUntil: quiet };
+    return { kind, value, clock, version, loadMs, freshUntil, quietUntil: quiet };
   }
   const { wire } = key;
   const { epoch, asOf } = place;
@@ -181,8 +182,8 @@ export function oldInMemory(parts: EngineParts, request: ReadRequest): OldValue 
 }
 
 /** What is served in place of a load. */
-export function servedOld({ value, from, clock, freshUntil }: OldValue): Outcome {
-  return { value, state: 'stale', from, clock, freshUntil };
+export function servedOld({ value, from, clock, loadMs, freshUntil }: OldValue): Outcome {
+  return { value, state: 'stale', from, clock, loadMs, freshUntil };
 }
 
 function decoded(parts: EngineParts, resource: KeyResource, entry: RemoteEntry): unknown {

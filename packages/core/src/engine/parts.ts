@@ -32,6 +32,8 @@ export interface Outcome {
   readonly from: 'memory' | 'remote' | 'loader';
   /** When the load of the value began. */
   readonly clock: TierClock;
+  /** How long that load took. */
+  readonly loadMs: number;
   /** Until when it is fresh; 0 for what was made stale on purpose, and for what is kept nowhere because it was overtaken. */
   readonly freshUntil: number;
 }

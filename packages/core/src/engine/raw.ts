@@ -120,7 +120,8 @@ function asStored(parts: EngineParts, glance: Glance, entry: RemoteEntry): RawOu
   const life = freshness({ kind: entry.kind, freshUntil }, parts.clock.now(), glance.state.policy);
   if (life !== 'fresh' && life !== 'stale') return undefined;
   const text = entry.kind === 'negative' ? 'null' : entry.payload;
-  return { text, state: life === 'fresh' ? 'hit' : 'stale', from: 'remote', clock: entry.clock, freshUntil };
+  const { clock, loadMs } = entry;
+  return { text, state: life === 'fresh' ? 'hit' : 'stale', from: 'remote', clock, loadMs, freshUntil };
 }
 
 function inJson({ value, ...outcome }: Outcome): RawOutcome {

@@ -13,6 +13,7 @@ export async function straight(parts: EngineParts, request: ReadRequest): Promis
   state.counters.misses++;
   state.counters.loads++;
   const clock = parts.remote === undefined ? parts.time.tick() : parts.time.estimate();
+  const startedAt = parts.clock.now();
   const cancellation = new Cancellation();
   const context = new Loading(parts.namespace, key.wire, cancellation, undefined, policy);
   const leave = () => cancellation.abort(signal?.reason);
@@ -29,7 +30,15 @@ export async function straight(parts: EngineParts, request: ReadRequest): Promis
     const value = await loading;
     if (value !== undefined) {
       const ttlMs = lifeMs(value === null ? 'negative' : 'value', context.policy);
-      return { value, state: 'miss', from: 'loader', clock, freshUntil: parts.clock.now() + ttlMs };
+      const now = parts.clock.now();
+      return {
+        value,
+        state: 'miss',
+        from: 'loader',
+        clock,
+        loadMs: now - startedAt,
+        freshUntil: now + ttlMs,
+      };
     }
     throw new ArgumentError(`The loader of "${key.wire}" gave undefined; null means "does not exist"`);
   } catch (error) {

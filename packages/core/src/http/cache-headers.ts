@@ -29,8 +29,8 @@ const roundedMs = 5;
  * | `Age`           | seconds since the load began, so that a browser does not add `ttl` to `ttl` |
  * | `Vary`          | `X-CacheKit-Clock` beside what it says already                             |
  *
- * `{ttl}` is how long the value is fresh in all since its load began, whoever said so: its loader, `set()` or the policy. What
- * an invalidation overtook while it was loaded has 0. Seconds are whole. A response that is neither a success nor a 304 gets
+ * `{ttl}` is how long the value is fresh, whoever said so: its loader, `set()` or the policy. What an invalidation overtook
+ * while it was loaded has 0. Seconds are whole. A response that is neither a success nor a 304 gets
  * `X-Cache` and `Vary` alone.
  *
  * @see RFC 9111, RFC 5861

@@ -1,4 +1,3 @@
-import type { TierClock } from '../../ports/remote-tier.ts';
 import { countOutcome } from '../outcome.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
 import type { ReadRequest } from '../read-request.ts';
@@ -16,13 +15,13 @@ export function settleHit(
   flight: Flight<Outcome>,
   request: ReadRequest,
   value: unknown,
-  clock: TierClock,
+  { clock, loadMs }: Pick<Outcome, 'clock' | 'loadMs'>,
   freshUntil: number,
 ): void {
   if (flight.resolveValue(value)) {
     request.state.counters.remoteHits += flight.takers;
     ended(parts, flight);
-  } else settle(parts, flight, request, { value, state: 'hit', from: 'remote', clock, freshUntil });
+  } else settle(parts, flight, request, { value, state: 'hit', from: 'remote', clock, loadMs, freshUntil });
 }
 
 /** Answers all who wait. */

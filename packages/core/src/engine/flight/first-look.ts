@@ -94,14 +94,14 @@ class FirstLook implements Looker, Asker<AcquireRequest, Acquisition>, Landing {
       if (fresh !== undefined) {
         const value = decodedValue(parts, request.key, fresh);
         if (value !== undefined) {
-          settleHit(parts, flight, request, value, fresh.clock, parts.time.toLocal(fresh.freshUntil));
+          settleHit(parts, flight, request, value, fresh, parts.time.toLocal(fresh.freshUntil));
           return;
         }
       }
       const entry = fresh === undefined ? holdFound(parts, flight, request, found) : undefined;
       if (entry !== undefined && request.renews === undefined) {
         if (now < entry.quietUntil && now < entry.freshUntil) {
-          settleHit(parts, flight, request, entry.value, entry.clock, entry.freshUntil);
+          settleHit(parts, flight, request, entry.value, entry, entry.freshUntil);
           return;
         }
       }

@@ -47,8 +47,8 @@ export async function throughRemote(
         parts.flights.detach(flight);
         launchBehind(parts, read, entry);
       }
-      const { value, clock, freshUntil } = entry;
-      return { value, state: 'hit', from: 'remote', clock, freshUntil };
+      const { value, clock, loadMs, freshUntil } = entry;
+      return { value, state: 'hit', from: 'remote', clock, loadMs, freshUntil };
     }
     if (entry !== undefined && life === 'stale' && !flight.behind && !read.renews) {
       parts.flights.detach(flight);

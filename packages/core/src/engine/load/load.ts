@@ -158,7 +158,7 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const old = this.#old;
     if (old !== undefined && unchanged && value === stale && this.#licence.token !== undefined) {
       prolong(parts, this.#flight, this.#request, policy, old).then(
-        (freshUntil) => this.#land(old.value, freshUntil),
+        (freshUntil) => this.#land(old.value, loadMs, freshUntil),
         (error) => this.#landing.fail(error),
       );
       return;
@@ -278,13 +278,13 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
   }
 
   #landed(): void {
-    const { value, now, ttlMs } = this.#loaded as Loaded;
-    this.#land(value, this.#flight.overtaken ? 0 : now + ttlMs);
+    const { value, loadMs, now, ttlMs } = this.#loaded as Loaded;
+    this.#land(value, loadMs, this.#flight.overtaken ? 0 : now + ttlMs);
   }
 
-  #land(value: unknown, freshUntil: number): void {
+  #land(value: unknown, loadMs: number, freshUntil: number): void {
     const { clock } = this.#licence;
-    this.#landing.settle({ value, state: 'miss', from: 'loader', clock, freshUntil });
+    this.#landing.settle({ value, state: 'miss', from: 'loader', clock, loadMs, freshUntil });
   }
 }
 
