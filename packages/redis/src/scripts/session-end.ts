@@ -1,7 +1,8 @@
 import type { TypedScript } from '../script.ts';
+import { luaMoved } from './session-fragments.ts';
 
 /**
- * Ends sessions of one user.
+ * Ends sessions of one user. What says where one went stays.
  *
  * - KEYS: sessions of the user, then the sessions
  * - ARGV: the handles of the sessions, in the same order
@@ -10,8 +11,12 @@ import type { TypedScript } from '../script.ts';
  */
 export const sessionEndScript: TypedScript<number> = {
   name: 'session-end',
-  lua: `
+  lua: `${luaMoved}
 redis.call('ZREM', KEYS[1], unpack(ARGV))
-return redis.call('DEL', unpack(KEYS, 2))
+local ended = 0
+for i = 2, #KEYS do
+  if not movedTo(KEYS[i]) then ended = ended + redis.call('DEL', KEYS[i]) end
+end
+return ended
 `,
 };

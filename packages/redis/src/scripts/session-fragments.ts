@@ -9,6 +9,20 @@ export type SessionFields = readonly [
   expires: number,
 ];
 
+/** How long it is known where a session went, in ms: longer than what was sent with the old id is under way. */
+export const movedMs = 60_000;
+
+/**
+ * What scripts that meet the place of a session which was rotated share: `n`, its new handle, is all that stands there.
+ *
+ * `movedTo(key)`: that handle, or nothing.
+ */
+export const luaMoved = `
+local function movedTo(key)
+  return redis.pcall('HMGET', key, 'n')[1]
+end
+`;
+
 /**
  * What the scripts of sessions share. A session is a hash: `d` data, `v` version, `c` when it was created, `s` when it
  * was seen last, `u` user, `e` when it ends at the latest; times in milliseconds.

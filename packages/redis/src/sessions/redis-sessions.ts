@@ -3,6 +3,7 @@ import { fromJson, toJson } from '../json-value.ts';
 import { runScript } from '../script.ts';
 import { sessionCreateScript } from '../scripts/session-create.ts';
 import { sessionEndScript } from '../scripts/session-end.ts';
+import { sessionFindScript } from '../scripts/session-find.ts';
 import type { SessionFields } from '../scripts/session-fragments.ts';
 import { sessionHandlesScript } from '../scripts/session-handles.ts';
 import { sessionReadScript } from '../scripts/session-read.ts';
@@ -111,12 +112,7 @@ export class RedisSessions<T> implements Sessions<T> {
 
   async end(id: string): Promise<boolean> {
     const place = await this.#place(id);
-    if (place === undefined) return false;
-    // Its user decides where it is listed.
-    const [fields = []] = await runScript(this.#redis, sessionReadScript, [place.key], [0]);
-    const [, , , , user] = fields;
-    if (user === undefined) return false;
-    return (await this.#end(place.tenant, user, [place.handle])) === 1;
+    return place !== undefined && this.#endWherever(place.tenant, place.handle);
   }
 
   async list(tenant: string, user: string): Promise<readonly Session<T>[]> {
@@ -147,8 +143,25 @@ export class RedisSessions<T> implements Sessions<T> {
 
   async endByHandle(tenant: string, user: string, handle: string): Promise<boolean> {
     if (typeof handle !== 'string' || !/^[\w-]{43}$/.test(handle)) return false;
-    const handles = await this.#handles(tenant, user);
-    return handles.includes(handle) && (await this.#end(tenant, user, [handle])) === 1;
+    // Refuses a user that is none.
+    userKey(this.#namespace, tenant, user);
+    return this.#endWherever(tenant, handle, user);
+  }
+
+  /**
+   * Ends the session that has this handle, or had it a moment ago.
+   *
+   * @param owner - Whose it has to be; absent: whoever's it is.
+   */
+  async #endWherever(tenant: string, handle: string, owner?: string): Promise<boolean> {
+    for (let current = handle; ; ) {
+      const key = sessionKey(this.#namespace, tenant, current);
+      const [user, next] = await runScript(this.#redis, sessionFindScript, [key], []);
+      if (next !== undefined) current = next;
+      else if (user === undefined || (owner !== undefined && user !== owner)) return false;
+      // Nothing is there any more: it has ended, or was rotated just now.
+      else if ((await this.#end(tenant, user, [current])) === 1) return true;
+    }
   }
 
   async endAll(tenant: string, user: string, options: { readonly except?: string } = {}): Promise<number> {

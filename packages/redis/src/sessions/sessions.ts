@@ -56,16 +56,28 @@ export interface Sessions<T> {
   /** Replaces the data if its version still is the one that was read. A session that has ended does not come back. */
   save(id: string, data: T, version: number): Promise<SaveOutcome>;
   /**
-   * Gives the session a new id, as after a login; the old one is unknown from then on.
+   * Gives the session a new id, as after a login; the old one is unknown from then on, and only ends the session.
    *
-   * @returns `undefined` if the session has ended.
+   * Of two calls with one id at the same moment one gets the new id, which nobody may get who merely knows the old one. So do
+   * not take the cookie away where this gives `undefined`: another answer to the same browser may have set it anew.
+   *
+   * @returns `undefined` if the session has ended, or has another id meanwhile.
    */
   rotate(id: string): Promise<IdentifiedSession<T> | undefined>;
-  /** Ends the session. @returns Whether there was one. */
+  /**
+   * Ends the session, also by an id that it had until a minute ago: a logout that was sent before the new id arrived
+   * counts, too.
+   *
+   * @returns Whether there was one.
+   */
   end(id: string): Promise<boolean>;
   /** All sessions of a user, the one that was seen last first. To look at them is no use of them. */
   list(tenant: string, user: string): Promise<readonly Session<T>[]>;
-  /** Ends a session by its handle, as from a list of devices. @returns Whether the user had it. */
+  /**
+   * Ends a session by its handle, as from a list of devices; a handle that it had until a minute ago will do.
+   *
+   * @returns Whether the user had it.
+   */
   endByHandle(tenant: string, user: string, handle: string): Promise<boolean>;
   /**
    * Ends all sessions of a user that exist when it is called, those with an id that is rotated meanwhile among them.

@@ -23,7 +23,7 @@ describe('a Redis that has no memory left and evicts nothing', () => {
   const fill = () => observer.config('SET', 'maxmemory', '1');
   const empty = () => observer.config('SET', 'maxmemory', '0');
 
-  it('still reads, prolongs and ends sessions, and begins none', async () => {
+  it('still reads, prolongs, rotates and ends sessions, and begins none', async () => {
     const sessions = createSessions<number>({ redis, idleTtl: 2_000, maxLifetime: '1h' });
     const { id, lastSeenAt } = await sessions.create('acme', { user: '7', data: 1 });
     await fill();
@@ -33,7 +33,10 @@ describe('a Redis that has no memory left and evicts nothing', () => {
     );
     await expect(sessions.create('acme', { user: '8', data: 1 })).rejects.toThrow('OOM');
     await expect(sessions.save(id, 2, 1)).rejects.toThrow('OOM');
+    const rotated = await sessions.rotate(id);
+    expect(await sessions.get(rotated?.id as string)).toMatchObject({ data: 1 });
     expect(await sessions.end(id)).toBe(true);
+    expect(await sessions.get(rotated?.id as string)).toBeUndefined();
     await empty();
   });
 

@@ -156,6 +156,77 @@ onEveryServer('createSessions()', (open) => {
     expect(await sessions.rotate(id)).toBeUndefined();
   });
 
+  it('of two who rotate an id at the same moment one gets the session, the other hears that the id has ended', async () => {
+    const { id } = await sessions.create('acme', { user: '7', data: { count: 3 } });
+    const both = await Promise.all([sessions.rotate(id), sessions.rotate(id)]);
+    const [won, ...others] = both.filter((rotated) => rotated !== undefined);
+    expect(others).toEqual([]);
+    expect((await sessions.list('acme', '7')).map(({ handle }) => handle)).toEqual([won?.handle]);
+    expect(await sessions.get(won?.id as string)).toMatchObject({ data: { count: 3 } });
+  });
+
+  it('a logout by an id that has just been rotated ends the session, and lets nobody in', async () => {
+    for (const ends of ['end', 'endByHandle'] as const) {
+      const first = await sessions.create('acme', { user: '7', data: { count: 0 } });
+      const second = await sessions.rotate(first.id);
+      const third = await sessions.rotate(second?.id as string);
+      for (const { id } of [first, second as { id: string }]) {
+        expect(await sessions.get(id)).toBeUndefined();
+        expect(await sessions.update(id, (data) => data)).toBeUndefined();
+        expect(await sessions.rotate(id)).toBeUndefined();
+      }
+      const end = (): Promise<boolean> =>
+        ends === 'end' ? sessions.end(first.id) : sessions.endByHandle('acme', '7', first.handle);
+      expect(await sessions.endByHandle('acme', '8', first.handle)).toBe(false);
+      await expect(sessions.endByHandle('acme', '', first.handle)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
+      expect(await sessions.get(third?.id as string)).toBeDefined();
+      expect(await end()).toBe(true);
+      expect(await sessions.get(third?.id as string)).toBeUndefined();
+      expect(await sessions.list('acme', '7')).toEqual([]);
+      expect(await end()).toBe(false);
+    }
+  });
+
+  it('what says where a session went lives a minute at most, and is no session', async () => {
+    const { id, handle } = await sessions.create('acme', { user: '7', data: { count: 0 } });
+    const rotated = await sessions.rotate(id);
+    const left = Number(await redis.command('PTTL', keyOf(handle)));
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(minute);
+    expect(await sessions.endAll('acme', '7')).toBe(1);
+    expect(await sessions.end(id)).toBe(false);
+    expect(await sessions.get(rotated?.id as string)).toBeUndefined();
+    const short = make({ idleTtl: 100, maxLifetime: 300 });
+    await short.rotate((await short.create('acme', { user: '8', data: { count: 0 } })).id);
+    await redis.command('DEL', keyOf(handle));
+    await eventually(everything).toBe('');
+  });
+
+  it('a logout during which the id is rotated leaves no session behind', async () => {
+    const { id } = await sessions.create('acme', { user: '7', data: { count: 0 } });
+    const rotated: string[] = [];
+    const rotatedBefore: RedisExecutor = {
+      capabilities: redis.capabilities,
+      command: (name, ...args) => redis.command(name, ...args),
+      async script(script, keys, args) {
+        if (script.name === 'session-end' && rotated.length < 3) {
+          const next = await sessions.rotate(rotated.at(-1) ?? id);
+          if (next !== undefined) rotated.push(next.id);
+        }
+        return redis.script(script, keys, args);
+      },
+      scan: (prefix) => redis.scan(prefix),
+      subscriber: () => redis.subscriber(),
+      close: async () => {},
+    };
+    const logout = make({ redis: rotatedBefore }).end(id);
+    await expect(logout).resolves.toBe(true);
+    expect(rotated).toHaveLength(3);
+    expect(await sessions.list('acme', '7')).toEqual([]);
+  });
+
   it('all sessions of a user are listed and ended, those of others stay', async () => {
     const phone = await sessions.create('acme', { user: '7', data: { name: 'phone', count: 0 } });
     const desk = await sessions.create('acme', { user: '7', data: { name: 'desk', count: 0 } });
