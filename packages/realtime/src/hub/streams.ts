@@ -2,9 +2,10 @@ import { type Clock, escapeTenant, type Timer } from '@cachekit/core';
 import type { EventLog } from '../log/event-log.ts';
 import { type LogPosition, parsePosition } from '../position.ts';
 import type { Connection, StreamSink } from './connection.ts';
+import { createRoom } from './create-room.ts';
 import { beatFrame, byeFrame, helloFrame, type StreamGapReason } from './frame.ts';
 import type { HubCounters, HubMetrics } from './hub-metrics.ts';
-import { createRoom, type Room } from './room.ts';
+import type { Room } from './room.ts';
 
 /** Who wants a stream. */
 export interface StreamRequest {
