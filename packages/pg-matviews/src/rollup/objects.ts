@@ -57,7 +57,7 @@ export interface RollupProgram {
 }
 
 /** A key of {@link RollupProgram.keys}. */
-export interface RollupProgramKey {
+interface RollupProgramKey {
   readonly name: string;
   readonly type: string;
   readonly sql: string;

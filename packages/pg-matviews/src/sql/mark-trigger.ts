@@ -31,7 +31,7 @@ export interface LogMark {
 }
 
 /** A key as SQL over a row `t`, and what is null exactly if it is. */
-export interface MarkKey {
+interface MarkKey {
   readonly sql: string;
   readonly column: string;
 }
