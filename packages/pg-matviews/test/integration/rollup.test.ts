@@ -389,6 +389,23 @@ describe('a rollup', () => {
     expect(Number(rows?.[1])).toBeLessThan(100);
   });
 
+  it('is refreshed without a process beside that of the session: starting one takes longer', async () => {
+    const [found] = await database.rows<{ load: string; settings: string[] }>(
+      `select v.rollup#>>'{program,load}' as load, p.proconfig as settings from cachekit.view v
+       join pg_proc p on p.oid = to_regprocedure(v.rollup#>>'{program,run}' || '(text)') where v.name = 'per_day'`,
+    );
+    const client = await database.client();
+    await client.query('begin');
+    for (const setting of found?.settings ?? []) {
+      const [name, ...value] = setting.split('=');
+      await client.query('select set_config($1, $2, true)', [name, value.join('=')]);
+    }
+    const { rows } = await client.query(`explain ${found?.load}`);
+    await client.query('rollback');
+    expect(JSON.stringify(rows)).toContain('__m');
+    expect(JSON.stringify(rows)).not.toContain('Gather');
+  });
+
   it('says how stale it is and where to read instead', async () => {
     const keeper = refresher();
     expect(await keeper.relation('per_day', { maxStaleness: 0 })).toBe('"public"."per_day"');
