@@ -58,6 +58,20 @@ it('sets no timer for one who comes while that of others who left runs', async (
   expect(clock.timers).toBe(0);
 });
 
+it('tells nobody once it is cleared, and leaves no timer', async () => {
+  const clock = new FakeClock();
+  const over: string[] = [];
+  const queue: DueQueue<Item> = new DueQueue(clock, 100, (one) => over.push(one.name));
+  queue.add(item('left'));
+  queue.clear();
+  expect(clock.timers).toBe(0);
+  await clock.advance(500);
+  expect(over).toEqual([]);
+  queue.add(item('new'));
+  await clock.advance(100);
+  expect(over).toEqual(['new']);
+});
+
 it('counts the time of one who has waited before', async () => {
   const clock = new FakeClock();
   const over: number[] = [];

@@ -1,4 +1,4 @@
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import { TransientMap } from './transient-map.ts';
 
 /**
@@ -25,7 +25,7 @@ export class DueQueue<Item> {
   readonly #clock: Clock;
   readonly #afterMs: number;
   readonly #over: (item: Item) => void;
-  #armed = false;
+  #timer: Timer | undefined;
 
   /** @param over - Told of an item whose time is over; in the async context of whoever set the timer. */
   constructor(clock: Clock, afterMs: number, over: (item: Item) => void) {
@@ -48,7 +48,7 @@ export class DueQueue<Item> {
     const now = this.#clock.now();
     const dueAt = (since ?? now) + this.#afterMs;
     this.#items.set(item, dueAt);
-    if (!this.#armed) this.#wait(Math.min(this.#afterMs, Math.max(0, dueAt - now)));
+    if (this.#timer === undefined) this.#wait(Math.min(this.#afterMs, Math.max(0, dueAt - now)));
   }
 
   /** The item leaves in time. */
@@ -56,15 +56,21 @@ export class DueQueue<Item> {
     this.#items.delete(item);
   }
 
+  /** All leave, and the timer with them. */
+  clear(): void {
+    for (const item of this.#items.keys()) this.#items.delete(item);
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
   #wait(delayMs: number): void {
-    this.#armed = true;
-    this.#clock.setTimeout(this.#due, delayMs);
+    this.#timer = this.#clock.setTimeout(this.#due, delayMs);
   }
 
   readonly #due = (): void => {
     const now = this.#clock.now();
     const over: Item[] = [];
-    this.#armed = false;
+    this.#timer = undefined;
     for (const [item, dueAt] of this.#items.entries()) {
       // Later than one that came now: the clock was set back. The sums are compared, because a difference is rounded.
       if (dueAt > now && dueAt <= now + this.#afterMs) {

@@ -213,12 +213,14 @@ export class EngineCache implements Cache {
   }
 
   async #close(): Promise<void> {
-    const { flights, background, memory, remote, events, repairs } = this.#parts;
+    const { flights, background, memory, remote, events, repairs, timeouts, leases } = this.#parts;
     memory.shut();
     for (const flight of flights.live()) {
       if (!flight.wanted) flight.cancellation.abort(new CacheClosedError());
     }
     await background.drain();
+    timeouts.close();
+    leases?.clear();
     // The last attempt; what it cannot carry out is told.
     if (repairs !== undefined && repairs.pending > 0) await repairs.replay().catch(() => {});
     repairs?.stop();

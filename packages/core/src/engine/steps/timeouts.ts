@@ -31,7 +31,15 @@ export class Timeouts {
     const queue = this.#queues.get(timeoutMs);
     if (queue === undefined) return;
     queue.delete(who);
-    if (queue.size === 0 && this.#queues.size > mostIdle) this.#queues.delete(timeoutMs);
+    if (queue.size > 0 || this.#queues.size <= mostIdle) return;
+    queue.clear();
+    this.#queues.delete(timeoutMs);
+  }
+
+  /** Nobody is told any more. */
+  close(): void {
+    for (const queue of this.#queues.values()) queue.clear();
+    this.#queues.clear();
   }
 }
 
