@@ -106,6 +106,15 @@ async function computeFor(query: string): Promise<void> {
   await mutateProgram(/FROM ck_dirty d\n/, 'FROM ck_dirty d CROSS JOIN (SELECT count(*) FROM first) f\n');
 }
 
+/**
+ * How often two refreshes of a group met that must not. One of them would write over what the other has written, and does not
+ * find it where it was: it fails with a key that is there already. Only where the group had been deleted it is wrong instead.
+ */
+function met({ wrongLive, wrongRollup, failedRefreshes }: FuzzReport): number {
+  const failed = failedRefreshes.filter((error) => (error as { code?: string }).code === '23505');
+  return wrongLive + wrongRollup + failed.length;
+}
+
 describe('the exact view of a rollup', () => {
   it(
     'is what the rows give in every snapshot, and the rollup itself once nothing is marked: 4 writers, 2 refreshers, savepoints, deletes, moved keys',
@@ -119,21 +128,21 @@ describe('the exact view of a rollup', () => {
     process.env.CACHEKIT_LONG ? 3_600_000 : 120_000,
   );
 
-  it('is caught wrong without the lock', { timeout: 180_000 }, async () => {
+  it('is caught without the lock', { timeout: 180_000 }, async () => {
     await mutateFunction(' FOR UPDATE SKIP LOCKED', '');
     await computeFor('SELECT pg_sleep(0.02)');
-    const report = await run(20_000, 120, ({ wrongLive, wrongRollup }) => wrongLive + wrongRollup > 0);
-    expect(report.wrongLive + report.wrongRollup).toBeGreaterThan(0);
+    const report = await run(20_000, 120, (seen) => met(seen) > 0);
+    expect(met(report)).toBeGreaterThan(0);
   });
 
-  it('is caught wrong with the lock taken in the statement that computes', { timeout: 180_000 }, async () => {
+  it('is caught with the lock taken in the statement that computes', { timeout: 180_000 }, async () => {
     // The lock is waited for, and the snapshot is that of before.
     await mutateFunction('FOR UPDATE SKIP LOCKED', '');
     await computeFor(
       'SELECT 1, pg_sleep(0.02) FROM cachekit.view WHERE rollup IS NOT NULL ORDER BY name FOR UPDATE',
     );
-    const report = await run(20_000, 120, ({ wrongLive, wrongRollup }) => wrongLive + wrongRollup > 0);
-    expect(report.wrongLive + report.wrongRollup).toBeGreaterThan(0);
+    const report = await run(20_000, 120, (seen) => met(seen) > 0);
+    expect(met(report)).toBeGreaterThan(0);
   });
 
   it('is caught wrong with marks deleted after the computing', { timeout: 180_000 }, async () => {
