@@ -26,10 +26,16 @@ export interface MeasureOptions {
 }
 
 /**
+ * Operations before each slice that are not measured: while the others had their turns, V8 dropped compiled code that nobody
+ * ran, which a server that is busy never lacks. What contenders have in common stays, so the one that shares least would pay most.
+ */
+const enoughToCompile = 2_000;
+
+/**
  * Runs the contenders in turns, each round in another order, so that whatever else the machine does meets all alike.
  *
  * Each is warmed up first, and the warm-up decides how many operations its slices have. Garbage is collected before
- * each slice, if Node was started with `--expose-gc`, and a fifth of it runs once more before it is measured.
+ * each slice, if Node was started with `--expose-gc`, and what runs then is compiled again before it is measured.
  */
 export async function measure(options: MeasureOptions): Promise<ReadonlyMap<string, Samples>> {
   const { contenders, rounds = 15, sliceMs = 60, random = Math.random, serverCpuUs } = options;
@@ -45,8 +51,7 @@ export async function measure(options: MeasureOptions): Promise<ReadonlyMap<stri
       const count = operations.get(contender) as number;
       const sample = samples.get(contender.name) as Samples;
       globalThis.gc?.();
-      // While the others had their turns, V8 dropped code that nobody ran; a server that is busy never lacks it.
-      await contender.run(Math.ceil(count / 5));
+      await contender.run(Math.min(3 * count, Math.max(count / 5, enoughToCompile) | 0));
       const serverBefore = await serverCpuUs?.();
       const cpuBefore = process.cpuUsage();
       const began = performance.now();
