@@ -130,9 +130,8 @@ function measured(what: string, options: AnyRollupOptions, keys: readonly Rollup
   return {
     alias: undefined,
     groups: groups([]),
-    // The end is always true, which the planner does not know.
-    seldom: (condition) =>
-      groups([condition, ...columns.map((column) => `${column} IS NOT DISTINCT FROM ${column}`)]),
+    // Always true, which the planner does not know.
+    seldom: groups(columns.map((column) => `${column} IS NOT DISTINCT FROM ${column}`)),
     // The rows are those of one group, so nothing is to be grouped.
     scoped: `SELECT ${[
       ...keys.map((key, at) => `d.k${at} AS ${quoteIdentifier(key.name)}`),
@@ -170,14 +169,7 @@ function queried(what: string, options: AnyRollupOptions, keys: readonly RollupK
     return `SELECT q.* FROM (${text}) q WHERE ${conditions.join(' AND ')}`;
   };
   const groups = written(from);
-  return {
-    alias: bare,
-    groups,
-    seldom: (condition, columns) => `SELECT ${columns} FROM (${groups}) r WHERE ${condition}`,
-    scoped: written(bare),
-    stored: undefined,
-    shown: undefined,
-  };
+  return { alias: bare, groups, seldom: groups, scoped: written(bare), stored: undefined, shown: undefined };
 }
 
 function tableSql(from: string): string {

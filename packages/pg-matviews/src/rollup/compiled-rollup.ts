@@ -12,11 +12,8 @@ export interface Rollup {
   readonly keys: readonly RollupKey[];
   /** All groups, one row each, read from the table itself. */
   readonly groups: string;
-  /**
-   * The same if `condition` holds, planned as if there were few rows: for a branch that hardly ever runs, beside others
-   * that do. `columns` are those of a stored group, of a row called `r`.
-   */
-  seldom(condition: string, columns: string): string;
+  /** The same, planned as if there were few rows: for a branch that hardly ever runs, beside others that do. */
+  readonly seldom: string;
   /** The one group, or none, whose keys are `d.k0`, `d.k1`, ... */
   readonly scoped: string;
   /** Columns of a stored group after the keys; `undefined`: what the SQL gives. */

@@ -239,10 +239,10 @@ FROM (${eachMarkSql(log, keyTypes)}) m`,
 /**
  * The groups as they are in the present snapshot: clean ones from the table, dirty ones from the rows. While a mark is
  * about part of a key, which is rare and short, all are from the rows: to tell which it covers would cost every read
- * the planning of it. Such a mark counts as a key of nulls then, which nothing is certain not to be in. Marks are taken from
- * the log once, as it may be longer than they are; and as nobody knows how many they are when a prepared statement is planned,
- * clean groups are told by a hash of all marks, whose condition is always true, which the planner does not know, so it
- * takes them for few.
+ * the planning of it. That condition stands around the branch, or workers would be started for what is not read. Such a mark
+ * counts as a key of nulls then, which nothing is certain not to be in. Marks are taken from the log once, as it may be longer
+ * than they are; and as nobody knows how many they are when a prepared statement is planned, clean groups are told by a hash of
+ * all marks, whose condition is always true, which the planner does not know, so it takes them for few.
  */
 function liveGroupsSql(place: RollupPlace, shape: RollupShape): string {
   const { rollup, stored, keyTypes } = shape;
@@ -259,7 +259,8 @@ SELECT ${[...names.map((name, at) => `d.k${at} AS ${name}`), ...stored.map((colu
   CROSS JOIN LATERAL (${groupSql(shape)} OFFSET 0) c
   WHERE NOT ${parts}
 UNION ALL
-${rollup.seldom(parts, columns)}
+SELECT ${columns} FROM (${rollup.seldom}) r
+  WHERE ${parts}
 UNION ALL
 SELECT ${columns} FROM ${table} r
   WHERE (${names.map((name) => `r.${name}`).join(', ')}) NOT IN (

@@ -389,6 +389,19 @@ describe('a rollup', () => {
     expect(Number(rows?.[1])).toBeLessThan(100);
   });
 
+  it('is read without a process for the rare branch, which is not taken', async () => {
+    const client = await database.client();
+    await client.query('begin');
+    for (const cheap of ['parallel_setup_cost', 'parallel_tuple_cost', 'min_parallel_table_scan_size'])
+      await client.query(`set local ${cheap} = 0`);
+    const { rows } = await client.query(
+      'explain (analyze, costs off, timing off, summary off) select date, sum(total) from per_day_live group by 1',
+    );
+    await client.query('rollback');
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+    expect(plan).toMatch(/Gather.* \(never executed\)/);
+  });
+
   it('is refreshed without a process beside that of the session: starting one takes longer', async () => {
     const [found] = await database.rows<{ load: string; settings: string[] }>(
       `select v.rollup#>>'{program,load}' as load, p.proconfig as settings from cachekit.view v
