@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { defaultClientConditions, defaultServerConditions } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { ErrorsReporter } from './tooling/verify/errors-reporter.ts';
 
 const source = '@cachekit/source';
 const services = './tooling/services/vitest-setup.ts';
@@ -19,7 +20,11 @@ export default defineConfig({
     // Tests with servers wait more than they compute, so more files at a time than the two cores of a small machine.
     maxWorkers: 5,
     reporters: reports
-      ? ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]]
+      ? [
+          'default',
+          ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }],
+          new ErrorsReporter(reports),
+        ]
       : ['default'],
     projects: [
       {

@@ -43,6 +43,7 @@ export function count(folder) {
   for (const name of readdirSync(folder).sort()) {
     if (!name.endsWith('.json')) continue;
     const report = read(join(folder, name));
+    sum.failures.push(...(report.errors ?? []));
     const files = report.testResults ?? [];
     const unloaded = files.filter(
       ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
@@ -67,6 +68,7 @@ export function count(folder) {
  * @param {string} file
  * @returns {{
  *   success: boolean, numPassedTests: number, numFailedTests: number, numPendingTests?: number, numTodoTests?: number,
+ *   errors?: string[],
  *   testResults?: {
  *     name: string, status: string, message: string,
  *     assertionResults: { status: string, fullName: string, failureMessages: string[] }[],

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ErrorsReporter } from '../errors-reporter.ts';
 import { count, report, reportsVariable, settle } from '../reports.mjs';
 
 let folder: string;
@@ -43,6 +44,22 @@ test('a test file that does not load is a failure', () => {
 test('a run that failed outside of its tests is a failure', () => {
   write('unit', { success: false, numPassedTests: 7, numFailedTests: 0, testResults: [] });
   expect(count(folder)).toMatchObject({ passed: 7, failed: 1 });
+});
+
+test('an error outside of every test is a failure that is named, beside what the run counts', () => {
+  const error = {
+    name: 'Error',
+    message: 'gone',
+    stack: 'Error: gone\n at here',
+    VITEST_TEST_PATH: '/sum.test.ts',
+  };
+  new ErrorsReporter(folder).onTestRunEnd([], [error, { name: 'Error', message: 'worker died' }]);
+  write('unit', { success: true, numPassedTests: 7, numFailedTests: 0, testResults: [] });
+  expect(count(folder)).toMatchObject({
+    passed: 7,
+    failed: 2,
+    failures: ['/sum.test.ts\nError: gone\n at here', 'outside of every file\nworker died'],
+  });
 });
 
 test('a part that ended badly without a report is one failure', () => {
