@@ -8,6 +8,7 @@ export {
   createAlerts,
 } from './alerts.ts';
 export { DueQueue } from './async/due-queue.ts';
+export { withDeadline } from './async/with-deadline.ts';
 // The cache.
 export type { Cache, CacheRaw, CacheRead } from './cache/cache.ts';
 export type { CacheEventName, CacheEvents, CacheListener } from './cache/cache-events.ts';
@@ -87,6 +88,7 @@ export { createMemoryLocks, type MemoryLocksOptions } from './memory/memory-lock
 export type { Sharing } from './memory/sharing.ts';
 export type { LoadTimeBucket } from './metrics/load-times.ts';
 export type { CacheMetricsSnapshot, ResourceMetrics } from './metrics/metrics.ts';
+export { type OpenMetricsSample, openMetricsFamily } from './metrics/open-metrics-family.ts';
 export { type TtlAdvice, type TtlAdviceOptions, ttlAdvice } from './metrics/ttl-advice.ts';
 export {
   type ChangePipeline,

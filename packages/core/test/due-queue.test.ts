@@ -1,3 +1,4 @@
+import { systemClock } from '@cachekit/core';
 import { FakeClock } from '@cachekit/core/testing';
 import { expect, it } from 'vitest';
 import { DueQueue } from '../src/async/due-queue.ts';
@@ -72,19 +73,24 @@ it('tells nobody once it is cleared, and leaves no timer', async () => {
   expect(over).toEqual(['new']);
 });
 
-it('counts the time of one who has waited before', async () => {
-  const clock = new FakeClock();
-  const over: number[] = [];
-  const queue: DueQueue<Item> = new DueQueue(clock, 100, () => over.push(clock.now() - began));
-  const began = clock.now();
-  await clock.advance(60);
-  queue.add(item('waited'), began);
-  queue.add(item('new'));
-  await clock.advance(200);
-  expect(over).toEqual([100, 160]);
-  queue.add(item('too late'), began);
-  await clock.advance(1);
-  expect(over).toHaveLength(3);
+it('tells nobody early when the time of day is set while the timer of others runs', async () => {
+  for (const jumpMs of [3_600_000, -3_600_000]) {
+    const told = Promise.withResolvers<number>();
+    const queue: DueQueue<Item> = new DueQueue(systemClock, 60, ({ name }) => {
+      if (name === 'later') told.resolve(performance.now());
+    });
+    queue.add(item('first'));
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    const begun = performance.now();
+    queue.add(item('later'));
+    const real = Date.now;
+    Date.now = () => real() + jumpMs;
+    try {
+      expect((await told.promise) - begun).toBeGreaterThanOrEqual(58);
+    } finally {
+      Date.now = real;
+    }
+  }
 });
 
 it('those who leave while others are told, and those who come, have one timer', async () => {

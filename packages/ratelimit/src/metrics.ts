@@ -1,3 +1,5 @@
+import { openMetricsFamily } from '@cachekit/core';
+
 /** What was counted for one policy since the limiter was made. */
 export interface PolicyMetrics {
   /** Requests that passed. */
@@ -22,12 +24,12 @@ export interface RateLimitMetrics<Name extends string = string> {
 }
 
 const families: readonly (readonly [keyof PolicyMetrics, string, string])[] = [
-  ['allowed', 'allowed', 'Requests that passed'],
-  ['denied', 'denied', 'Requests that a policy said no to'],
-  ['shadowed', 'shadowed', 'Requests that a shadow policy would have said no to'],
-  ['fallback', 'fallback', 'Requests decided without the store, because it was unavailable'],
-  ['timeouts', 'timeouts', 'Requests to which the store did not answer in time'],
-  ['denyCacheHits', 'deny_cache_hits', 'Requests denied without asking the store'],
+  ['allowed', 'allowed', 'Requests that passed.'],
+  ['denied', 'denied', 'Requests that a policy said no to.'],
+  ['shadowed', 'shadowed', 'Requests that a shadow policy would have said no to.'],
+  ['fallback', 'fallback', 'Requests decided without the store, because it was unavailable.'],
+  ['timeouts', 'timeouts', 'Requests to which the store did not answer in time.'],
+  ['denyCacheHits', 'deny_cache_hits', 'Requests denied without asking the store.'],
 ];
 
 /**
@@ -39,16 +41,20 @@ const families: readonly (readonly [keyof PolicyMetrics, string, string])[] = [
  * new Response(text, { headers: { 'Content-Type': 'application/openmetrics-text; version=1.0.0; charset=utf-8' } });
  */
 export function rateLimitOpenMetrics(metrics: RateLimitMetrics): string {
-  const lines: string[] = [];
-  for (const [counter, name, help] of families) {
-    const family = `cachekit_ratelimit_${name}`;
-    lines.push(`# TYPE ${family} counter`, `# HELP ${family} ${help}.`);
-    for (const [policy, counts] of Object.entries(metrics.policies)) {
-      lines.push(`${family}_total{policy="${policy}"} ${counts[counter]}`);
-    }
-  }
-  const available = 'cachekit_ratelimit_store_available';
-  lines.push(`# TYPE ${available} gauge`, `# HELP ${available} Whether the store is being asked.`);
-  lines.push(`${available} ${metrics.available ? 1 : 0}`, '# EOF', '');
-  return lines.join('\n');
+  const each = Object.entries(metrics.policies);
+  const counters = families.map(([counter, name, help]) =>
+    openMetricsFamily(
+      `ratelimit_${name}`,
+      'counter',
+      help,
+      each.map(([policy, counts]) => ['_total', { policy }, counts[counter]]),
+    ),
+  );
+  const available = openMetricsFamily(
+    'ratelimit_store_available',
+    'gauge',
+    'Whether the store is being asked.',
+    [['', {}, metrics.available ? 1 : 0]],
+  );
+  return `${counters.join('')}${available}# EOF\n`;
 }

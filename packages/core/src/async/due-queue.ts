@@ -1,13 +1,13 @@
-import type { Clock, Timer } from '../ports/clock.ts';
+import { type Clock, elapsedMs, type Timer } from '../ports/clock.ts';
 import { TransientMap } from './transient-map.ts';
 
 /**
  * Says of each item when its time is over, which is as long for all of them.
  *
  * They have one timer, and it runs on when they leave: most leave long before it is theirs, and to set and clear one for each
- * costs more than all else that is done for them, in the kernel too. Nothing is told while nobody is late.
+ * costs more than all else that is done for them, in the kernel too. Nobody is told early, whoever sets the time of day meanwhile.
  *
- * Items come in the order in which they are due. One that is told has left by then, and may come again.
+ * One that is told has left by then, and may come again.
  *
  * @example
  * const late: string[] = [];
@@ -39,16 +39,10 @@ export class DueQueue<Item> {
     return this.#items.size;
   }
 
-  /**
-   * Begins the time of an item that is not there.
-   *
-   * @param since - When it began, by the clock; not before that of any other item. Now, if it is not given.
-   */
-  add(item: Item, since?: number): void {
-    const now = this.#clock.now();
-    const dueAt = (since ?? now) + this.#afterMs;
-    this.#items.set(item, dueAt);
-    if (this.#timer === undefined) this.#wait(Math.min(this.#afterMs, Math.max(0, dueAt - now)));
+  /** Begins the time of an item that is not there. */
+  add(item: Item): void {
+    this.#items.set(item, elapsedMs(this.#clock) + this.#afterMs);
+    if (this.#timer === undefined) this.#wait(this.#afterMs);
   }
 
   /** The item leaves in time. */
@@ -68,7 +62,7 @@ export class DueQueue<Item> {
   }
 
   readonly #due = (): void => {
-    const now = this.#clock.now();
+    const now = elapsedMs(this.#clock);
     const over: Item[] = [];
     this.#timer = undefined;
     for (const [item, dueAt] of this.#items.entries()) {

@@ -1,4 +1,5 @@
 import type { CacheMetricsSnapshot, ResourceMetrics } from '../metrics/metrics.ts';
+import { type OpenMetricsSample, openMetricsFamily } from '../metrics/open-metrics-family.ts';
 import type { RedisStats } from '../ports/redis-stats.ts';
 
 /** The content type of {@link openMetrics}. */
@@ -18,16 +19,21 @@ export const openMetricsType = 'application/openmetrics-text; version=1.0.0; cha
 export function openMetrics(snapshot: CacheMetricsSnapshot, redis?: RedisStats | null): string {
   const { overall: _, ...resources } = snapshot.cache;
   const each = Object.entries(resources);
-  const perResource = (value: (metrics: ResourceMetrics) => number): Sample[] =>
+  const perResource = (value: (metrics: ResourceMetrics) => number): OpenMetricsSample[] =>
     each.map(([resource, metrics]) => ['', { resource }, value(metrics)]);
   const families: string[] = [
-    family('requests', 'counter', 'Requests by what answered: a tier, or the loader that was waited for.', [
-      ...each.flatMap(([resource, { memoryHits, remoteHits, misses }]): Sample[] => [
-        ['_total', { resource, answer: 'memory' }, memoryHits],
-        ['_total', { resource, answer: 'remote' }, remoteHits],
-        ['_total', { resource, answer: 'loader' }, misses],
-      ]),
-    ]),
+    openMetricsFamily(
+      'requests',
+      'counter',
+      'Requests by what answered: a tier, or the loader that was waited for.',
+      [
+        ...each.flatMap(([resource, { memoryHits, remoteHits, misses }]): OpenMetricsSample[] => [
+          ['_total', { resource, answer: 'memory' }, memoryHits],
+          ['_total', { resource, answer: 'remote' }, remoteHits],
+          ['_total', { resource, answer: 'loader' }, misses],
+        ]),
+      ],
+    ),
     counter(
       'stale_answers',
       'Answers that were no longer fresh.',
@@ -48,7 +54,7 @@ export function openMetrics(snapshot: CacheMetricsSnapshot, redis?: RedisStats |
       'Loaded values that were not stored, because something overtook their load.',
       perResource((metrics) => metrics.refusedCommits),
     ),
-    family(
+    openMetricsFamily(
       'load_duration_seconds',
       'histogram',
       'Time that finished loads took.',
@@ -92,11 +98,8 @@ export function openMetrics(snapshot: CacheMetricsSnapshot, redis?: RedisStats |
   return `${families.join('')}# EOF\n`;
 }
 
-/** Suffix of the name, labels, value. */
-type Sample = readonly [suffix: string, labels: Readonly<Record<string, string>>, value: number];
-
-function counter(name: string, help: string, samples: readonly Sample[]): string {
-  return family(
+function counter(name: string, help: string, samples: readonly OpenMetricsSample[]): string {
+  return openMetricsFamily(
     name,
     'counter',
     help,
@@ -105,21 +108,11 @@ function counter(name: string, help: string, samples: readonly Sample[]): string
 }
 
 function gauge(name: string, help: string, value: number): string {
-  return family(name, 'gauge', help, [['', {}, value]]);
+  return openMetricsFamily(name, 'gauge', help, [['', {}, value]]);
 }
 
-function family(name: string, type: string, help: string, samples: readonly Sample[]): string {
-  const full = `cachekit_${name}`;
-  let text = `# TYPE ${full} ${type}\n`;
-  if (name.endsWith('_seconds')) text += `# UNIT ${full} seconds\n`;
-  if (name.endsWith('_bytes')) text += `# UNIT ${full} bytes\n`;
-  text += `# HELP ${full} ${help}\n`;
-  for (const [suffix, labels, value] of samples) text += `${full}${suffix}${labelText(labels)} ${value}\n`;
-  return text;
-}
-
-function histogram(resource: string, { loadTimes, loadMs }: ResourceMetrics): Sample[] {
-  const samples: Sample[] = [];
+function histogram(resource: string, { loadTimes, loadMs }: ResourceMetrics): OpenMetricsSample[] {
+  const samples: OpenMetricsSample[] = [];
   let loads = 0;
   for (const bucket of loadTimes) {
     loads += bucket.loads;
@@ -128,13 +121,4 @@ function histogram(resource: string, { loadTimes, loadMs }: ResourceMetrics): Sa
   }
   samples.push(['_count', { resource }, loads], ['_sum', { resource }, loadMs / 1_000]);
   return samples;
-}
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  const parts = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return parts.length === 0 ? '' : `{${parts.join(',')}}`;
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }

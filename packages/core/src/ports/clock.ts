@@ -34,6 +34,14 @@ export const systemClock: Clock = {
 };
 
 /**
+ * A time that goes by whoever sets the time of day: how long something took is the difference of two. Of a clock that a test
+ * brings it is the time of that clock.
+ */
+export function elapsedMs(clock: Clock): number {
+  return clock === systemClock ? performance.now() : clock.now();
+}
+
+/**
  * Keeps the process alive for one who waits: timers of a `Clock` do not, and a script that awaits nothing but one of them
  * would end.
  *

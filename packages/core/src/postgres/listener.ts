@@ -1,10 +1,10 @@
 import { backoffMs } from '../async/backoff.ts';
+import { withDeadline } from '../async/with-deadline.ts';
 import { type Duration, durationMs } from '../duration.ts';
 import { ArgumentError, assertKnownOptions, ConfigurationError } from '../errors.ts';
 import { type Clock, systemClock, type Timer } from '../ports/clock.ts';
 import type { SqlListener } from '../ports/sql.ts';
 import { quoteIdentifier } from './quote.ts';
-import { withTimeout } from './with-timeout.ts';
 
 /** The part of a `pg.Client` that a listener uses. */
 export interface PgListenClientLike {
@@ -143,7 +143,7 @@ class Listener implements PgListener {
     const client = this.#client;
     this.#client = undefined;
     this.#ready = false;
-    if (client) await withTimeout(client.end(), this.#timeoutMs, this.#clock).catch(() => undefined);
+    if (client) await this.#inTime(client.end()).catch(() => undefined);
   }
 
   async #unlisten(channel: string, hear: (payload: string) => void): Promise<void> {
@@ -174,14 +174,14 @@ class Listener implements PgListener {
   }
 
   async #prepare(client: PgListenClientLike): Promise<void> {
-    await withTimeout(client.connect(), this.#timeoutMs, this.#clock);
+    await this.#inTime(client.connect());
     // Channels may be added while the server answers: whatever is there at the end has been sent.
     const sent = new Set<string>();
     for (;;) {
       const channel = [...this.#channels.keys()].find((name) => !sent.has(name));
       if (channel === undefined) break;
       sent.add(channel);
-      await withTimeout(client.query(`listen ${quoteIdentifier(channel)}`), this.#timeoutMs, this.#clock);
+      await this.#inTime(client.query(`listen ${quoteIdentifier(channel)}`));
     }
     if (this.#client !== client) return;
     this.#failures = 0;
@@ -208,7 +208,7 @@ class Listener implements PgListener {
     const client = this.#client;
     if (client === undefined) return;
     try {
-      await withTimeout(client.query(sql), this.#timeoutMs, this.#clock);
+      await this.#inTime(client.query(sql));
     } catch (error) {
       this.#failed(client, error);
       throw error;
@@ -219,6 +219,11 @@ class Listener implements PgListener {
     const listeners = this.#channels.get(channel);
     if (listeners === undefined) return;
     for (const hear of [...listeners]) hear(payload);
+  }
+
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    const late = (): Error => new Error(`No answer within ${this.#timeoutMs} ms`);
+    return withDeadline(answer, this.#timeoutMs, this.#clock, late);
   }
 
   #failed(client: PgListenClientLike | undefined, error: unknown): void {

@@ -1,3 +1,4 @@
+import { type OpenMetricsSample, openMetricsFamily } from '@cachekit/core';
 import type { ViewStatus } from './status.ts';
 
 type Family = readonly [
@@ -8,37 +9,37 @@ type Family = readonly [
 ];
 
 const families: readonly Family[] = [
-  ['refreshes', 'counter', 'Refreshes that were committed', ({ totals }) => totals.refreshes],
+  ['refreshes', 'counter', 'Refreshes that were committed.', ({ totals }) => totals.refreshes],
   [
     'refresh_seconds',
     'counter',
-    'Time that committed refreshes took',
+    'Time that committed refreshes took.',
     ({ totals }) => totals.refreshMs / 1_000,
   ],
-  ['refresh_failures', 'counter', 'Refreshes that failed', ({ totals }) => totals.failures],
+  ['refresh_failures', 'counter', 'Refreshes that failed.', ({ totals }) => totals.failures],
   [
     'changed_groups',
     'counter',
-    'Groups of a rollup that were written or removed',
+    'Groups of a rollup that were written or removed.',
     ({ totals }) => totals.groups,
   ],
-  ['marks', 'gauge', 'Marks that wait', ({ marks }) => marks],
+  ['marks', 'gauge', 'Marks that wait.', ({ marks }) => marks],
   [
     'paused',
     'gauge',
-    'Whether nobody refreshes it by itself',
+    'Whether nobody refreshes it by itself.',
     ({ paused }) => (paused === undefined ? 0 : 1),
   ],
   [
     'fresh_as_of_timestamp_seconds',
     'gauge',
-    'Time of the last refresh',
+    'Time of the last refresh.',
     ({ freshAsOf }) => freshAsOf && freshAsOf / 1_000,
   ],
   [
     'dirty_since_timestamp_seconds',
     'gauge',
-    'Time of the oldest change that is not in the view',
+    'Time of the oldest change that is not in the view.',
     ({ dirtySince }) => dirtySince && dirtySince / 1_000,
   ],
 ];
@@ -57,21 +58,18 @@ const families: readonly Family[] = [
  * new Response(text, { headers: { 'Content-Type': 'application/openmetrics-text; version=1.0.0; charset=utf-8' } });
  */
 export function viewOpenMetrics(statuses: readonly ViewStatus[]): string {
-  let text = '';
-  for (const [name, type, help, value] of families) {
-    const family = `cachekit_view_${name}`;
-    text += `# TYPE ${family} ${type}\n`;
-    if (name.endsWith('_seconds')) text += `# UNIT ${family} seconds\n`;
-    text += `# HELP ${family} ${help}.\n`;
-    for (const status of statuses) {
-      const sample = value(status);
-      if (sample === undefined) continue;
-      text += `${family}${type === 'counter' ? '_total' : ''}{view="${escaped(status.view)}"} ${sample}\n`;
-    }
-  }
-  return `${text}# EOF\n`;
-}
-
-function escaped(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+  const texts = families.map(([name, type, help, value]) =>
+    openMetricsFamily(
+      `view_${name}`,
+      type,
+      help,
+      statuses.flatMap((status): OpenMetricsSample[] => {
+        const sample = value(status);
+        return sample === undefined
+          ? []
+          : [[type === 'counter' ? '_total' : '', { view: status.view }, sample]];
+      }),
+    ),
+  );
+  return `${texts.join('')}# EOF\n`;
 }

@@ -1,5 +1,6 @@
 import type { Clock, DueQueue, RedisArgument, RedisExecutor, RedisScript, Timer } from '@cachekit/core';
 import { RateLimitStoreError } from '../errors.ts';
+import { noAnswer } from './no-answer.ts';
 import { numbersOf } from './numbers-of.ts';
 
 /** One check on its way to Redis. */
@@ -155,9 +156,7 @@ export class Lane<Kind extends Passenger> {
         if (call.over) return;
         call.over = true;
         this.#returned(passengers);
-        const error = new RateLimitStoreError('redis', `No answer from redis within ${timeoutMs} ms`, {
-          timedOut: true,
-        });
+        const error = noAnswer(timeoutMs);
         this.#road.unanswered(this.#slot, keys[0] as string, passengers.length);
         for (const passenger of passengers) passenger.failed(error);
       },

@@ -1,13 +1,13 @@
-import { DueQueue, type RedisExecutor } from '@cachekit/core';
+import { DueQueue, type RedisExecutor, withDeadline } from '@cachekit/core';
 import type { Algorithm } from '../algorithms/algorithm.ts';
 import type { Policy } from '../algorithms/policy.ts';
 import { RateLimitStoreError } from '../errors.ts';
-import { within } from '../within.ts';
 import { Breaker } from './breaker.ts';
 import { hashSlot } from './hash-slot.ts';
 import { type Cargo, giveUpSoon, type Road } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { limitScript, mostTaken, takeScript } from './limit-script.ts';
+import { noAnswer } from './no-answer.ts';
 import { type Errand, Other, Take } from './passengers.ts';
 import { ServerClock } from './server-clock.ts';
 import { groupsOf, notAsked, restored } from './slot-groups.ts';
@@ -73,7 +73,7 @@ export class RedisSession implements LimitSession {
     const { clock, timeoutMs } = this.#context;
     const forget = (key: string): Promise<unknown> =>
       this.#breakerOf(this.#slotOf(key)).allows(key)
-        ? within(this.#redis.command('DEL', key), timeoutMs, clock, 'redis')
+        ? withDeadline(this.#redis.command('DEL', key), timeoutMs, clock, () => noAnswer(timeoutMs))
         : Promise.reject(notAskedError());
     await Promise.all(keys.map(forget));
   }
@@ -170,7 +170,9 @@ export class RedisSession implements LimitSession {
   /** Asks for nothing: the deadline has passed, so the script replies its time alone. */
   async #probe(key: string): Promise<void> {
     const { clock, timeoutMs } = this.#context;
-    const reply = await within(this.#redis.script(probeScript, [key], [1]), timeoutMs, clock, 'redis');
+    const reply = await withDeadline(this.#redis.script(probeScript, [key], [1]), timeoutMs, clock, () =>
+      noAnswer(timeoutMs),
+    );
     if (!Array.isArray(reply) || !Number.isSafeInteger(reply[0])) throw new TypeError('Not the limit script');
     this.#road.serverClock.learned(reply[0]);
   }

@@ -2,7 +2,6 @@ import {
   assertKnownOptions,
   type Clock,
   ConfigurationError,
-  DueQueue,
   type Duration,
   type RedisArgument,
   type RedisCapabilities,
@@ -15,6 +14,7 @@ import {
 import { RedisUnavailableError } from '../errors.ts';
 import { prefixPattern } from '../scan.ts';
 import { digestOf, knownDigest } from '../script.ts';
+import { type Call, CallsUnderWay, newCall } from './calls-under-way.ts';
 import { commandTimeoutMs } from './command-timeout.ts';
 import { Connection } from './connection.ts';
 import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './connection-options.ts';
@@ -71,16 +71,6 @@ export function ioredisExecutor(client: IoRedisLike, options: IoRedisExecutorOpt
   return new IoRedisExecutor(client, timeoutMs, systemClock, Math.random);
 }
 
-/** How far a call got. */
-interface Call {
-  readonly operation: string;
-  sent: boolean;
-  /** Its caller has been told that it failed. */
-  over: boolean;
-  /** Tells its caller. */
-  reject: ((error: unknown) => void) | undefined;
-}
-
 class IoRedisExecutor implements RedisExecutor {
   readonly capabilities: RedisCapabilities;
   readonly #pattern: IoRedisLike;
@@ -88,8 +78,7 @@ class IoRedisExecutor implements RedisExecutor {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #connection: Connection;
-  /** Those that have no reply yet. */
-  readonly #calls: DueQueue<Call>;
+  readonly #calls: CallsUnderWay;
   readonly #subscribers = new Set<IoRedisSubscriber>();
   readonly #trackers = new Set<IoRedisTracker>();
   /** Cluster clients that say when they have learned of other nodes. */
@@ -105,17 +94,17 @@ class IoRedisExecutor implements RedisExecutor {
       ? () => pattern.duplicate([], clusterOptions(timeoutMs, random, pattern.options.redisOptions))
       : () => pattern.duplicate(commandOptions(timeoutMs, random));
     this.#connection = new Connection(open, timeoutMs, clock);
-    this.#calls = new DueQueue(clock, timeoutMs, (call) => this.#late(call));
+    this.#calls = new CallsUnderWay(timeoutMs, clock, () => this.#connection.lastError);
   }
 
   command(name: string, ...args: RedisArgument[]): Promise<unknown> {
-    const call = begin(name);
-    return this.#limited(this.#send(name, args, call), call);
+    const call = newCall(name);
+    return this.#calls.reply(this.#send(name, args, call), call);
   }
 
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
-    const call = begin(script.name);
-    return this.#limited(this.#evaluate(script, keys, args, call), call);
+    const call = newCall(script.name);
+    return this.#calls.reply(this.#evaluate(script, keys, args, call), call);
   }
 
   async *scan(prefix: string): AsyncGenerator<readonly string[], void, void> {
@@ -124,9 +113,9 @@ class IoRedisExecutor implements RedisExecutor {
     for (const node of client.nodes?.('master') ?? [client]) {
       let cursor = '0';
       do {
-        const call = begin('SCAN');
+        const call = newCall('SCAN');
         const page = this.#write(node, call, 'SCAN', [cursor, 'MATCH', pattern, 'COUNT', 512]);
-        const reply = await this.#limited(page, call);
+        const reply = await this.#calls.reply(page, call);
         const [next, keys] = reply as [string, string[]];
         cursor = next;
         if (keys.length > 0) yield keys;
@@ -203,40 +192,6 @@ class IoRedisExecutor implements RedisExecutor {
     return client.call(name, ...args);
   }
 
-  #limited(work: Promise<unknown>, call: Call): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      call.reject = reject;
-      this.#calls.add(call);
-      work.then(
-        (reply) => {
-          this.#calls.delete(call);
-          resolve(reply);
-        },
-        (cause) => {
-          this.#calls.delete(call);
-          reject(failureOf(call, cause));
-        },
-      );
-    });
-  }
-
-  /**
-   * One more turn of the event loop is allowed: after a loop that was blocked for longer than the timeout, replies that
-   * wait in the socket are read before anything is given up.
-   */
-  #late(call: Call): void {
-    this.#clock.setTimeout(() => {
-      call.over = true;
-      call.reject?.(
-        new RedisUnavailableError(call.operation, {
-          message: `no reply within ${this.timeoutMs} ms`,
-          sent: call.sent,
-          cause: this.#connection.lastError,
-        }),
-      );
-    }, 1);
-  }
-
   /** On a cluster every master tells of its own keys only. */
   async #openTracked(): Promise<TrackedServers> {
     if (!this.#pattern.isCluster) {
@@ -290,14 +245,4 @@ function sameNodes(
 
 function isNoScript(error: unknown): boolean {
   return isReplyError(error) && error.message.startsWith('NOSCRIPT');
-}
-
-function failureOf({ operation }: Call, cause: unknown): unknown {
-  if (isReplyError(cause) || cause instanceof RedisUnavailableError) return cause;
-  const message = 'the connection was lost before the reply';
-  return new RedisUnavailableError(operation, { message, sent: true, cause });
-}
-
-function begin(operation: string): Call {
-  return { operation, sent: false, over: false, reject: undefined };
 }
