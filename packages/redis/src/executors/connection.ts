@@ -81,7 +81,7 @@ export class Connection {
     const client = this.#client;
     if (
       client !== undefined &&
-      (client.status !== 'end' || this.#clock.now() - this.#openedAt < replaceEveryMs)
+      (client.status !== 'end' || Math.abs(this.#clock.now() - this.#openedAt) < replaceEveryMs)
     ) {
       return client;
     }

@@ -1,4 +1,5 @@
 import { LoadTimeoutError } from '../../errors.ts';
+import { elapsedMs } from '../../ports/clock.ts';
 import type { Acquisition } from '../../ports/remote-tier.ts';
 import { type HeldEntry, holdFound, type OldValue, servedOld } from '../hold.ts';
 import { acquisitionOf, forsake, licenceOf } from '../load/lease.ts';
@@ -35,7 +36,7 @@ export async function throughRemote(
 ): Promise<Outcome> {
   const { key, policy } = read;
   const remote = parts.remote as RemoteCall;
-  const startedAt = parts.clock.now();
+  const startedAt = elapsedMs(parts.clock);
   let { found, entry } = seen;
   // What a renewal replaces; any other version is what it asks for, whoever wrote it.
   const replaced = read.replaces ?? (found.read.state === 'entry' ? found.read.entry.version : '');
@@ -86,7 +87,7 @@ export async function throughRemote(
       const { softTimeoutMs, hardTimeoutMs } = policy;
       const instead = read.renews ? undefined : old;
       const limitMs = instead === undefined ? hardTimeoutMs : Math.min(softTimeoutMs, hardTimeoutMs);
-      const leftMs = limitMs - (parts.clock.now() - startedAt);
+      const leftMs = limitMs - (elapsedMs(parts.clock) - startedAt);
       if (leftMs <= 0) {
         if (instead !== undefined) return servedOld(instead);
         throw new LoadTimeoutError(key.wire, hardTimeoutMs);

@@ -1,4 +1,4 @@
-import type { Clock } from '../../ports/clock.ts';
+import { type Clock, elapsedMs } from '../../ports/clock.ts';
 
 /** Failures in a row after which the breaker opens: one may be an accident, and reads wait for each. */
 const failuresToOpen = 3;
@@ -32,7 +32,7 @@ export class Breaker {
   /** Whether a call may be made now. Whoever makes it says how it ended. */
   allows(): boolean {
     if (!this.open) return true;
-    if (this.#probing || this.#clock.now() < this.#openUntil) return false;
+    if (this.#probing || elapsedMs(this.#clock) < this.#openUntil) return false;
     this.#probing = true;
     return true;
   }
@@ -50,7 +50,7 @@ export class Breaker {
     this.#probing = false;
     if (this.#failures < failuresToOpen) return;
     const opens = !this.open;
-    this.#openUntil = this.#clock.now() + openMs;
+    this.#openUntil = elapsedMs(this.#clock) + openMs;
     if (opens) this.#changed('open');
   }
 }

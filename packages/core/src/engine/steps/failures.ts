@@ -1,4 +1,4 @@
-import type { Clock } from '../../ports/clock.ts';
+import { type Clock, elapsedMs } from '../../ports/clock.ts';
 import type { TierClock } from '../../ports/remote-tier.ts';
 
 /** How long a loader is left alone after its first failure while an old value is served; twice as long each time. */
@@ -29,7 +29,7 @@ export class Failures {
 
   remember(wire: string, error: unknown, errorTtlMs: number, clock: TierClock): void {
     const count = (this.#failures.get(wire)?.count ?? 0) + 1;
-    const now = this.#clock.now();
+    const now = elapsedMs(this.#clock);
     const pauseMs = Math.min(firstPauseMs * 2 ** (count - 1), longestPauseMs);
     this.#failures.delete(wire);
     if (this.#failures.size >= mostFailures) {
@@ -58,13 +58,13 @@ export class Failures {
   /** Whether an old value is served without asking the loader. */
   paused(wire: string): boolean {
     const failure = this.#failures.get(wire);
-    return failure !== undefined && this.#clock.now() < failure.pausedUntil;
+    return failure !== undefined && elapsedMs(this.#clock) < failure.pausedUntil;
   }
 
   /** The error that is given without asking the loader, if its load began at `minClock` or later. */
   kept(wire: string, minClock: TierClock): { readonly error: unknown } | undefined {
     const failure = this.#failures.get(wire);
     if (failure === undefined || failure.clock < minClock) return undefined;
-    return this.#clock.now() < failure.keptUntil ? failure : undefined;
+    return elapsedMs(this.#clock) < failure.keptUntil ? failure : undefined;
   }
 }
