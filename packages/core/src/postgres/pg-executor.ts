@@ -24,6 +24,7 @@ export interface PgPoolLike {
   connect(): Promise<PgPoolClientLike>;
   query(sql: string, parameters?: unknown[]): Promise<PgResultLike>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: (client: PgPoolClientLike) => void): unknown;
   listenerCount(event: 'error'): number;
 }
 
@@ -53,8 +54,16 @@ export function pgExecutor(pool: PgPoolLike): SqlExecutor {
     throw new ConfigurationError('pgExecutor takes a pg.Pool; pgClientExecutor takes a pg.Client');
   }
   if (pool.listenerCount('error') === 0) pool.on('error', ignore);
+  if (!listenedTo.has(pool)) {
+    listenedTo.add(pool);
+    // A server can end a session in the packet that opens it, before whoever waits for the connection has it.
+    pool.on('connect', (client) => client.on('error', ignore));
+  }
   return new PgExecutor(pool);
 }
+
+/** Pools of which every new connection is listened to. */
+const listenedTo = new WeakSet<PgPoolLike>();
 
 class PgExecutor implements SqlExecutor {
   readonly #pool: PgPoolLike;

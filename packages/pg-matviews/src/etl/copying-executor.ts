@@ -47,8 +47,9 @@ export function copyingExecutor(pool: PgCopyPoolLike): SqlExecutor {
       const one = {
         connect: () => Promise.resolve(client),
         query: pool.query.bind(pool),
-        on: pool.on.bind(pool),
-        listenerCount: pool.listenerCount.bind(pool),
+        // `plain` listens to the pool already.
+        on: () => undefined,
+        listenerCount: () => 1,
         totalCount: 1,
       };
       return pgExecutor(one as PgPoolLike).transaction((transaction) => {
