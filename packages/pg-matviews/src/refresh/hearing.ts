@@ -9,8 +9,15 @@ const attempts = 4;
 /**
  * Whether the listener hears what this database says: behind a pooler in transaction mode LISTEN is accepted and forgotten, and
  * another database has channels of its own. Any notification on the channel tells, whoever sent it.
+ *
+ * @param over - Whether nobody wants to know any more: then the database is asked nothing.
  */
-export async function hears(sql: SqlExecutor, listener: SqlListener, clock: Clock): Promise<boolean> {
+export async function hears(
+  sql: SqlExecutor,
+  listener: SqlListener,
+  clock: Clock,
+  over: () => boolean,
+): Promise<boolean> {
   let heard = false;
   let wake = (): void => undefined;
   const unlisten = await listener.listen(channel, () => {
@@ -18,7 +25,7 @@ export async function hears(sql: SqlExecutor, listener: SqlListener, clock: Cloc
     wake();
   });
   try {
-    for (let i = 0; i < attempts && !heard; i++) {
+    for (let i = 0; i < attempts && !heard && !over(); i++) {
       await sql.query(`SELECT pg_notify(${quoteLiteral(channel)}, '')`);
       if (heard) break;
       await new Promise<void>((resolve) => {

@@ -96,7 +96,10 @@ export class RefreshLoop {
       // What was said while nobody listened is in the table.
       if (state === 'ready') this.#alarm.ring();
     });
-    this.#hear(listener).catch((error) => this.#host.failed(error));
+    this.#hear(listener).catch((error) => {
+      // Who stops it may close the listener and the database before it is known.
+      if (!this.#stopping) this.#host.failed(error);
+    });
   }
 
   /** Until it is known that the listener hears, and for ever if it does not, the loop looks by itself. */
@@ -105,7 +108,7 @@ export class RefreshLoop {
     const unlisten = await listener.listen(wakeChannel(wakeSubject), () => this.#alarm.ring());
     if (this.#stopping) return unlisten();
     this.#unlisten = unlisten;
-    this.#hears = await hears(sql, listener, clock);
+    this.#hears = await hears(sql, listener, clock, () => this.#stopping);
     this.#listening = this.#hears;
     this.#alarm.ring();
     if (this.#hears || this.#stopping) return;

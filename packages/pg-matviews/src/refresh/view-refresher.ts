@@ -53,6 +53,8 @@ export class ViewRefresher implements Refresher {
   readonly #listeners = new Listeners<RefresherEvents>();
   readonly #runs: ViewRuns;
   readonly #schedules: ReadonlyMap<string, ViewSchedule>;
+  #starting: Promise<readonly string[]> | undefined;
+  #stopped = false;
   #loop: RefreshLoop | undefined;
   #scheduler: Scheduler | undefined;
 
@@ -92,9 +94,20 @@ export class ViewRefresher implements Refresher {
   }
 
   async start(): Promise<void> {
-    if (this.#loop !== undefined) throw new ArgumentError('The refresher has been started already');
-    const views = await this.#applied();
-    if (this.#loop !== undefined) throw new ArgumentError('The refresher has been started already');
+    if (this.#starting !== undefined || this.#loop !== undefined) {
+      throw new ArgumentError('The refresher has been started already');
+    }
+    this.#stopped = false;
+    this.#starting = this.#applied();
+    try {
+      const views = await this.#starting;
+      if (!this.#stopped) this.#begin(views);
+    } finally {
+      this.#starting = undefined;
+    }
+  }
+
+  #begin(views: readonly string[]): void {
     this.#loop = new RefreshLoop({
       sql: this.#sql,
       clock: this.#clock,
@@ -117,6 +130,9 @@ export class ViewRefresher implements Refresher {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
+    // Whoever started it hears how that ended.
+    if (this.#starting !== undefined) await this.#starting.catch(() => undefined);
     const loop = this.#loop;
     const scheduler = this.#scheduler;
     this.#loop = undefined;
