@@ -1,7 +1,6 @@
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { count, defineRollup, defineView, type ViewDefinition } from '../../src/index.ts';
 import { kyselyMigration, kyselyMigrations, viewMigrationTable } from '../../src/kysely/index.ts';
 import { testDatabase } from './database.ts';
@@ -10,10 +9,9 @@ const database = testDatabase();
 let db: Kysely<unknown>;
 beforeAll(() => {
   db = new Kysely<unknown>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: database.url, max: 4 }) }),
+    dialect: new PostgresDialect({ pool: database.pool }),
   });
 });
-afterAll(() => db.destroy());
 
 const perUser = defineRollup({
   name: 'per_user',

@@ -286,8 +286,9 @@ describe('refresh()', () => {
   });
 
   it('works over Kysely as it does over a pool', async () => {
-    const pool = new pg.Pool({ connectionString: database.url, max: 4 });
-    const sql = kyselyExecutor(new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) }));
+    const sql = kyselyExecutor(
+      new Kysely<unknown>({ dialect: new PostgresDialect({ pool: database.pool }) }),
+    );
     const views = createViews({ sql, views: all });
     expect((await views.apply()).map(({ action }) => action)).toEqual(all.map(() => 'unchanged'));
     const keeper = refresher({ sql });
@@ -298,7 +299,6 @@ describe('refresh()', () => {
       ['top', [{ tenant: '11', key: {} }]],
     ]);
     expect(await keeper.status()).toMatchObject([{ view: 'top' }, { view: 'gated' }, { view: 'unindexed' }]);
-    await pool.end();
   });
 
   it('gives up waiting after the timeout of the call', async () => {

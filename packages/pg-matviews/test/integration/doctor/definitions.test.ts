@@ -233,7 +233,7 @@ test('what the role of the doctor may not read, it leaves out; what the catalog 
 test('the doctor works through Kysely as well', async () => {
   await run('create materialized view mv_kysely as select count(*) as calls, 1 as one from calls');
   const db = new Kysely<Record<never, never>>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: database.url }) }),
+    dialect: new PostgresDialect({ pool: database.pool }),
   });
   try {
     const found = await createDoctor({ sql: kyselyExecutor(db) }).examine();
@@ -242,7 +242,6 @@ test('the doctor works through Kysely as well', async () => {
       'public.mv_kysely',
     ]);
   } finally {
-    await db.destroy();
     await drop('mv_kysely');
   }
 });
