@@ -18,6 +18,7 @@ import { type Call, CallsUnderWay, newCall } from './calls-under-way.ts';
 import { commandTimeoutMs } from './command-timeout.ts';
 import { Connection } from './connection.ts';
 import { clusterOptions, commandOptions, stallMs, subscriberOptions } from './connection-options.ts';
+import { heardAsking } from './heard-asking.ts';
 import type { IoRedisConnectionLike, IoRedisLike } from './ioredis-like.ts';
 import { IoRedisSubscriber } from './ioredis-subscriber.ts';
 import { IoRedisTracker, type TrackedServers } from './ioredis-tracker.ts';
@@ -91,7 +92,8 @@ class IoRedisExecutor implements RedisExecutor {
     this.#clock = clock;
     this.#random = random;
     const open = pattern.isCluster
-      ? () => pattern.duplicate([], clusterOptions(timeoutMs, random, pattern.options.redisOptions))
+      ? () =>
+          heardAsking(pattern.duplicate([], clusterOptions(timeoutMs, random, pattern.options.redisOptions)))
       : () => pattern.duplicate(commandOptions(timeoutMs, random));
     this.#connection = new Connection(open, timeoutMs, clock);
     this.#calls = new CallsUnderWay(timeoutMs, clock, () => this.#connection.lastError);
