@@ -1,4 +1,4 @@
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { startUpstashServer } from '@cachekit/redis/testing';
 import { upstashExecutor } from '@cachekit/redis/upstash';
@@ -38,7 +38,7 @@ const harms: Readonly<Record<string, Harm>> = {
 /** Passes requests on to `target`, and answers as `harm` says. */
 async function startHarmful(target: string) {
   let harm: Harm | undefined;
-  const http = createServer(async (request, response) => {
+  const passOn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const { authorization = '', 'upstash-encoding': encoding = '' } = request.headers;
@@ -50,6 +50,10 @@ async function startHarmful(target: string) {
     const body = Buffer.from(await answer.arrayBuffer());
     if (harm === undefined) response.writeHead(answer.status).end(body);
     else harm(response, answer.status, body);
+  };
+  const http = createServer((request, response) => {
+    // The client repeats what failed for seconds, so a request may be under way when all of this ends.
+    passOn(request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   return {
