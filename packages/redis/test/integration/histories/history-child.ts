@@ -70,7 +70,8 @@ export class Child {
   }
 
   #say(order: Order): void {
-    if (this.#process.connected) this.#process.send(order);
+    // One that has ended a moment ago still counts as connected, and an error nobody takes ends this process.
+    if (this.#process.connected) this.#process.send(order, () => {});
   }
 }
 
