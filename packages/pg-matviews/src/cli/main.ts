@@ -2,6 +2,9 @@
 import process from 'node:process';
 import { runProgram } from './program.ts';
 
+// Who reads may leave before the end, as `head` does; the work is done all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 void runProgram({
   arguments: process.argv.slice(2),
   environment: process.env,
