@@ -122,7 +122,7 @@ export class WaitLines {
     const timer = first
       ? undefined
       : clock.setTimeout(() => {
-          if (drop(line, waiter)) ask().then(({ decision }) => waiter.tell(decision), waiter.fail);
+          if (drop(line, waiter)) askOnce(waiter).catch(waiter.fail);
         }, maxWaitMs);
     if (first) void this.#serve(line);
   }
@@ -158,13 +158,8 @@ export class WaitLines {
   async #serveOne(line: Line, waiter: Waiter): Promise<void> {
     while (!waiter.over) {
       line.rung = false;
-      const reservation = await waiter.ask();
-      const { decision } = reservation;
-      if (waiter.over) {
-        // What cannot be given back stays taken.
-        await reservation.cancel().catch(() => {});
-        return;
-      }
+      const decision = await asked(waiter);
+      if (decision === undefined) return;
       const leftMs = waiter.until - this.#clock.now();
       const leastMs = leastWait(decision);
       if (decision.allowed || leftMs <= 0 || leastMs > leftMs) {
@@ -188,6 +183,20 @@ export class WaitLines {
     });
     line.endPause = undefined;
   }
+}
+
+/** What is decided; nothing, and nothing is taken, for one who has left meanwhile. */
+async function asked(waiter: Waiter): Promise<Decision | undefined> {
+  const reservation = await waiter.ask();
+  if (!waiter.over) return reservation.decision;
+  // What cannot be given back stays taken.
+  await reservation.cancel().catch(() => {});
+  return undefined;
+}
+
+async function askOnce(waiter: Waiter): Promise<void> {
+  const decision = await asked(waiter);
+  if (decision !== undefined) waiter.tell(decision);
 }
 
 function ring(line: Line): void {

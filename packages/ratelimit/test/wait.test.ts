@@ -58,6 +58,43 @@ describe('wait()', () => {
     expect((await look()).limits.api.remaining).toBe(2);
   });
 
+  test('a wait that is aborted while it is asked about for the last time takes nothing', async () => {
+    const clock = new FakeClock();
+    const memory = memoryStore();
+    let held: Promise<void> | undefined;
+    const store: typeof memory = {
+      ...memory,
+      open: (context) => {
+        const session = memory.open(context);
+        return {
+          ...session,
+          check: async (request) => {
+            if (request.mode === 'take') await held;
+            return session.check(request);
+          },
+        };
+      },
+    };
+    const limits = limiter(clock, store);
+    await limits.consume({ api: ['u1'] }, { cost: 2 });
+    const first = limits.wait({ api: ['u1'] }, { maxWait: '5m', cost: 2 });
+    const controller = new AbortController();
+    const second = limits.wait({ api: ['u1'] }, { maxWait: '65s', signal: controller.signal });
+    const left = expect(second).rejects.toThrow('went away');
+    await clock.advance(64_000);
+    const answer = Promise.withResolvers<void>();
+    held = answer.promise;
+    await clock.advance(1_000);
+    controller.abort(new Error('went away'));
+    await left;
+    answer.resolve();
+    held = undefined;
+    await clock.advance(1);
+    expect((await limits.peek({ api: ['u1'] })).limits.api.remaining).toBe(1);
+    await clock.advance(60_000);
+    expect((await first).allowed).toBe(true);
+  });
+
   test.each(['refund', 'reset', 'cancel'] as const)(
     'who waits passes as soon as this process gives something back: %s',
     async (verb) => {
