@@ -66,6 +66,27 @@ describe('rateLimitedFetch()', () => {
     ]);
   });
 
+  test('a refusal whose connection is lost meanwhile is repeated as any other', async () => {
+    const clock = new FakeClock();
+    let lose: (error: Error) => void = () => {};
+    const refusal = new ReadableStream({
+      start(controller) {
+        lose = (error) => controller.error(error);
+      },
+    });
+    const answers = [new Response(refusal, { status: 429, headers: { 'Retry-After': '3' } })];
+    const send = rateLimitedFetch({
+      fetch: async () => answers.shift() ?? new Response('served'),
+      clock,
+      random: () => 0,
+    });
+    const answered = send(url).then(({ status }) => status, String);
+    await clock.advance(1_000);
+    lose(new Error('connection reset'));
+    await clock.advance(2_000);
+    expect(await answered).toBe(200);
+  });
+
   test('a refusal that says no time, or too long a one, is the answer', async () => {
     for (const headers of [{}, { 'Retry-After': '31' }, { 'Retry-After': 'soon' }]) {
       const { seen, send } = scripted({ status: 429, headers });

@@ -107,8 +107,8 @@ export function rateLimitedFetch(
         const refusal = last ?? knownRefusal(origin);
         if (refusal !== undefined) return refusal;
       }
-      // What nobody reads holds a connection.
-      await last?.body?.cancel();
+      // What nobody reads holds a connection, if that is not lost already.
+      await last?.body?.cancel().catch(() => {});
       const response = await send(request.clone());
       if (learn(origin, response) === undefined) return response;
       if (quietMs(origin) > leftMs || leftMs <= 0) return response;
