@@ -14,7 +14,8 @@ export interface Databases {
 /** Runs `use` with two fresh databases, and leaves nothing of them. */
 export async function withDatabases(use: (databases: Databases) => Promise<void>): Promise<void> {
   const postgres = await startPostgres();
-  const remoteDatabase = await createDatabase(postgres.url);
+  // It is dropped under whoever reads it.
+  const remoteDatabase = await createDatabase(postgres.url, { patience: 0 });
   const localDatabase = await createDatabase(postgres.url);
   const remotePool = quietPool(remoteDatabase.url);
   const localPool = quietPool(localDatabase.url);

@@ -25,7 +25,8 @@ const written = [...pages, ...docstrings].map((example, at) => {
   return { example, program, name };
 });
 
-const database = useDatabase();
+// The programs keep their connections, so nobody has to be waited for long.
+const database = useDatabase({ patience: 500 });
 let errors: Map<string, TypeFault[]>;
 
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import pg from 'pg';
 export interface FreshDatabase {
   readonly url: string;
   readonly name: string;
-  /** Drops it. Sessions in it have half a second to end by themselves. */
+  /** Drops it, when all sessions in it have ended or its patience has. */
   drop(): Promise<void>;
 }
 
@@ -14,6 +14,8 @@ export interface FreshDatabase {
 export interface CreateDatabaseOptions {
   /** The database that is copied; empty (`template1`) unless told. Nobody may be connected to it. */
   readonly template?: string;
+  /** Milliseconds for sessions to end by themselves before it is dropped and ends them by force; 10,000 unless told. */
+  readonly patience?: number;
 }
 
 /**
@@ -30,17 +32,21 @@ export async function createDatabase(
   const url = new URL(postgresUrl);
   url.pathname = `/${name}`;
   const template = pg.escapeIdentifier(options.template ?? 'template1');
+  const { patience = 10_000 } = options;
   await administrate(postgresUrl, `create database ${name} template ${template}`);
   return {
     url: url.href,
     name,
-    drop: () => administrate(postgresUrl, `drop database if exists ${name} with (force)`, name),
+    drop: () =>
+      administrate(postgresUrl, `drop database if exists ${name} with (force)`, (client) =>
+        untilLeft(client, name, patience),
+      ),
   };
 }
 
 /** A pool says that it has ended before its connections have; one that is ended by force then fails its process. */
-async function untilLeft(client: pg.Client, database: string): Promise<void> {
-  const deadline = performance.now() + 500;
+async function untilLeft(client: pg.Client, database: string, patience: number): Promise<void> {
+  const deadline = performance.now() + patience;
   const sessions = 'select from pg_stat_activity where datname = $1';
   while ((await client.query(sessions, [database])).rowCount !== 0 && performance.now() < deadline) {
     await sleep(10);
@@ -50,12 +56,16 @@ async function untilLeft(client: pg.Client, database: string): Promise<void> {
 /** `object_in_use`: a session of the template's last user is still closing. */
 const inUse = '55006';
 
-async function administrate(url: string, statement: string, leaving?: string): Promise<void> {
+async function administrate(
+  url: string,
+  statement: string,
+  before?: (client: pg.Client) => Promise<void>,
+): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
   try {
-    if (leaving !== undefined) await untilLeft(client, leaving);
+    await before?.(client);
     const deadline = performance.now() + 10_000;
     for (;;) {
       try {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { expect, inject, test } from 'vitest';
 import { createDatabase } from '../../index.ts';
@@ -30,6 +31,7 @@ test('a database is copied from a template, and dropped although somebody is sti
   await query(database.url, 'create table seeded (n int); insert into seeded select generate_series(1, 7)');
   const copy = await createDatabase(inject('postgresUrl'), {
     template: new URL(database.url).pathname.slice(1),
+    patience: 50,
   });
   expect(await query(copy.url, 'select count(*)::int as n from seeded')).toEqual([{ n: 7 }]);
 
@@ -40,6 +42,17 @@ test('a database is copied from a template, and dropped although somebody is sti
   await cut;
   const names = await query(inject('postgresUrl'), 'select datname from pg_database');
   expect(names).not.toContainEqual({ datname: copy.name });
+});
+
+test('whoever leaves late, as on a busy machine, is waited for and not cut off', async () => {
+  const made = await createDatabase(inject('postgresUrl'));
+  const leaving = new pg.Client({ connectionString: made.url });
+  const errors: unknown[] = [];
+  leaving.on('error', (error) => errors.push(error));
+  await leaving.connect();
+  const left = sleep(1_000).then(() => leaving.end());
+  await Promise.all([left, made.drop()]);
+  expect(errors).toEqual([]);
 });
 
 test('many databases can be made at once', async () => {
