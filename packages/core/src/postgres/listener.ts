@@ -138,7 +138,7 @@ class Listener implements PgListener {
     this.#closed = true;
     this.#clock.clearTimeout(this.#timer);
     this.#channels.clear();
-    for (const waiter of this.#waiting) waiter.reject(new ArgumentError('The listener was closed'));
+    for (const waiter of this.#waiting) waiter.reject(closedMeanwhile());
     this.#waiting.clear();
     const client = this.#client;
     this.#client = undefined;
@@ -154,6 +154,7 @@ class Listener implements PgListener {
   }
 
   #becomesReady(): Promise<void> {
+    if (this.#closed) return Promise.reject(closedMeanwhile());
     return new Promise((resolve, reject) => this.#waiting.add({ resolve, reject }));
   }
 
@@ -242,6 +243,10 @@ class Listener implements PgListener {
     for (const listener of [...this.#errorListeners]) listener(error);
     if (wasReady) for (const listener of [...this.#stateListeners]) listener('lost');
   }
+}
+
+function closedMeanwhile(): ArgumentError {
+  return new ArgumentError('The listener was closed');
 }
 
 function positive(ms: number, name: string): number {
