@@ -12,13 +12,19 @@ const highWater = 4 * 1024 * 1024;
 /** A statement as `pg` takes it in place of a text; what COPY does not send is left out. */
 abstract class CopyStatement {
   readonly done: Promise<void>;
+  /** Set by the driver, which ends the timer of its `query_timeout` when it is called. */
+  callback: ((error?: unknown) => void) | undefined;
   protected readonly text: string;
   #settle: (error?: unknown) => void = () => undefined;
 
   constructor(text: string) {
     this.text = text;
     this.done = new Promise((resolve, reject) => {
-      this.#settle = (error) => (error === undefined ? resolve() : reject(error));
+      this.#settle = (error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+        this.callback?.(error);
+      };
     });
     this.done.catch(() => undefined);
   }

@@ -1,5 +1,7 @@
 import { pgExecutor } from '@cachekit/core/postgres';
+import pg from 'pg';
 import { beforeEach, expect, it } from 'vitest';
+import { copying } from '../../../src/etl/copying-executor.ts';
 import { copyingExecutor, createEtl, type Etl } from '../../../src/etl/index.ts';
 import { testDatabase } from '../database.ts';
 
@@ -93,4 +95,29 @@ it('fails as the remote database says when the view cannot be computed', async (
   await expect(etl.run()).rejects.toMatchObject({ code: '22012' });
   expect(await local.one('select count(*)::int from odd_copy')).toBe(0);
   expect(await remote.one('select 1')).toBe(1);
+});
+
+it('leaves no timer of a pool with a query_timeout', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const pool = new pg.Pool({
+    connectionString: remote.url,
+    max: 1,
+    query_timeout: 600_000,
+    idleTimeoutMillis: 0,
+  });
+  try {
+    const sql = copyingExecutor(pool);
+    await sql.query('select 1');
+    const before = timers();
+    const copied = sql.transaction(async (transaction) => {
+      const copies = copying(transaction);
+      for await (const _ of copies?.copyOut('copy odd (id) to stdout') ?? []);
+      await copies?.copyIn('copy odd (id) from stdin', []);
+      await copies?.copyIn('copy nothing from stdin', []);
+    });
+    await expect(copied).rejects.toMatchObject({ code: '42P01' });
+    expect(timers()).toBeLessThanOrEqual(before);
+  } finally {
+    await pool.end();
+  }
 });
