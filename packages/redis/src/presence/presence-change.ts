@@ -41,7 +41,7 @@ type Told = readonly [string, readonly (readonly [string, string, 0 | 1, string]
 /** Reads what a script says that it changed; nothing if it is none of ours. */
 export function readChanges<M>(tenant: string, text: string): readonly PresenceChange<M>[] {
   const told = fromJson(text) as Told | undefined;
-  if (!Array.isArray(told) || !Array.isArray(told[1])) return [];
+  if (!Array.isArray(told) || !Array.isArray(told[1]) || !told[1].every(namesSomebody)) return [];
   const [last, entries] = told;
   const first = Number(last) - entries.length + 1;
   return entries.map(([kind, entry, alone, extra], index) => {
@@ -54,4 +54,8 @@ export function readChanges<M>(tenant: string, text: string): readonly PresenceC
       ? { ...common, ...meta, type: 'join', alone: alone === 1 }
       : { ...common, ...meta, type: 'update' };
   });
+}
+
+function namesSomebody(change: unknown): boolean {
+  return Array.isArray(change) && typeof change[1] === 'string';
 }
