@@ -18,8 +18,9 @@ export interface PgClientLike {
  * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no client.
  * @example
  * const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
+ * const sql = pgClientExecutor(client); // before it connects, so that no loss of its connection ends the process
  * await client.connect();
- * const { rows } = await pgClientExecutor(client).query<{ id: string }>('select id from calls where user_id = $1', ['7']);
+ * const { rows } = await sql.query<{ id: string }>('select id from calls where user_id = $1', ['7']);
  * await client.end();
  */
 export function pgClientExecutor(client: PgClientLike): SqlExecutor {
