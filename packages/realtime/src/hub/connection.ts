@@ -1,7 +1,7 @@
 import type { LogPosition } from '../position.ts';
 import type { Frame, StreamGapReason } from './frame.ts';
 
-/** Where the bytes of one stream go. */
+/** Where the bytes of one stream go. One that throws is aborted, which ends its stream and no other. */
 export interface StreamSink {
   /** Queues a chunk; chunks are shared between streams and must not be written to. */
   write(chunk: Uint8Array): void;

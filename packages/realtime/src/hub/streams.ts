@@ -4,6 +4,7 @@ import { type LogPosition, parsePosition } from '../position.ts';
 import type { Connection, StreamSink } from './connection.ts';
 import { createRoom } from './create-room.ts';
 import { beatFrame, byeFrame, helloFrame, type StreamGapReason } from './frame.ts';
+import { guardedSink } from './guarded-sink.ts';
 import type { HubCounters, HubMetrics } from './hub-metrics.ts';
 import type { Room } from './room.ts';
 
@@ -184,7 +185,7 @@ export function createStreams(context: StreamsContext): Streams {
   }
 
   async function connect(request: StreamRequest): Promise<StreamAdmission> {
-    const { tenant, lastEventId, sink, expiresAt } = request;
+    const { tenant, lastEventId, expiresAt } = request;
     escapeTenant(tenant);
     if (closing) return refuse('closing');
     if (streams.size + pending >= context.maxStreams) return refuse('limit');
@@ -211,6 +212,10 @@ export function createStreams(context: StreamsContext): Streams {
       leave(entry);
       return refuse('closing');
     }
+    const sink = guardedSink(request.sink, (error) => {
+      onError(error);
+      release(connection);
+    });
     const connection: Connection = {
       position: begin.start,
       live: false,
