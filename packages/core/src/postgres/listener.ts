@@ -88,6 +88,8 @@ class Listener implements PgListener {
   /** Calls of `listen` that wait for the connection. */
   readonly #waiting = new Set<{ resolve(): void; reject(error: unknown): void }>();
   #client: PgListenClientLike | undefined;
+  /** The statement under way on the present connection: pg takes one at a time. */
+  #asked: Promise<void> = Promise.resolve();
   #ready = false;
   #closed = false;
   #failures = 0;
@@ -168,6 +170,7 @@ class Listener implements PgListener {
       return;
     }
     this.#client = client;
+    this.#asked = Promise.resolve();
     client.on('error', (error) => this.#failed(client, error));
     client.on('end', () => this.#failed(client, new Error('The server closed the connection')));
     client.on('notification', (message) => this.#heard(message.channel, message.payload ?? ''));
@@ -208,8 +211,13 @@ class Listener implements PgListener {
   async #ask(sql: string): Promise<void> {
     const client = this.#client;
     if (client === undefined) return;
-    try {
+    const asked = this.#asked.then(async () => {
+      if (client !== this.#client) throw new Error('The connection was lost');
       await this.#inTime(client.query(sql));
+    });
+    this.#asked = asked.catch(() => undefined);
+    try {
+      await asked;
     } catch (error) {
       this.#failed(client, error);
       throw error;
