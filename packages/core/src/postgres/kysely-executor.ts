@@ -46,9 +46,9 @@ export interface KyselyLike extends KyselyTransactionLike {
  * Runs SQL through a Kysely instance over PostgreSQL that the user owns and closes.
  *
  * The user's plugins (such as camel case) do not touch these statements. A `transaction` inside a transaction is a
- * savepoint, and so is each of an executor over a transaction, such as a migration is given. Kysely checks connections out without listening for their `error` event, which ends the process when a
- * connection breaks between two statements; give its pool
- * `pool.on('connect', (client) => client.on('error', () => {}))`.
+ * savepoint, and so is each of an executor over a transaction, such as a migration is given. Kysely checks connections out
+ * without listening for their `error` event, which ends the process when a connection breaks between two statements; give it
+ * a {@link sharedPool}, or call `pool.on('connect', (client) => client.on('error', () => {}))`.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if it is no Kysely instance.
  * @example

@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../errors.ts';
 import type { SqlExecutor, SqlResult } from '../ports/sql.ts';
+import { hearLostConnections, type LosablePool } from './lost-connections.ts';
 import { SqlTransaction } from './sql-transaction.ts';
 
 /** What a query of `pg` gives, as far as it is read here. */
@@ -15,24 +16,19 @@ export interface PgResultLike {
 export interface PgPoolClientLike {
   query(sql: string, parameters?: unknown[]): Promise<PgResultLike>;
   release(destroy?: Error | boolean): void;
-  on(event: 'error', listener: (error: Error) => void): unknown;
-  removeListener(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 /** The part of a `pg.Pool` that is used. */
-export interface PgPoolLike {
+export interface PgPoolLike extends LosablePool {
   connect(): Promise<PgPoolClientLike>;
   query(sql: string, parameters?: unknown[]): Promise<PgResultLike>;
-  on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'connect', listener: (client: PgPoolClientLike) => void): unknown;
-  listenerCount(event: 'error'): number;
 }
 
 /**
  * Runs SQL through a `pg.Pool` that the user owns and closes.
  *
- * A connection that breaks while it is checked out, or while it idles in a pool nobody listens to for `error`, would
- * end the process as an unhandled `error` event; the executor listens, and the next query says what happened. A
+ * A connection that breaks, idle or checked out, would end the process as an unhandled `error` event where nobody listens;
+ * the executor does, for every user of the pool, and the next query says what happened. A
  * `transaction` inside a transaction is a savepoint. Errors of the driver pass unchanged, also when `run` swallowed
  * the error of a statement that had already aborted the transaction.
  *
@@ -46,24 +42,12 @@ export interface PgPoolLike {
  * const { rows } = await sql.query<{ id: string }>('select id from calls where user_id = $1', ['7']);
  */
 export function pgExecutor(pool: PgPoolLike): SqlExecutor {
-  if (
-    typeof pool?.connect !== 'function' ||
-    typeof pool.listenerCount !== 'function' ||
-    !('totalCount' in pool)
-  ) {
+  if (typeof pool?.connect !== 'function' || typeof pool.on !== 'function' || !('totalCount' in pool)) {
     throw new ConfigurationError('pgExecutor takes a pg.Pool; pgClientExecutor takes a pg.Client');
   }
-  if (pool.listenerCount('error') === 0) pool.on('error', ignore);
-  if (!listenedTo.has(pool)) {
-    listenedTo.add(pool);
-    // A server can end a session in the packet that opens it, before whoever waits for the connection has it.
-    pool.on('connect', (client) => client.on('error', ignore));
-  }
+  hearLostConnections(pool);
   return new PgExecutor(pool);
 }
-
-/** Pools of which every new connection is listened to. */
-const listenedTo = new WeakSet<PgPoolLike>();
 
 class PgExecutor implements SqlExecutor {
   readonly #pool: PgPoolLike;
@@ -78,14 +62,12 @@ class PgExecutor implements SqlExecutor {
 
   async transaction<T>(work: (transaction: SqlExecutor) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
-    client.on('error', ignore);
     let broken: Error | undefined;
     try {
       return await inTransaction(client, work, (failure) => {
         broken = failure;
       });
     } finally {
-      client.removeListener('error', ignore);
       client.release(broken);
     }
   }
@@ -119,5 +101,3 @@ export async function runStatement<Row>(
   const { rows, rowCount } = await client.query(sql, parameters as unknown[] | undefined);
   return { rows, rowCount: rowCount ?? 0 };
 }
-
-function ignore(): void {}

@@ -1,3 +1,5 @@
+import { hearLostConnections, type LosablePool } from './lost-connections.ts';
+
 /** The part of a `pg.Pool` that tells how busy it is. */
 export interface PoolGaugesLike {
   readonly totalCount: number;
@@ -7,9 +9,7 @@ export interface PoolGaugesLike {
 }
 
 /** The part of a `pg.Pool` that {@link sharedPool} uses. */
-export interface SharedPoolLike extends PoolGaugesLike {
-  on(event: 'error', listener: (error: Error) => void): unknown;
-}
+export interface SharedPoolLike extends PoolGaugesLike, LosablePool {}
 
 /** How busy a pool is, in connections. */
 export interface PoolPressure {
@@ -32,8 +32,8 @@ const key = Symbol.for('@cachekit/core/shared-pools');
  * The one pool of this name in the process: made by `create` at the first call and the same ever after, also when a
  * development server loads the module again or a bundler holds two copies of it.
  *
- * An idle connection that breaks is dropped by the pool and would end the process as an unhandled `error` event; the
- * shared pool listens. The pool is the user's own, with the user's options, and whoever ends it calls `pool.end()`
+ * A connection that breaks, idle or checked out, would end the process as an unhandled `error` event; the shared pool
+ * listens. The pool is the user's own, with the user's options, and whoever ends it calls `pool.end()`
  * and does not ask for it again.
  *
  * @param create - Makes the pool, for example with `max: 20`, `idleTimeoutMillis: 30_000` and
@@ -50,7 +50,7 @@ export function sharedPool<Pool extends SharedPoolLike>(create: () => Pool, name
   // Who asks by the same name gave the same `create`; the map cannot know its type.
   if (found !== undefined) return found as Pool;
   const pool = create();
-  pool.on('error', () => undefined);
+  hearLostConnections(pool);
   home[key].set(name, pool);
   return pool;
 }

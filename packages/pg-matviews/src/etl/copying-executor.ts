@@ -49,7 +49,6 @@ export function copyingExecutor(pool: PgCopyPoolLike): SqlExecutor {
         query: pool.query.bind(pool),
         // `plain` listens to the pool already.
         on: () => undefined,
-        listenerCount: () => 1,
         totalCount: 1,
       };
       return pgExecutor(one as PgPoolLike).transaction((transaction) => {

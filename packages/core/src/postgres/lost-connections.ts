@@ -1,0 +1,33 @@
+/** The part of a `pg` client whose connection may be lost. */
+export interface LosableClient {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** The part of a `pg.Pool` whose connections may be lost. */
+export interface LosablePool {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'acquire', listener: (client: LosableClient) => void): unknown;
+}
+
+/** Pools, and connections of theirs, whose `error` is heard. */
+const heard = new WeakSet<LosablePool | LosableClient>();
+
+/**
+ * Hears of every connection of the pool that is lost, idle or checked out: unheard, its `error` event ends the process. The
+ * next query says what happened.
+ *
+ * From the moment in which the pool hands it out: a server can end a session in the packet that makes it ready, before
+ * whoever waits for the connection has it.
+ */
+export function hearLostConnections(pool: LosablePool): void {
+  if (heard.has(pool)) return;
+  heard.add(pool);
+  pool.on('error', ignore);
+  pool.on('acquire', (client) => {
+    if (heard.has(client)) return;
+    heard.add(client);
+    client.on('error', ignore);
+  });
+}
+
+function ignore(): void {}
