@@ -102,13 +102,13 @@ describe('a Redis that is frozen, and a client that waits long', () => {
       reset: () => limits.reset(ids),
     };
     await counting(limits);
-    server.kill('SIGSTOP');
+    await server.kill('SIGSTOP');
     try {
       const { answer, tookMs } = await timed(() => verbs[verb]().catch((error: unknown) => error));
       expect(answer).toMatchObject({ code: 'RATE_LIMIT_STORE', timedOut: true });
       expect(tookMs).toBeLessThan(timeoutMs + marginMs);
     } finally {
-      server.kill('SIGCONT');
+      await server.kill('SIGCONT');
     }
   });
 });

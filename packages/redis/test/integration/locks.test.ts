@@ -259,13 +259,13 @@ describe('createLocks()', () => {
         const locks = createLocks({ redis });
         const lease = await locks.lock('a', { ttl: 1_000 });
         const began = performance.now();
-        server.kill('SIGSTOP');
+        await server.kill('SIGSTOP');
         await eventually(() => lease?.signal.aborted).toBe(true);
         expect(performance.now() - began).toBeLessThan(5_000);
         expect(await lease?.release()).toBe('unknown');
         const kept = createLocks({ redis }).lock('b', { ttl: 1_000 });
         await expect(kept).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
-        server.kill('SIGCONT');
+        await server.kill('SIGCONT');
         await locks.close();
       }));
 
@@ -275,7 +275,7 @@ describe('createLocks()', () => {
         await locks.lock('a', { ttl: '60s', renew: false });
         const waiting = locks.lock('a', { ttl: '60s', wait: '60s' });
         await eventually(() => queueLength(redis, 'ck', 'a')).toBe(1);
-        server.kill('SIGKILL');
+        await server.kill('SIGKILL');
         await server.restart();
         expect(await (await waiting)?.release()).toBe('released');
         await locks.close();
