@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Duration, RedisExecutor } from '@cachekit/core';
-import type { Hub } from '@cachekit/realtime';
+import type { Hub, RealtimeEventInput } from '@cachekit/realtime';
 import { createPresence, type Presence, type WakeUp } from '@cachekit/redis';
 import { deviceEvent } from './events.ts';
 
@@ -19,8 +21,8 @@ export function devicePresence(
 
 /** Tells the browsers of the account of each device that comes or goes, once, whichever process noted it. */
 export function announceDevices(
-  presence: DevicePresence,
-  hub: Hub,
+  presence: Pick<DevicePresence, 'onChange'>,
+  hub: Pick<Hub, 'publish'>,
   onTrouble: (error: unknown) => void,
 ): () => void {
   return presence.onChange((change) => {
@@ -30,6 +32,30 @@ export function announceDevices(
       change.type === 'join'
         ? deviceEvent(tenant, 'device.online', { deviceId })
         : deviceEvent(tenant, 'device.offline', { deviceId, reason: change.reason });
-    hub.publish([event]).catch(onTrouble);
+    void publishSurely(hub, event, onTrouble);
   });
+}
+
+/** Ten seconds in all, twice as long each time: what is longer away than that has lost more than an event. */
+const pausesMs = [150, 300, 600, 1_200, 2_400, 4_800];
+
+/**
+ * Publishes also if the log does not answer at first: no row says that a device went, so nobody would say it again, and a
+ * page would show it as online until it is opened anew. The origin makes one event of several attempts.
+ */
+async function publishSurely(
+  hub: Pick<Hub, 'publish'>,
+  event: RealtimeEventInput,
+  onTrouble: (error: unknown) => void,
+): Promise<void> {
+  const named = { ...event, origin: randomUUID() };
+  for (const pauseMs of [...pausesMs, undefined]) {
+    try {
+      await hub.publish([named]);
+      return;
+    } catch (error) {
+      onTrouble(error);
+      if (pauseMs !== undefined) await sleep(pauseMs, undefined, { ref: false });
+    }
+  }
 }

@@ -37,7 +37,8 @@ export interface HubOptions {
 /** Takes events in and hands each to the listeners of its tenant, on every instance that shares the log. */
 export interface Hub {
   /**
-   * Appends events to the logs of their tenants, in order; resolves when the logs have them.
+   * Appends events to the logs of their tenants, in order; resolves when the logs have them. Where a log does not answer it
+   * rejects, and whether the log has them is not known: with the same `origin` they may be published again.
    *
    * @throws ArgumentError `INVALID_ARGUMENT` for a type, tenant or data that cannot be sent; then none was appended.
    */
