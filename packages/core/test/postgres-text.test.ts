@@ -89,7 +89,7 @@ test('RC-5, CRM-1: sharedPool() gives one pool per name for the whole process, w
   expect(again.sharedPool(() => new FakePool(), 'rc-5')).toBe(pool);
   expect(sharedPool(() => new FakePool(), 'other')).not.toBe(pool);
   expect(made).toHaveLength(2);
-  expect(pool.listeners).toBe(1);
+  expect(pool.listeners).toBe(2);
 
   expect(poolPressure(pool)).toEqual({ max: 20, total: 3, idle: 1, used: 2, waiting: 2, saturation: 0.1 });
 });

@@ -1,16 +1,14 @@
-/** The part of a `pg` client whose connection may be lost. */
-export interface LosableClient {
-  on(event: 'error', listener: (error: Error) => void): unknown;
-}
-
-/** The part of a `pg.Pool` whose connections may be lost. */
+/** The part of a `pg.Pool` that tells of its connections, and the part of a connection that tells that it is lost. */
 export interface LosablePool {
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'acquire', listener: (client: LosableClient) => void): unknown;
+  on(
+    event: 'acquire',
+    listener: (client: { on(event: 'error', listener: (error: Error) => void): unknown }) => void,
+  ): unknown;
 }
 
 /** Pools, and connections of theirs, whose `error` is heard. */
-const heard = new WeakSet<LosablePool | LosableClient>();
+const heard = new WeakSet<object>();
 
 /**
  * Hears of every connection of the pool that is lost, idle or checked out: unheard, its `error` event ends the process. The

@@ -421,7 +421,7 @@ export function storeSuite(title: string, open: () => StoreUnderTest): void {
         onUnavailable: 'throw',
       });
       const passed: { began: number; ended: number }[] = [];
-      for (const until = performance.now() + 400; performance.now() < until; ) {
+      while (passed.length < 22) {
         const began = performance.now();
         const { allowed } = await limits.consume({ strict: ['u1'] });
         if (allowed) passed.push({ began, ended: performance.now() });
@@ -433,7 +433,6 @@ export function storeSuite(title: string, open: () => StoreUnderTest): void {
         const last = passed[i] as (typeof passed)[number];
         expect(last.ended - first.began).toBeGreaterThan(windowMs - 1);
       }
-      expect(passed.length).toBeGreaterThan(10);
     });
 
     test('a clock of this process that is minutes off, or stands still, decides like any other (scenario 10)', async () => {
