@@ -5,11 +5,11 @@ import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { TierClock } from '../ports/remote-tier.ts';
 import { decodedValue, type HeldEntry, hold, usable } from './hold.ts';
+import type { Found, Looker } from './looks/looker.ts';
 import { countOutcome, handed } from './outcome.ts';
 import type { EngineParts, Outcome, ResourceState } from './parts.ts';
 import { assertKey, heededClock } from './read-request.ts';
 import { type Freshness, freshness } from './steps/freshness.ts';
-import type { Found, Looker } from './steps/looks.ts';
 import type { Reading } from './steps/readings.ts';
 import { epochOf, surely, trusted } from './steps/trust.ts';
 

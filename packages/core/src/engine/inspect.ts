@@ -2,10 +2,10 @@ import type { InspectedEntry, Inspection } from '../cache/inspection.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { ResolvedPolicy } from '../policy.ts';
+import type { Found } from './looks/looker.ts';
 import type { EngineParts } from './parts.ts';
 import { assertKey } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import type { Found } from './steps/looks.ts';
 import { trusted } from './steps/trust.ts';
 
 /** Says what a read would do now and why. Changes nothing and counts nothing. */

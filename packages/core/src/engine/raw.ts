@@ -7,11 +7,11 @@ import type { CacheKey } from '../keys/cache-key.ts';
 import type { RemoteEntry } from '../ports/remote-tier.ts';
 import { answer } from './get-or-load.ts';
 import { fromMemory, type Glance, glanceAt, lookAt, minClockOf, type Together, taken } from './glance.ts';
+import type { Found } from './looks/looker.ts';
 import { countOutcome } from './outcome.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import { readRequest } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
-import type { Found } from './steps/looks.ts';
 import type { Reading } from './steps/readings.ts';
 
 /** A value as JSON, and where it came from. */

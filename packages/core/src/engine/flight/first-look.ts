@@ -3,10 +3,11 @@ import type { AcquireRequest, Acquisition, RemoteEntry } from '../../ports/remot
 import { decodedValue, type HeldEntry, holdFound } from '../hold.ts';
 import { acquisitionOf, forsake, licenceOf } from '../load/lease.ts';
 import { type Landing, Load } from '../load/load.ts';
+import type { Found, Looker } from '../looks/looker.ts';
+import type { Looks } from '../looks/looks.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
 import type { ReadRequest } from '../read-request.ts';
 import type { Asker } from '../steps/asks.ts';
-import type { Found, Looker, Looks } from '../steps/looks.ts';
 import { Flight } from '../steps/single-flight.ts';
 import { begin, fail, settle, settleHit } from './course.ts';
 import { sparedLoad } from './spared-load.ts';

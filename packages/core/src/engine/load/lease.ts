@@ -2,11 +2,11 @@ import { DueQueue } from '../../async/due-queue.ts';
 import type { TagRecord } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { AcquireRequest, Acquisition, TierClock } from '../../ports/remote-tier.ts';
+import type { Found } from '../looks/looker.ts';
 import type { EngineParts, Outcome } from '../parts.ts';
 import type { RemoteCall } from '../remote-call.ts';
 import { Asks } from '../steps/asks.ts';
 import type { Background } from '../steps/background.ts';
-import type { Found } from '../steps/looks.ts';
 import type { Flight } from '../steps/single-flight.ts';
 
 /** How long a lease lasts; a load keeps it by asking again, so a dead process is taken over after this. */

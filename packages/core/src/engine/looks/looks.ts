@@ -1,45 +1,10 @@
 import { longestLeaseMs } from '../../entry.ts';
 import type { TagRecord, TagRecords } from '../../memory/tag-records.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { RemoteEntry, RemoteLook, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
-
-/** Calls the remote tier and rejects in time. */
-export interface RemoteReader {
-  readonly tier: RemoteTier;
-  read<T>(
-    operation: string,
-    call: (tier: RemoteTier) => Promise<T>,
-    keys?: string | readonly string[],
-  ): Promise<T>;
-}
-
-/** Learns the tier's clock from an answer, and tells it. */
-export interface TimeObserver {
-  readonly known: boolean;
-  observe(clock: TierClock, sentAt: number): void;
-  toTier(localMs: number): number;
-}
-
-/** What a look into the remote tier found. */
-export interface Found {
-  readonly read: RemoteRead;
-  /** The entry, if all of its tags say that it still holds. */
-  readonly valid: RemoteEntry | undefined;
-  /** Tags of the entry of which its key, or the tier at first, did not know; whoever looked releases them. */
-  readonly others: readonly TagRecord[];
-}
-
-/** Whoever looks for a key. It is told one of the two, once. */
-export interface Looker {
-  readonly wire: string;
-  /** The tags of the key, and the one of the namespace; held until it has been told. */
-  readonly records: readonly TagRecord[];
-  /** The read is sent now: what happens from now on it may not know. */
-  sent(): void;
-  found(found: Found): void;
-  /** The tier did not answer. */
-  failed(error: unknown): void;
-}
+import type { RemoteLook, RemoteRead, RemoteTier, TierClock } from '../../ports/remote-tier.ts';
+import type { Found, Looker, RemoteReader, TimeObserver } from './looker.ts';
+import { readOtherTags, type Unsure } from './other-tags.ts';
+import { validSince } from './valid-since.ts';
 
 /** Looks that begin a read of their own: more would keep the first ones waiting. */
 const mostLooks = 120;
@@ -186,7 +151,7 @@ export class Looks {
       } else looker.found({ read, valid: holds ? entry : undefined, others: none });
     }
     this.#kept.looker = lookers[0];
-    if (unsure !== undefined) void this.#readOthers(unsure);
+    if (unsure !== undefined) void readOtherTags(this.#remote, this.#tags, this.#epoch(), unsure);
   }
 
   #ask(wires: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
@@ -202,53 +167,6 @@ export class Looks {
   }
 
   /**
-   * Asks for tags that entries turned out to carry, and holds their records, or what was learned would be lost. Also for
-   * tags that the tier did not know: where they are in another slot than the entry, they were read at another moment, and
-   * the load that made them known may have ended in between.
-   */
-  async #readOthers(unsure: readonly Unsure[]): Promise<void> {
-    const epoch = this.#epoch();
-    const asOf = this.#tags.changes;
-    const asked = new Map<TagRecord, TierClock | undefined>();
-    const held = unsure.map(({ looker, entry, versions }) => {
-      const others = this.#tags.retain(
-        entry.tags.filter((tag) => {
-          const place = looker.records.findIndex(({ wire }) => wire === tag);
-          return place === -1 || versions[place] === undefined;
-        }),
-      );
-      for (const record of others) asked.set(record, undefined);
-      return others;
-    });
-    try {
-      const wires = [...asked.keys()].map(({ wire }) => wire);
-      const answers = await this.#remote.read('tagVersions', (tier) => tier.tagVersions(wires), wires);
-      let index = 0;
-      for (const record of asked.keys()) {
-        const version = answers[index++];
-        asked.set(record, version);
-        if (version !== undefined) this.#tags.learned(record, version, epoch, asOf);
-      }
-    } catch (error) {
-      for (const [index, { looker }] of unsure.entries()) {
-        this.#tags.release(held[index] as readonly TagRecord[]);
-        looker.failed(error);
-      }
-      return;
-    }
-    for (const [index, { looker, entry, versions }] of unsure.entries()) {
-      const others = held[index] as readonly TagRecord[];
-      const valid =
-        looker.records.every(
-          (record, place) =>
-            entry.tags.includes(record.wire) &&
-            (asked.get(record) ?? versions[place] ?? never) <= entry.clock,
-        ) && others.every((record) => (asked.get(record) ?? never) <= entry.clock);
-      looker.found({ read: { state: 'entry', entry }, valid: valid ? entry : undefined, others });
-    }
-  }
-
-  /**
    * A lease that nobody can hold is none, and nobody waits for it: one that is longer than any, or one that is there
    * although it is over, because its key does not expire. If it turns out to be held, the tier refuses another.
    */
@@ -258,17 +176,6 @@ export class Looks {
     return leftMs < -timeErrorMs || leftMs > longestLeaseMs + timeErrorMs ? damaged : read;
   }
 }
-
-/** An entry that carries tags of which its key, or the tier, does not know. */
-interface Unsure {
-  readonly looker: Looker;
-  readonly entry: RemoteEntry;
-  /** What the tier said of the records of the looker. */
-  readonly versions: readonly (TierClock | undefined)[];
-}
-
-/** The version of a tag that nobody knows: later than every load. */
-const never = Number.POSITIVE_INFINITY;
 
 /** By how much the tier's time may be misjudged here, in milliseconds. */
 const timeErrorMs = 1_000;
@@ -307,22 +214,4 @@ async function both(
 
 function lookedAt(tier: RemoteTier, wires: readonly string[], tags: readonly string[]): Promise<RemoteLook> {
   return tier.look?.(wires, tags) ?? both(tier, wires, tags);
-}
-
-/**
- * The clock since which a load is valid whose entry carries the tags: that of the last invalidation of them; `undefined` if
- * the tier does not know one of the records among them.
- */
-function validSince(tags: readonly string[], records: readonly TagRecord[]): TierClock | undefined {
-  let since = 0;
-  for (let index = 0; index < records.length; index++) {
-    const { wire, answer } = records[index] as TagRecord;
-    if (tags[index] === wire || tags.includes(wire)) {
-      if (answer === undefined) return undefined;
-      since = Math.max(since, answer);
-    }
-    // A key whose resource got a tag that this entry does not carry yet: what it said is not known to hold.
-    else since = never;
-  }
-  return since;
 }
