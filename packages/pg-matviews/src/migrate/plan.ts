@@ -26,7 +26,7 @@ import {
   type WantedRollup,
   wantedRollup,
 } from './rollups.ts';
-import { same } from './same.ts';
+import { sameInAnyOrder } from './same-in-any-order.ts';
 import { get, lookAt, type Situation } from './situation.ts';
 import { readSourceTable, type SourceTable } from './source-table.ts';
 
@@ -86,7 +86,7 @@ export async function planMigration(
   for (const view of views) {
     const now = get(sources, view.name);
     const changed =
-      get(decisions.byName, view.name).action !== 'drift' && !same(now, sourcesThen(records, view));
+      get(decisions.byName, view.name).action !== 'drift' && !sameInAnyOrder(now, sourcesThen(records, view));
     if (changed) statements.push(...recordSourcesSql(view.name, now));
   }
   for (const { name } of decisions.pruned) statements.push(...forgetViewSql(name));
@@ -160,7 +160,7 @@ function alterSql(
     const changed =
       indexes.statements.length > 0 || record === undefined || settingsDiffer(view, record, current);
     if (changed) recorded.push(recordViewSql(schema, view, false));
-    if (changed || !same(get(sources, view.name), sourcesThen(records, view))) {
+    if (changed || !sameInAnyOrder(get(sources, view.name), sourcesThen(records, view))) {
       const reason = changed ? 'indexes or settings' : 'sources';
       decisions.byName.set(view.name, { action: 'alter', reason });
     }
@@ -175,7 +175,7 @@ function edgesSql(
 ): string[] {
   const names = views.map(({ name }) => name);
   const then = records.edges.filter(({ child }) => names.includes(child));
-  return same(edges, then) ? [] : recordEdgesSql(names, edges);
+  return sameInAnyOrder(edges, then) ? [] : recordEdgesSql(names, edges);
 }
 
 /**
@@ -194,7 +194,7 @@ function firstMarksSql(
     const now = get(sources, view.name);
     if (get(decisions.byName, view.name).action === 'drift') return false;
     if (now.length === 0 && !edges.some(({ child }) => child === view.name)) return false;
-    return isRebuilt(decisions.byName, view) || !same(now, sourcesThen(records, view));
+    return isRebuilt(decisions.byName, view) || !sameInAnyOrder(now, sourcesThen(records, view));
   });
   if (begins.length === 0) return [];
   const marks = begins.map(({ name }) => {

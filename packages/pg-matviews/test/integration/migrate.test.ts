@@ -69,6 +69,45 @@ describe('createViews().apply()', () => {
     expect(await database.rows('select relname, oid, xmin::text from pg_class order by oid')).toEqual(before);
   });
 
+  it('does nothing the second time, in whatever order tables and views are named and the server sorts', async () => {
+    const schema = freshSchema();
+    await database.pool.query(
+      `create table "${schema}_b" (id int primary key, user_id int not null); create table "${schema}_a" (like "${schema}_b" including all)`,
+    );
+    const on = (name: string, from: string, ...sources: string[]): ViewDefinition =>
+      defineView({
+        name,
+        kind: 'materialized',
+        query: `select user_id, count(*) as total from ${from} group by user_id`,
+        indexes: [{ columns: ['user_id'], unique: true }],
+        sources: Object.fromEntries(sources.map((source) => [source, {}])),
+      });
+    const views = createViews({
+      sql: database.sql,
+      schema,
+      views: [
+        on('Both', `"${schema}_b" join "${schema}_a" using (user_id)`, `${schema}_b`, `${schema}_a`),
+        on('a_over', `(select user_id from "Both" union all select user_id from another) x`),
+        on('another', `"${schema}_a"`, `${schema}_a`),
+      ],
+    });
+    await views.apply();
+    const sortEdgesBy = (collation: string) =>
+      database.pool.query(
+        ['parent', 'child']
+          .map((column) => `alter table cachekit.view_edge alter ${column} type text collate "${collation}"`)
+          .join(';'),
+      );
+    await sortEdgesBy('und-x-icu');
+    expect(actions(await views.plan())).toEqual({
+      Both: 'unchanged',
+      a_over: 'unchanged',
+      another: 'unchanged',
+    });
+    expect(await views.script()).toBe('');
+    await sortEdgesBy('default');
+  });
+
   it('finds the dependency through a plain view that is not of the catalog', async () => {
     const schema = freshSchema();
     const base = totals('through_base');
