@@ -54,6 +54,16 @@ describe.each(setups)('%s', (_name, make) => {
     await expect(cache.get(devices, { minClock: -1 })).rejects.toEqual(argument);
   });
 
+  test('getMany() has a place for each key, also of those that are not cached', async () => {
+    const { cache } = make();
+    await cache.set(contact('1'), { id: '1', phone: '555' });
+    const names = async () =>
+      (await cache.getMany([contact('1'), contact('2'), contact('3')])).map((found) => found?.id ?? 'nobody');
+    expect(await names()).toEqual(['1', 'nobody', 'nobody']);
+    cache.switchOff();
+    expect(await names()).toEqual(['nobody', 'nobody', 'nobody']);
+  });
+
   test('get() that an invalidation overtakes gives nothing old', async () => {
     const { cache, tier } = make();
     await cache.set(devices, 'old');

@@ -73,7 +73,8 @@ export async function getMany(
     const place = missing[index] as number;
     const value = found[index];
     if (value === undefined) parts.resourceState((keys[place] as CacheKey).resource).counters.misses++;
-    else values[place] = value;
+    // Also where there is none: `map()` goes past a place that was never written.
+    values[place] = value;
   }
   return values;
 }

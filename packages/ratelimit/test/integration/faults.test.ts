@@ -40,7 +40,7 @@ function limiter(
     client.disconnect();
   });
   return createRateLimiter({
-    policies: { api: gcra({ limit: 5, window: '1m' }) },
+    policies: { api: gcra({ limit: 5, window: '1h' }) },
     store: redisStore({ redis }),
     onUnavailable,
   });

@@ -130,7 +130,7 @@ export class RedisPresence<M> implements Presence<M> {
   async close(): Promise<void> {
     for (const watch of this.#watches) watch.close();
     this.#watches.clear();
-    const held = this.#lease.dropAll();
+    const held = await this.#lease.dropAll();
     // What cannot be said now the others say when the lease is over.
     await Promise.allSettled(held.map(([tenant, entry]) => this.#leave(tenant, entry, false)));
     this.#listeners.clear();

@@ -1,5 +1,6 @@
 import { type Clock, newToken, type RedisExecutor, type Timer } from '@cachekit/core';
 import { runScript } from '../script.ts';
+import { presenceHeldScript } from '../scripts/presence-held.ts';
 import { presenceLeaseScript } from '../scripts/presence-lease.ts';
 import { heldKey, serversKey } from './presence-keys.ts';
 import type { Beat, PresenceStore } from './presence-store.ts';
@@ -15,8 +16,10 @@ export interface ServerLeaseParts {
   readonly store: Pick<PresenceStore<unknown>, 'beat' | 'leave'>;
 }
 
-/** The list of tenants outlives the lease by that, so that whoever finds the process dead still finds it. */
+/** The list of tenants outlives their members by that, so that whoever finds the process dead still finds it. */
 const listedMs = 86_400_000;
+/** Most tenants that are named at the same time. */
+const atOnce = 100;
 
 /**
  * The members that this process holds, such as its open connections.
@@ -28,6 +31,9 @@ export class ServerLease {
   readonly #parts: ServerLeaseParts;
   /** Metadata by entry, by tenant. */
   readonly #held = new Map<string, Map<string, string>>();
+  /** Tenants whose members are to be named again, because it is time or the others may have let them leave. */
+  readonly #unnamed = new Set<string>();
+  #naming: Promise<void> | undefined;
   #timer: Timer | undefined;
   #ticks = 0;
   #closed = false;
@@ -46,10 +52,8 @@ export class ServerLease {
     const entries = this.#held.get(tenant) ?? new Map<string, string>();
     this.#held.set(tenant, entries.set(entry, meta));
     try {
-      if (this.#timer === undefined) {
-        this.#next();
-        await this.#sayAlive();
-      }
+      if (this.#timer === undefined) this.#next();
+      if (!this.#leased) await this.#sayAlive();
       await this.#list(tenant);
       await store.beat(tenant, [beat], this.#server);
     } catch (error) {
@@ -79,14 +83,17 @@ export class ServerLease {
     return Math.min(this.#parts.leaseMs, this.#parts.ttlMs) / 3;
   }
 
-  /** Everything that is held; nothing is from now on. */
-  dropAll(): readonly (readonly [tenant: string, entry: string])[] {
+  /** Everything that is held; nothing is from now on, and nothing brings it back. */
+  async dropAll(): Promise<readonly (readonly [tenant: string, entry: string])[]> {
     this.#closed = true;
     this.#parts.clock.clearTimeout(this.#timer);
     const all = [...this.#held].flatMap(([tenant, entries]) =>
       [...entries.keys()].map((entry) => [tenant, entry] as const),
     );
+    for (const entries of this.#held.values()) entries.clear();
     this.#held.clear();
+    this.#unnamed.clear();
+    await this.#naming;
     return all;
   }
 
@@ -94,50 +101,81 @@ export class ServerLease {
     const { clock } = this.#parts;
     this.#timer = clock.setTimeout(() => {
       // What fails now is done by the next; if none succeeds, the others take this process for dead.
-      this.#renew()
+      this.#sayAlive()
         .catch(() => {})
         .finally(() => {
-          if (!this.#closed) this.#next();
+          if (this.#closed) return;
+          this.#name();
+          this.#next();
         });
     }, this.#tickMs);
   }
 
-  async #renew(): Promise<void> {
-    const { ttlMs, store } = this.#parts;
-    const takenForDead = await this.#sayAlive();
+  /** Names the members for which it is time. The next sign of life does not wait for it. */
+  #name(): void {
     this.#ticks += 1;
-    if (!takenForDead && this.#ticks * this.#tickMs < ttlMs / 3) return;
-    this.#ticks = 0;
-    for (const [tenant, entries] of [...this.#held]) {
-      await this.#list(tenant);
-      const beats = [...entries];
-      await store.beat(tenant, beats, this.#server);
-      // One that was let go meanwhile may have been brought back.
-      for (const [entry] of beats) if (!entries.has(entry)) await store.leave(tenant, entry, false);
+    if (this.#ticks * this.#tickMs >= this.#parts.ttlMs / 3) {
+      this.#ticks = 0;
+      this.#nameAll();
+    }
+    this.#naming ??= this.#nameAgain().finally(() => {
+      this.#naming = undefined;
+    });
+  }
+
+  #nameAll(): void {
+    for (const tenant of this.#held.keys()) this.#unnamed.add(tenant);
+  }
+
+  async #nameAgain(): Promise<void> {
+    const tenants = [...this.#unnamed];
+    for (let from = 0; from < tenants.length && !this.#closed; from += atOnce) {
+      const some = tenants.slice(from, from + atOnce);
+      await Promise.all(
+        some.map(async (tenant) => {
+          this.#unnamed.delete(tenant);
+          try {
+            await this.#nameOf(tenant);
+          } catch {
+            // Another master may answer for the other tenants.
+            this.#unnamed.add(tenant);
+          }
+        }),
+      );
     }
   }
 
-  /** @returns Whether the others have taken this process for dead meanwhile. */
-  async #sayAlive(): Promise<boolean> {
+  async #nameOf(tenant: string): Promise<void> {
+    const { store } = this.#parts;
+    const entries = this.#held.get(tenant);
+    if (entries === undefined) return;
+    await this.#list(tenant);
+    const beats = [...entries];
+    await store.beat(tenant, beats, this.#server);
+    // One that was let go meanwhile may have been brought back.
+    for (const [entry] of beats) if (!entries.has(entry)) await store.leave(tenant, entry, false);
+  }
+
+  async #sayAlive(): Promise<void> {
     const { redis, namespace, leaseMs, random } = this.#parts;
     const key = serversKey(namespace);
     const isNew = (await runScript(redis, presenceLeaseScript, [key], [this.#server, leaseMs])) === 1;
-    const takenForDead = isNew && this.#leased;
-    this.#leased = true;
-    if (takenForDead) {
-      // Under the old name somebody may be about to let its members leave.
-      await redis.command('ZREM', key, this.#server);
+    if (isNew && this.#leased) {
+      // The others have taken this process for dead. Under the old name somebody may be about to let its members leave.
+      const before = this.#server;
       this.#server = newToken(random);
+      this.#leased = false;
+      this.#nameAll();
+      await redis.command('ZREM', key, before);
       await runScript(redis, presenceLeaseScript, [key], [this.#server, leaseMs]);
     }
-    return takenForDead;
+    this.#leased = true;
   }
 
   /** Where those look who find this process dead; before anybody is there. */
   async #list(tenant: string): Promise<void> {
-    const { redis, namespace } = this.#parts;
+    const { redis, namespace, ttlMs } = this.#parts;
     const held = heldKey(namespace, this.#server);
-    await redis.command('SADD', held, tenant);
-    await redis.command('PEXPIRE', held, listedMs);
+    await runScript(redis, presenceHeldScript, [held], [tenant, ttlMs + listedMs]);
   }
 }

@@ -61,40 +61,67 @@ export class Sweeper {
   }
 
   async #look(): Promise<void> {
-    await this.#dropServers();
-    while (this.#running && (await this.#dropDue()) === atOnce);
+    // On a cluster another master may answer for the tenants.
+    await this.#dropServers().catch(() => {});
+    await this.#dropDue();
   }
 
-  async #dropDue(): Promise<number> {
-    const { namespace, store } = this.#parts;
+  async #dropDue(): Promise<void> {
+    const { namespace } = this.#parts;
     const key = dueKey(namespace);
-    const tenants = await this.#overdue(key);
-    for (const [tenant, at] of tenants) {
-      const { nextAt } = await store.sweep(tenant, '');
-      await this.#settle(key, tenant, at, nextAt);
+    for (let from = '-inf'; this.#running; ) {
+      const tenants = await this.#overdue(key, from);
+      const swept = await Promise.all(tenants.map(([tenant, at]) => this.#dropDueOf(key, tenant, at)));
+      const last = tenants.at(-1);
+      if (last === undefined || tenants.length < atOnce) return;
+      // Those that do not answer stay due, and do not hold up the others.
+      from = swept.includes(true) ? last[1] : `(${last[1]}`;
     }
-    return tenants.length;
+  }
+
+  /** @returns Whether it was done. */
+  async #dropDueOf(key: string, tenant: string, at: string): Promise<boolean> {
+    try {
+      const { nextAt } = await this.#parts.store.sweep(tenant, '');
+      await this.#settle(key, tenant, at, nextAt);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   async #dropServers(): Promise<void> {
-    const { redis, namespace, store } = this.#parts;
+    const { redis, namespace } = this.#parts;
     const key = serversKey(namespace);
-    for (const [name, at] of await this.#overdue(key)) {
+    for (const [name, at] of await this.#overdue(key, '-inf')) {
       const server = await runScript(redis, presenceClaimScript, [key], [name, at]);
       if (server === '') continue;
       const held = heldKey(namespace, server);
+      let dropped = true;
       for (const tenant of (await redis.command('SMEMBERS', held)) as string[]) {
-        await store.sweep(tenant, server);
-        // With a grace they drop out earlier than was noted.
-        await store.due(tenant, 0);
-        await redis.command('SREM', held, tenant);
+        dropped = (await this.#dropHeldOf(held, tenant, server)) && dropped;
       }
-      await redis.command('ZREM', key, claimed + server);
+      // What was not done is done by whoever claims it next.
+      if (dropped) await redis.command('ZREM', key, claimed + server);
     }
   }
 
-  async #overdue(key: string): Promise<readonly (readonly [name: string, at: string])[]> {
-    const reply = await runScript(this.#parts.redis, presenceOverdueScript, [key], [atOnce]);
+  /** @returns Whether it was done. */
+  async #dropHeldOf(held: string, tenant: string, server: string): Promise<boolean> {
+    const { redis, store } = this.#parts;
+    try {
+      await store.sweep(tenant, server);
+      // With a grace they drop out earlier than was noted.
+      await store.due(tenant, 0);
+      await redis.command('SREM', held, tenant);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #overdue(key: string, from: string): Promise<readonly (readonly [name: string, at: string])[]> {
+    const reply = await runScript(this.#parts.redis, presenceOverdueScript, [key], [atOnce, from]);
     return Array.from({ length: reply.length / 2 }, (_, index) => [
       reply[2 * index] as string,
       reply[2 * index + 1] as string,

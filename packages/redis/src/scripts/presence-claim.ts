@@ -22,9 +22,11 @@ export const presenceClaimScript: TypedScript<string> = {
 local key, name = KEYS[1], ARGV[1]
 local before = redis.call('ZSCORE', key, name)
 if not before or tonumber(before) ~= tonumber(ARGV[2]) then return '' end
-redis.call('ZREM', key, name)
 local server = string.gsub(name, '^${claimed}', '')
-redis.call('ZADD', key, string.format('%.0f', now + ${finishedWithinMs}), '${claimed}' .. server)
+local taken = '${claimed}' .. server
+-- In this order: a set that were empty in between would lose its expiry.
+redis.call('ZADD', key, string.format('%.0f', now + ${finishedWithinMs}), taken)
+if name ~= taken then redis.call('ZREM', key, name) end
 return server
 `,
 };

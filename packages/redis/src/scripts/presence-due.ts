@@ -2,7 +2,7 @@ import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
 
 /** Tenants that nobody has swept for this long are forgotten: nobody listens. */
-const forgottenMs = 86_400_000;
+export const forgottenMs = 86_400_000;
 
 /**
  * Notes when a tenant should be looked at.
@@ -22,7 +22,7 @@ local before = redis.call('ZSCORE', key, tenant)
 if before then due = math.min(due, tonumber(before) - 1) end
 redis.call('ZADD', key, string.format('%.0f', due), tenant)
 redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ${forgottenMs})
-redis.call('PEXPIRE', key, tonumber(ARGV[2]) + ${forgottenMs})
+redis.call('PEXPIRE', key, math.max(redis.call('PTTL', key), tonumber(ARGV[2]) + ${forgottenMs}))
 return 0
 `,
 };
