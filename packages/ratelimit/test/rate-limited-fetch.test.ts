@@ -87,6 +87,20 @@ describe('rateLimitedFetch()', () => {
     expect(await answered).toBe(200);
   });
 
+  test('a server that says "now" again and again is asked ever more seldom, and at last its refusal is the answer', async () => {
+    const past = new Date(0).toUTCString();
+    for (const when of ['0', past]) {
+      const refusals = Array.from({ length: 100 }, () => ({ status: 429, headers: { 'Retry-After': when } }));
+      const { clock, seen, send } = scripted(...refusals);
+      const answered = send(url);
+      for (let second = 0; second < 30; second++) await clock.advance(1_000);
+      expect((await answered).status).toBe(429);
+      const gaps = seen.slice(1).map(({ at }, index) => at - (seen[index] as { at: number }).at);
+      expect(gaps.length).toBeGreaterThan(2);
+      expect(gaps).toEqual(gaps.map((_, index) => 100 * 2 ** index));
+    }
+  });
+
   test('a refusal that says no time, or too long a one, is the answer', async () => {
     for (const headers of [{}, { 'Retry-After': '31' }, { 'Retry-After': 'soon' }]) {
       const { seen, send } = scripted({ status: 429, headers });

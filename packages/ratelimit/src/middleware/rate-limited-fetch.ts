@@ -34,11 +34,13 @@ interface Quiet {
 
 /** Up to this share of the wait is added, so that clients do not come back in step. */
 const spread = 0.1;
+/** The least wait before a request is repeated; twice as long each time. A server may say "now" as often as it likes. */
+const leastPauseMs = 100;
 const mostOrigins = 1_000;
 
 /**
  * Makes a `fetch` that does what servers ask: it waits while `RateLimit` says that nothing is left, and repeats a request
- * that was answered with 429 or 503 after its `Retry-After`.
+ * that was answered with 429 or 503 after its `Retry-After`, and not before 100 ms, then 200, 400 and so on.
  *
  * A request is repeated only if the server said when, so none that it did not refuse; its body is sent again. What one
  * response said holds for its origin. Fields of a response that comes from a cache (`Age` above 0), and malformed
@@ -93,6 +95,7 @@ export function rateLimitedFetch(
     const request = new Request(input, init);
     const { origin } = new URL(request.url);
     let leftMs = maxWaitMs;
+    let pauseMs = 0;
     /** Waits for so long, or says that it would take too long. */
     const waitFor = async (ms: number): Promise<boolean> => {
       if (ms <= 0) return true;
@@ -103,7 +106,7 @@ export function rateLimitedFetch(
       return true;
     };
     for (let last: Response | undefined; ; ) {
-      if (!(await waitFor(quietMs(origin)))) {
+      if (!(await waitFor(Math.max(pauseMs, quietMs(origin))))) {
         const refusal = last ?? knownRefusal(origin);
         if (refusal !== undefined) return refusal;
       }
@@ -113,6 +116,7 @@ export function rateLimitedFetch(
       if (learn(origin, response) === undefined) return response;
       if (quietMs(origin) > leftMs || leftMs <= 0) return response;
       last = response;
+      pauseMs = Math.max(leastPauseMs, 2 * pauseMs);
     }
   };
 }
