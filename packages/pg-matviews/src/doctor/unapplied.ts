@@ -1,6 +1,7 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { createViews } from '../catalog.ts';
 import type { ViewDrift } from '../migrate/drift.ts';
+import { triggersMissing } from '../migrate/plan.ts';
 import type { ViewDefinition } from '../view.ts';
 import { type Finding, finding } from './finding.ts';
 
@@ -22,7 +23,8 @@ export async function unappliedOrDrifted(
   const drifts = (await views.check()).filter(({ what }) => what !== 'trigger');
   const drifted = new Set(drifts.map(({ view }) => view));
   const pending = (await views.plan()).filter(
-    ({ view, action }) => ['create', 'replace', 'alter'].includes(action) && !drifted.has(view),
+    ({ view, action, reason }) =>
+      ['create', 'replace', 'alter'].includes(action) && reason !== triggersMissing && !drifted.has(view),
   );
   if (drifts.length + pending.length === 0) return [];
   const mend = [await views.script({ drift: 'replace' })];

@@ -113,6 +113,9 @@ export async function planMigration(
   return { entries: [...entries, ...orphans], drifts: decisions.drifts, statements };
 }
 
+/** Why a view is altered that is as it is defined and not marked by every write. */
+export const triggersMissing = 'triggers';
+
 type Sources = ReadonlyMap<string, readonly SourceRecord[]>;
 
 async function readTables(
@@ -237,7 +240,10 @@ async function markingStatements(
     }
     if (!marksCompletely(table)) {
       for (const { view, source } of then) {
-        if (source === name) drifts.push({ view, what: 'trigger', object: name });
+        if (source !== name) continue;
+        drifts.push({ view, what: 'trigger', object: name });
+        if (byName.get(view)?.action === 'unchanged')
+          byName.set(view, { action: 'alter', reason: triggersMissing });
       }
     }
     const marking = rules.filter(({ source }) => source === name);

@@ -86,7 +86,13 @@ describe('a partitioned table', () => {
       what: 'trigger',
       object: 'public.calls',
     });
+    expect(await views().plan()).toContainEqual(
+      expect.objectContaining({ view: 'per_user', action: 'alter', reason: 'triggers' }),
+    );
     await views().apply();
+    expect(await views().plan()).toContainEqual(
+      expect.objectContaining({ view: 'per_user', action: 'unchanged' }),
+    );
     expect(await views().check()).toEqual([]);
     await holds();
     await database.pool.query('insert into calls_new values (250, 71)');
