@@ -64,9 +64,15 @@ export async function readWanted(
     `pg_temp, ${searchPath(schema).replace(/, pg_temp$/, '')}`,
     async () => {
       for (const view of views) {
-        await sql.query(
-          `CREATE TEMPORARY VIEW ${quoteIdentifier(view.name)} AS ${unqualify(view.query, schema, names)}`,
-        );
+        await sql
+          .query(
+            `CREATE TEMPORARY VIEW ${quoteIdentifier(view.name)} AS ${unqualify(view.query, schema, names)}`,
+          )
+          .catch((error: unknown) => {
+            // The server names a column or a table at best; of many views nobody would know whose it is.
+            if (error instanceof Error) error.message = `View "${view.name}": ${error.message}`;
+            throw error;
+          });
       }
       const shapes = await jsonRows<{
         oid: string;

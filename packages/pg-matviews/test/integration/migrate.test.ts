@@ -297,6 +297,19 @@ describe('createViews().apply()', () => {
     expect(await database.one(`select to_regnamespace('${schema}')`)).toBeNull();
   });
 
+  it('says which view has a query that the server refuses', async () => {
+    const broken = defineView({ name: 'broken', kind: 'view', query: 'select cals.user_id from calls' });
+    const views = createViews({
+      sql: database.sql,
+      schema: freshSchema(),
+      views: [totals('whole_beside'), broken],
+    });
+    await expect(views.plan()).rejects.toMatchObject({
+      code: '42P01',
+      message: expect.stringMatching(/^View "broken": .*"cals"/),
+    });
+  });
+
   it('drops views that are defined no more, only when told to', async () => {
     const schema = freshSchema();
     await createViews({ sql: database.sql, schema, views: [totals('stays'), totals('goes')] }).apply();
