@@ -16,6 +16,9 @@ export interface IoRedisConnectionLike {
   duplicate(...overrides: any[]): IoRedisConnectionLike;
   /** Only a cluster has nodes. */
   nodes?(role: 'master'): IoRedisConnectionLike[];
+  /** The addresses of each slot that the cluster has named last, the master first. */
+  readonly slots?: readonly (readonly string[])[];
+  refreshSlotsCache?(callback: (error?: Error | null) => void): void;
 }
 
 /**

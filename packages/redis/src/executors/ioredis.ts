@@ -14,6 +14,7 @@ import {
 import { RedisUnavailableError } from '../errors.ts';
 import { prefixPattern } from '../scan.ts';
 import { digestOf, knownDigest } from '../script.ts';
+import { allMasters } from './all-masters.ts';
 import { type Call, CallsUnderWay, newCall } from './calls-under-way.ts';
 import { commandTimeoutMs } from './command-timeout.ts';
 import { Connection } from './connection.ts';
@@ -112,7 +113,7 @@ class IoRedisExecutor implements RedisExecutor {
   async *scan(prefix: string): AsyncGenerator<readonly string[], void, void> {
     const pattern = prefixPattern(prefix);
     const client = await this.#connection.whenReady();
-    for (const node of client.nodes?.('master') ?? [client]) {
+    for (const node of await this.#everyServer(client)) {
       let cursor = '0';
       do {
         const call = newCall('SCAN');
@@ -160,6 +161,12 @@ class IoRedisExecutor implements RedisExecutor {
   async close(): Promise<void> {
     this.#connection.close();
     await Promise.all([...this.#subscribers, ...this.#trackers].map((listener) => listener.close()));
+  }
+
+  async #everyServer(client: IoRedisConnectionLike): Promise<readonly IoRedisConnectionLike[]> {
+    if (!this.#pattern.isCluster) return [client];
+    const call = newCall('CLUSTER SLOTS');
+    return (await this.#calls.reply(allMasters(client), call)) as readonly IoRedisConnectionLike[];
   }
 
   #send(name: string, args: RedisArgument[], call: Call): Promise<unknown> {
