@@ -128,6 +128,9 @@ class UpstashExecutor implements RedisExecutor {
     try {
       return await this.#client.exec(command);
     } catch (cause) {
+      if (isGivenUp(cause)) {
+        throw new RedisUnavailableError(operation, { message: 'no reply in time', sent: true, cause });
+      }
       const message = cause instanceof Error ? replyOf(cause.message) || cause.name : String(cause);
       // The client throws the same for a server that fails before any Redis is asked, whose text is none of Redis.
       if (cause instanceof Error && cause.name === 'UpstashError' && isReply(message))
@@ -139,6 +142,11 @@ class UpstashExecutor implements RedisExecutor {
   #limited<T>(operation: string, work: Promise<T>): Promise<T> {
     return replyWithin(work, this.timeoutMs, this.#clock, operation);
   }
+}
+
+/** By the signal of the client, at about the moment when the executor would give up too. */
+function isGivenUp(cause: unknown): boolean {
+  return cause instanceof Error && (cause.name === 'AbortError' || cause.name === 'TimeoutError');
 }
 
 /** Redis begins each error with a word in capitals. */
