@@ -205,6 +205,17 @@ describe('the fields', () => {
     expect(parseRateLimit(null)).toEqual([]);
   });
 
+  test('a RateLimit field that is hard to refuse is refused at once', () => {
+    const parameters = ';pk=:cHNs:'.repeat(26);
+    expect(parseRateLimit(`"a"${parameters};r=1`)).toEqual([
+      { policy: 'a', remaining: 1, seconds: undefined },
+    ]);
+    const began = performance.now();
+    expect(parseRateLimit(`"a"${parameters}"`)).toEqual([]);
+    expect(parseRateLimit(`"a"${parameters};r=:`)).toEqual([]);
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
   test('Retry-After is seconds or a date', () => {
     expect(parseRetryAfter('120', 0)).toBe(120_000);
     expect(parseRetryAfter('Fri, 31 Dec 1999 23:59:59 GMT', Date.UTC(1999, 11, 31, 23, 59, 0))).toBe(59_000);

@@ -6,9 +6,11 @@ export interface RateLimitItem {
   readonly seconds: number | undefined;
 }
 
+// No text matches in two ways: a server could hold the process up with one that matches in none.
 const item =
-  /^\s*"((?:[^"\\]|\\["\\])*)"\s*((?:;\s*[a-z*][a-z0-9_.*-]*(?:=(?:"(?:[^"\\]|\\["\\])*"|:[A-Za-z0-9+/=]*:|[^;,"\s]+))?\s*)*)(?:,|$)/;
-const parameter = /;\s*([a-z*][a-z0-9_.*-]*)(?:=("(?:[^"\\]|\\["\\])*"|:[A-Za-z0-9+/=]*:|[^;,"\s]+))?/g;
+  /^\s*"((?:[^"\\]|\\["\\])*)"\s*((?:;\s*[a-z*][a-z0-9_.*-]*(?:=(?:"(?:[^"\\]|\\["\\])*"|:[A-Za-z0-9+/=]*:|[^:;,"\s][^;,"\s]*))?\s*)*)(?:,|$)/;
+const parameter =
+  /;\s*([a-z*][a-z0-9_.*-]*)(?:=("(?:[^"\\]|\\["\\])*"|:[A-Za-z0-9+/=]*:|[^:;,"\s][^;,"\s]*))?/g;
 
 /**
  * Reads a `RateLimit` field. One that is malformed says nothing, as the draft asks of clients.
