@@ -9,7 +9,7 @@ export async function neglectedOutboxes({ sql, records, patienceMs }: Examinatio
   const outboxes = await jsonRows<{ name: string }>(
     sql,
     `SELECT c.relname AS name FROM pg_class c
-     WHERE c.relnamespace = 'cachekit'::regnamespace AND c.relkind = 'r'
+     WHERE c.relnamespace = 'cachekit'::regnamespace AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT')
        AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('seq', 'xid', 'operation', 'moved')) = 4
      ORDER BY 1`,
   );

@@ -1,5 +1,5 @@
 import { createChangePipeline } from '@cachekit/core';
-import { pgExecutor } from '@cachekit/core/postgres';
+import { pgClientExecutor, pgExecutor } from '@cachekit/core/postgres';
 import {
   bucket,
   count,
@@ -169,6 +169,19 @@ test('refresh-failing and stale-marks: a view that is paused', async () => {
 test('orphaned-marks: marks of a view that is gone', async () => {
   await run(`insert into cachekit.mark (view, source, everything) values ('mv_gone', 'public.calls', true)`);
   await mended(database, 'orphaned-marks', 'mv_gone');
+});
+
+test('an outbox of another package that the role may not read is left out', async () => {
+  const role = `looks_${database.url.split('_').at(-1)}`;
+  await run(`create role ${role}; create table cachekit.change (like cachekit.view_change)`);
+  await run(createViews({ sql: database.sql, views }).grants({ refresher: role }));
+  const session = await database.client();
+  await session.query(`set role ${role}`);
+  const seen = await createDoctor({ sql: pgClientExecutor(session) }).examine();
+  expect(seen.filter(({ object }) => object.includes('change'))).toEqual([]);
+  await run(`drop table cachekit.change; drop owned by ${role}`);
+  await session.end();
+  await run(`drop role ${role}`);
 });
 
 test('unread-outbox and dead-consumer: changes that nobody fetches', async () => {
