@@ -52,6 +52,18 @@ async function afterOther(stored: unknown) {
 }
 
 describe('resource({ schema })', () => {
+  test('inspect() says that what is stored is a miss, and why', async () => {
+    const { cache, damaged } = await afterOther({ title: 'x' });
+    expect(await cache.inspect(key)).toMatchObject({
+      would: 'miss',
+      why: 'What is stored cannot be read: not of version 1 either',
+      remote: { life: 'fresh', trusted: false },
+    });
+    expect(damaged).toEqual([]);
+    expect(await cache.read(key, async () => ana)).toMatchObject({ value: ana, state: 'miss' });
+    expect(await cache.inspect(key)).toMatchObject({ would: 'hit', remote: { trusted: true } });
+  });
+
   test('gives what the schema makes of a stored value, so that a date is one again', async () => {
     const { cache, damaged } = await afterOther({ name: 'Ana Lima', since: '2026-01-01' });
     expect(await cache.read(key, async () => ana)).toMatchObject({ value: ana, state: 'hit' });

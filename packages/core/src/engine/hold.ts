@@ -168,6 +168,21 @@ export function decodedValue(parts: EngineParts, key: CacheKey, entry: RemoteEnt
   }
 }
 
+/** Why a read would not get the value of what was found; told to nobody. */
+export function unreadable(
+  parts: EngineParts,
+  { wire, resource }: CacheKey,
+  { valid }: Found,
+): { readonly error: unknown } | undefined {
+  if (valid === undefined || parts.memory.look(wire)?.version === valid.version) return undefined;
+  try {
+    decoded(parts, resource, valid);
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
+}
+
 /**
  * What memory could still serve if the load fails. Where the remote tier cannot be asked, also what was read before
  * changes could be missed, but never what somebody is known to have changed.

@@ -2,11 +2,14 @@ import type { InspectedEntry, Inspection } from '../cache/inspection.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
 import type { ResolvedPolicy } from '../policy.ts';
+import { unreadable } from './hold.ts';
 import type { Found } from './looks/looker.ts';
 import type { EngineParts } from './parts.ts';
 import { assertKey } from './read-request.ts';
 import { freshness } from './steps/freshness.ts';
 import { trusted } from './steps/trust.ts';
+
+type Misfit = ReturnType<typeof unreadable>;
 
 /** Says what a read would do now and why. Changes nothing and counts nothing. */
 export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspection> {
@@ -20,11 +23,12 @@ export async function inspect(parts: EngineParts, key: CacheKey): Promise<Inspec
     const { found, unreached } = await look(parts, wire, records);
     others = found?.others ?? others;
     const memory = inMemory(parts, wire, policy);
-    const remote = inRemote(parts, found, policy);
+    const misfit = found && unreadable(parts, key, found);
+    const remote = inRemote(parts, found, policy, misfit);
     const flying = parts.flights.get(wire) ?? parts.flights.refreshOf(wire);
     const leased = found?.read.state === 'leased';
     const loading = flying?.phase === 'loading' ? 'here' : leased ? 'elsewhere' : undefined;
-    const verdict = judged(parts, memory, remote, found, unreached);
+    const verdict = judged(parts, memory, remote, found, misfit, unreached);
     const wires = new Set(records.map((record) => record.wire));
     if (found?.read.state === 'entry') for (const tag of found.read.entry.tags) wires.add(tag);
     const tags = [...wires].map((tag) => ({ tag, version: parts.tags.get(tag)?.version }));
@@ -65,6 +69,7 @@ function inRemote(
   parts: EngineParts,
   found: Found | undefined,
   policy: ResolvedPolicy,
+  misfit: Misfit,
 ): InspectedEntry | undefined {
   if (found?.read.state !== 'entry') return undefined;
   const { entry } = found.read;
@@ -72,7 +77,7 @@ function inRemote(
   const freshUntil = entry.freshUntil === 0 ? 0 : parts.time.toLocal(entry.freshUntil);
   return {
     life: freshness({ kind: entry.kind, freshUntil }, now, policy),
-    trusted: found.valid !== undefined,
+    trusted: found.valid !== undefined && misfit === undefined,
     kind: entry.kind,
     clock: entry.clock,
     ageMs: now - parts.time.toLocal(entry.clock / 1_000),
@@ -85,6 +90,7 @@ function judged(
   memory: InspectedEntry | undefined,
   remote: InspectedEntry | undefined,
   found: Found | undefined,
+  misfit: Misfit,
   unreached: boolean,
 ): Pick<Inspection, 'would' | 'why'> {
   if (!parts.enabled) return { would: 'miss', why: 'The cache is switched off' };
@@ -103,6 +109,11 @@ function judged(
   if (found?.read.state === 'leased') return { would: 'miss', why: 'Another process or call loads it now' };
   if (found?.read.state === 'absent' && found.read.damaged) {
     return { would: 'miss', why: 'What stands at the key is no entry' };
+  }
+  if (misfit !== undefined) {
+    const { error } = misfit;
+    const reason = error instanceof Error ? error.message : String(error);
+    return { would: 'miss', why: `What is stored cannot be read: ${reason}` };
   }
   const entry = remote ?? memory;
   if (entry === undefined) return { would: 'miss', why: 'No tier has it' };
