@@ -35,8 +35,8 @@ export interface RedisFromEnvOptions {
  *
  * Empty counts as not set, and blanks around a value do not count. Nothing connects before the first call. The client is loaded when it is chosen.
  *
- * @throws ConfigurationError `INVALID_CONFIGURATION` if the URL is none, if of the two variables of Upstash one is
- * missing and there is no `REDIS_URL`, if the client is not installed, or for a wrong option.
+ * @throws ConfigurationError `INVALID_CONFIGURATION` if the URL is none or its password not escaped, if of the two variables of
+ * Upstash one is missing and there is no `REDIS_URL`, if the client is not installed, or for a wrong option.
  * @example
  * const redis = await redisFromEnv();
  * const cache = createCache(redis === undefined ? {} : { remote: redisTier({ redis }) });
@@ -78,6 +78,7 @@ function givenUpAfter(timeoutMs: number): AbortSignal {
 
 async function overConnection(url: string, timeoutMs = 250): Promise<RedisExecutor> {
   assertUrl('REDIS_URL', url, ['redis:', 'rediss:']);
+  assertDecodable('REDIS_URL', new URL(url));
   const { Redis } = await installed('ioredis', () => import('ioredis'));
   return ioredisExecutor(new Redis(url, { lazyConnect: true }), { commandTimeout: timeoutMs });
 }
@@ -95,6 +96,17 @@ function assertUrl(variable: string, url: string, protocols: readonly string[]):
   if (!URL.canParse(url) || !protocols.includes(new URL(url).protocol)) {
     throw new ConfigurationError(
       `${variable} is no URL that begins with ${protocols.map((each) => `${each}//`).join(' or ')}`,
+    );
+  }
+}
+
+/** The client would say only that something is malformed. */
+function assertDecodable(variable: string, { username, password }: URL): void {
+  try {
+    decodeURIComponent(username + password);
+  } catch {
+    throw new ConfigurationError(
+      `${variable} has a % in its user or password that begins no escape; write %25`,
     );
   }
 }

@@ -70,7 +70,7 @@ describe('redisFromEnv()', () => {
     try {
       const env = { UPSTASH_REDIS_REST_URL: server.url, UPSTASH_REDIS_REST_TOKEN: server.token };
       const rest = await redisFromEnv({ env, commandTimeout: 60 });
-      await expect(rest?.command('BLPOP', queue, 1)).rejects.toThrow(/within 60 ms|aborted/);
+      await expect(rest?.command('BLPOP', queue, 1)).rejects.toThrow(/within 60 ms|no reply in time/);
       await rest?.close();
     } finally {
       await server.close();
@@ -84,6 +84,7 @@ describe('redisFromEnv()', () => {
       { UPSTASH_REDIS_REST_TOKEN: 't' },
       { REDIS_URL: 'localhost:6379' },
       { REDIS_URL: 'https://:hunter2@redis' },
+      { REDIS_URL: 'redis://:hunter2%zz@localhost:6379' },
       { UPSTASH_REDIS_REST_URL: 'redis://:hunter2@x', UPSTASH_REDIS_REST_TOKEN: 'hunter2' },
     ];
     for (const env of wrong) {
