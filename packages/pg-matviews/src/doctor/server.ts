@@ -17,7 +17,13 @@ export async function longTransactions({ sql, patienceMs }: Examination): Promis
      ORDER BY xact_start`,
     [patienceMs],
   );
-  return sessions.map(({ pid, who, state, seconds }) =>
+  const prepared = await jsonRows<{ gid: string; owner: string; seconds: number }>(
+    sql,
+    `SELECT gid, owner, extract(epoch FROM clock_timestamp() - prepared)::float8 AS seconds FROM pg_prepared_xacts
+     WHERE database = current_database() AND prepared < clock_timestamp() - $1::float8 * interval '1 ms' ORDER BY prepared`,
+    [patienceMs],
+  );
+  const found = sessions.map(({ pid, who, state, seconds }) =>
     finding(
       'long-transaction',
       `session ${pid}`,
@@ -25,6 +31,17 @@ export async function longTransactions({ sql, patienceMs }: Examination): Promis
       [`SELECT pg_terminate_backend(${pid})`],
     ),
   );
+  return [
+    ...found,
+    ...prepared.map(({ gid, owner, seconds }) =>
+      finding(
+        'long-transaction',
+        `prepared transaction ${gid}`,
+        `${owner} prepared it ${ageText(seconds)} ago and nobody ended it. While it is there, no VACUUM removes what was deleted since, and it keeps its locks, also when the server starts anew. Whoever manages such transactions knows whether it is COMMIT PREPARED or ROLLBACK PREPARED.`,
+        [],
+      ),
+    ),
+  ];
 }
 
 /** Less log is kept for any slot. */

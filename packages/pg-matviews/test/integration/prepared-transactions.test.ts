@@ -3,7 +3,7 @@ import { startPostgres } from '@cachekit/services';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEtl } from '../../src/etl/index.ts';
-import { createRefresher, createViews } from '../../src/index.ts';
+import { createDoctor, createRefresher, createViews } from '../../src/index.ts';
 import { tablesSql, views } from '../fixtures/killed-views.ts';
 
 let server: Awaited<ReturnType<typeof startPostgres>>;
@@ -96,5 +96,16 @@ describe('a prepared transaction', () => {
       ids: [1, 2, 3, 4],
     });
     expect(await etl.status()).toMatchObject({ risks: [] });
+  });
+
+  it('that nobody ends is found by the doctor, who leaves it to whoever prepared it', async () => {
+    const doctor = createDoctor({ sql: pgExecutor(pool), patience: 1 });
+    const end = await prepared('of the manager', 'create table if not exists left_behind (id int)');
+    const named = async () =>
+      (await doctor.examine()).filter(({ object }) => object === 'prepared transaction of the manager');
+    await expect.poll(async () => (await named()).length).toBe(1);
+    expect(await named()).toMatchObject([{ defect: 'long-transaction', mend: [] }]);
+    await end();
+    expect(await named()).toEqual([]);
   });
 });
