@@ -1,4 +1,5 @@
 import { ArgumentError, escapePart } from '@cachekit/core';
+import { shown } from './shown.ts';
 
 /** What a counter or list is called within its tenant: one part or several, such as `['chat-7', 'search']`. */
 export type Name = string | readonly string[];
@@ -20,7 +21,7 @@ export function nameKey(name: Name): string {
     parts.reduce((length, part) => length + part.length, 0) <= maxNameLength;
   if (!isName) {
     throw new ArgumentError(
-      `A name is text that is not empty, or several, of at most ${maxNameLength} characters; got ${JSON.stringify(name)}`,
+      `A name is text that is not empty, or several, of at most ${maxNameLength} characters; got ${shown(name)}`,
     );
   }
   return parts.map(escapePart).join(':');

@@ -34,7 +34,7 @@ const known: readonly string[] = [
 export function lockRequest(key: string, options: LockOptions): LockRequest {
   if (typeof key !== 'string' || key === '' || key.length > maxLockKeyLength) {
     throw new ArgumentError(
-      `The key of a lock is a string of 1 to ${maxLockKeyLength} characters; got ${JSON.stringify(key)}`,
+      `The key of a lock is a string of 1 to ${maxLockKeyLength} characters; got ${typeof key === 'string' ? JSON.stringify(key) : String(key)}`,
     );
   }
   if (typeof options !== 'object' || options === null) throw new ArgumentError('A lock needs its ttl');
@@ -48,7 +48,10 @@ export function lockRequest(key: string, options: LockOptions): LockRequest {
   const waitMs = milliseconds(wait, 'wait');
   if (waitMs > mostMs) throw new ArgumentError('wait: give at most 24 days');
   if (!Number.isInteger(permits) || permits < 1 || permits > mostPermits) {
-    throw new ArgumentError(`permits: give a whole number from 1 to ${mostPermits}; got ${permits}`);
+    throw new ArgumentError(`permits: give a whole number from 1 to ${mostPermits}; got ${String(permits)}`);
+  }
+  if (signal && typeof signal.throwIfAborted !== 'function') {
+    throw new ArgumentError('signal: give an AbortSignal');
   }
   return { ttlMs, waitMs, permits, renew, signal };
 }

@@ -1,5 +1,6 @@
 import { ArgumentError, escapePart, globalPrefix } from '@cachekit/core';
 import type { RandomBytes } from '../secret.ts';
+import { shown } from '../shown.ts';
 
 /** Consonants only: no code is a word, and none can be misread. @see RFC 8628, section 6.1 */
 const alphabet = 'BCDFGHJKLMNPQRSTVWXZ';
@@ -57,5 +58,5 @@ export function attemptsKey(namespace: string, by: string): string {
 /** Who claims. */
 export function assertClaimer(by: string): string {
   if (typeof by === 'string' && by !== '' && by.length <= maxNameLength) return by;
-  throw new ArgumentError(`by: give a string of 1 to ${maxNameLength} characters; got ${JSON.stringify(by)}`);
+  throw new ArgumentError(`by: give a string of 1 to ${maxNameLength} characters; got ${shown(by)}`);
 }

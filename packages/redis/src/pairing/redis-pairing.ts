@@ -110,6 +110,9 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     const { until = 'claimed', wait, signal } = options;
     const waitMs = wait === undefined ? longestMs : durationMs(wait, 'wait');
     if (waitMs > longestMs) throw new ArgumentError('wait: give at most a day');
+    if (signal && typeof signal.throwIfAborted !== 'function') {
+      throw new ArgumentError('signal: give an AbortSignal');
+    }
     signal?.throwIfAborted();
     const bell = new Bell(clock);
     let over = false;

@@ -1,5 +1,6 @@
 import { ArgumentError, globalPrefix, tenantPrefix } from '@cachekit/core';
 import { presenceKey } from '../keys.ts';
+import { shown } from '../shown.ts';
 
 /** Longest name of a member or of a device, in characters. */
 const maxNameLength = 256;
@@ -49,6 +50,6 @@ function assertName(what: string, name: string): void {
   if (typeof name === 'string' && name !== '' && name.length <= maxNameLength && !name.includes(separator))
     return;
   throw new ArgumentError(
-    `A ${what} is a string of 1 to ${maxNameLength} characters without NUL; got ${JSON.stringify(name)}`,
+    `A ${what} is a string of 1 to ${maxNameLength} characters without NUL; got ${shown(name)}`,
   );
 }

@@ -1,4 +1,4 @@
-import { type Clock, newToken, type RedisExecutor } from '@cachekit/core';
+import { ArgumentError, type Clock, newToken, type RedisExecutor } from '@cachekit/core';
 import { toJson } from '../json-value.ts';
 import { Ear, type WakeUp } from '../wake-up.ts';
 import type { HeldPresence, Presence, SeenOptions } from './presence.ts';
@@ -92,6 +92,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   onChange(listener: (change: PresenceChange<M>) => void): () => void {
+    assertListener(listener);
     const box = { listener };
     this.#listeners.add(box);
     this.#sweeper.start();
@@ -102,6 +103,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async watch(tenant: string, listener: (news: PresenceNews<M>) => void): Promise<() => void> {
+    assertListener(listener);
     const { namespace, clock, wakeUp } = this.#parts;
     const channel = presenceChannel(namespace, tenant);
     const watch = new PresenceWatch<M>({
@@ -178,6 +180,11 @@ export class RedisPresence<M> implements Presence<M> {
   #rest(): void {
     if (this.#listeners.size === 0 && this.#watches.size === 0) this.#sweeper.stop();
   }
+}
+
+/** What is no function would fail at the first change, where nobody could catch it. */
+function assertListener(listener: unknown): void {
+  if (typeof listener !== 'function') throw new ArgumentError('listener: give a function');
 }
 
 function metaText(meta: unknown): string {

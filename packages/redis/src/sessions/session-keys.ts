@@ -1,4 +1,5 @@
 import { ArgumentError, escapePart, escapeTenant, tenantPrefix } from '@cachekit/core';
+import { shown } from '../shown.ts';
 
 /** Longest name of a user, in characters. */
 const maxUserLength = 256;
@@ -13,9 +14,7 @@ export function sessionKey(namespace: string, tenant: string, handle: string): s
 /** The sorted set of the sessions of a user, by the time at which each ends at the latest. */
 export function userKey(namespace: string, tenant: string, user: string): string {
   if (typeof user !== 'string' || user === '' || user.length > maxUserLength) {
-    throw new ArgumentError(
-      `A user is a string of 1 to ${maxUserLength} characters; got ${JSON.stringify(user)}`,
-    );
+    throw new ArgumentError(`A user is a string of 1 to ${maxUserLength} characters; got ${shown(user)}`);
   }
   return `${tenantPrefix(namespace, 's', tenant)}user:${escapePart(user)}`;
 }
