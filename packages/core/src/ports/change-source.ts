@@ -20,7 +20,7 @@ export interface ChangeEvent {
   readonly old?: ChangedRow;
   readonly new?: ChangedRow;
   readonly moved?: true;
-  /** When the change was written, milliseconds since the epoch, by the database's clock. */
+  /** When the change was written, milliseconds since the epoch, by the database's clock; the same when delivered again. */
   readonly at: number;
   /** Grows with every change of its source and is the same when the change is delivered again. */
   readonly sequence: string;

@@ -84,7 +84,8 @@ function eventsOf(
       clock: context.clock,
       ...event,
       tenant: change.tenant,
-      origin: `${context.source}:${change.sequence}`,
+      // The number alone comes again when a database was restored or its outbox made anew, and is another change then.
+      origin: `${context.source}:${change.sequence}@${change.at}`,
     };
   });
 }
