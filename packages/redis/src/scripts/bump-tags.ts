@@ -5,8 +5,8 @@ import { luaClock, luaPublish, luaTags } from './fragments.ts';
  * Makes every entry invalid that carries one of the tags and whose load began before now.
  *
  * The version is later than the present microsecond and than the old version, so that a load that began in the same instant
- * leaves no entry valid, nor one from before the last version where a server's clock went back. It is odd, so that nobody takes it for the clock of
- * a load or put of their own, which makes a tag known and invalidates nothing.
+ * leaves no entry valid, nor one from before the last version where a server's clock went back. It is odd, so that nobody
+ * takes it for the clock of a load or put of their own, which makes a tag known and invalidates nothing.
  *
  * - KEYS: the tags
  * - ARGV: channel, microseconds to add because the entries' clocks are another server's
