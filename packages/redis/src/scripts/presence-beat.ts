@@ -20,6 +20,7 @@ export const presenceBeatScript: TypedScript<
   name: 'presence-beat',
   lua: `${luaClock}${luaPresence}
 local ttl, came = tonumber(ARGV[1]), {}
+if redis.call('ZSCORE', online, ARGV[4]) then noMore(online) end
 dropDue()
 for i = 4, #ARGV, 2 do came[#came + 1] = arrive(ARGV[i], ARGV[i + 1], ARGV[3], now + ttl) end
 -- Another process may keep its members longer. Until then somebody can still tell that the last ones have left.

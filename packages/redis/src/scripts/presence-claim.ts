@@ -1,5 +1,6 @@
 import type { TypedScript } from '../script.ts';
 import { luaClock } from './fragments.ts';
+import { luaRoom } from './presence-room.ts';
 
 /** What the name of a process begins with while somebody lets its members leave. */
 export const claimed = '!';
@@ -18,12 +19,13 @@ const finishedWithinMs = 30_000;
  */
 export const presenceClaimScript: TypedScript<string> = {
   name: 'presence-claim',
-  lua: `${luaClock}
+  lua: `${luaClock}${luaRoom}
 local key, name = KEYS[1], ARGV[1]
 local before = redis.call('ZSCORE', key, name)
 if not before or tonumber(before) ~= tonumber(ARGV[2]) then return '' end
 local server = string.gsub(name, '^${claimed}', '')
 local taken = '${claimed}' .. server
+noMore(key)
 -- In this order: a set that were empty in between would lose its expiry.
 redis.call('ZADD', key, string.format('%.0f', now + ${finishedWithinMs}), taken)
 if name ~= taken then redis.call('ZREM', key, name) end

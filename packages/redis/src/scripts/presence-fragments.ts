@@ -1,3 +1,5 @@
+import { luaRoom } from './presence-room.ts';
+
 /** Most members that one call drops; the rest is dropped by the next. */
 const dropAtOnce = 1_000;
 /** How long the version of a tenant without anybody is remembered. */
@@ -13,7 +15,7 @@ const rememberedMs = 60_000;
  * grace)`: the same after a grace. `dropDue()`: those who were not seen for too long. `finish(channel)`: counts, keeps
  * and tells the changes, and gives the version and their text, empty if there are none.
  */
-export const luaPresence: string = `
+export const luaPresence: string = `${luaRoom}
 local online, facts = KEYS[1], KEYS[2]
 local changes, undropped = {}, false
 local function keep(key, ms)
@@ -78,6 +80,7 @@ end
 local function part(entry, reason, grace)
   local till = redis.call('ZSCORE', online, entry)
   if not till then return 0 end
+  noMore(online)
   if grace == 0 then
     leave(entry, reason)
   else

@@ -1,4 +1,5 @@
 import type { TypedScript } from '../script.ts';
+import { luaRoom } from './presence-room.ts';
 
 /**
  * Notes that a process holds members of a tenant.
@@ -10,7 +11,8 @@ import type { TypedScript } from '../script.ts';
  */
 export const presenceHeldScript: TypedScript<0> = {
   name: 'presence-held',
-  lua: `
+  lua: `${luaRoom}
+noMore(KEYS[1])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], math.max(redis.call('PTTL', KEYS[1]), tonumber(ARGV[2])))
 return 0

@@ -1,6 +1,6 @@
 import { startRedis } from '@cachekit/services';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLocks, createSessions, ioredisExecutor } from '../../src/index.ts';
+import { createLocks, createPresence, createSessions, ioredisExecutor } from '../../src/index.ts';
 import { ioredis, observe } from './clients.ts';
 import { eventually } from './eventually.ts';
 
@@ -50,5 +50,33 @@ describe('a Redis that has no memory left and evicts nothing', () => {
     expect(await lease?.release()).toBe('released');
     await empty();
     await locks.close();
+  });
+
+  it('still knows who is online, until they leave or their process dies, and nobody comes', async () => {
+    const gone = ioredisExecutor(client.standalone(server.url));
+    const [presence, dying] = [redis, gone].map((over) =>
+      createPresence({ redis: over, ttl: 1_500, lease: 900 }),
+    ) as [ReturnType<typeof createPresence>, ReturnType<typeof createPresence>];
+    const told: string[] = [];
+    presence.onChange(({ type, member }) => told.push(`${type} ${member}`));
+    const held = await presence.hold('acme', 'ann');
+    await presence.seen('acme', 'cid');
+    await dying.hold('acme', 'bob');
+    await fill();
+    await expect(presence.hold('acme', 'eve')).rejects.toThrow('OOM');
+    const began = Date.now();
+    await eventually(async () => {
+      expect(await presence.seen('acme', 'cid')).toBe(false);
+      expect([...(await presence.online('acme'))].sort()).toEqual(['ann', 'bob', 'cid']);
+      return Date.now() - began;
+    }).toBeGreaterThan(3_000);
+    expect(told).toEqual(['join ann', 'join cid']);
+    await gone.close();
+    await eventually(() => told).toEqual(['join ann', 'join cid', 'leave bob']);
+    expect(await held.leave()).toBe(true);
+    expect(await presence.online('acme')).toEqual(['cid']);
+    await empty();
+    await presence.close();
+    await dying.close();
   });
 });
