@@ -476,3 +476,48 @@ describe('health()', () => {
     expect(await cache.health()).toMatchObject({ state: 'up', coherence: { armed: true } });
   });
 });
+
+describe('setMany() of very many', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, id) => [contact(`${id}`), { id: `${id}`, phone: '555' }] as const);
+
+  test('stores them group by group, so that each write is answered in time', async () => {
+    const tier = memoryRemoteTier();
+    const put = tier.put.bind(tier);
+    let underWay = 0;
+    let most = 0;
+    vi.spyOn(tier, 'put').mockImplementation(async (...args) => {
+      most = Math.max(most, ++underWay);
+      try {
+        return await put(...args);
+      } finally {
+        underWay--;
+      }
+    });
+    const cache = createCache({ remote: tier });
+    const clock = await cache.setMany(many(2_500));
+    expect(most).toBe(1_000);
+    expect(tier.put).toHaveBeenCalledTimes(2_500);
+    expect(await cache.get(contact('2499'), { minClock: clock })).toMatchObject({ id: '2499' });
+    await cache.close();
+  });
+
+  test('stores no further group after one that failed, nor after close()', async () => {
+    const tier = memoryRemoteTier();
+    const put = vi.spyOn(tier, 'put').mockRejectedValue(new Error('down'));
+    const cache = createCache({ remote: tier });
+    await expect(cache.setMany(many(2_500))).rejects.toMatchObject({ code: 'TIER_FAILED' });
+    expect(put).toHaveBeenCalledTimes(1_000);
+    put.mockRestore();
+    const closed = expect.toSatisfy((error) => isCacheKitError(error, 'CACHE_CLOSED'));
+    const storing = expect(cache.setMany(many(2_500))).rejects.toEqual(closed);
+    await cache.close();
+    await storing;
+  });
+
+  test('has no length that is too great', async () => {
+    const cache = createCache();
+    await cache.setMany(many(200_000));
+    expect(await cache.get(contact('199999'))).toMatchObject({ id: '199999' });
+  });
+});

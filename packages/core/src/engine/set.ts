@@ -20,6 +20,9 @@ import { settledAll } from './settled-all.ts';
 import { jittered } from './steps/jitter.ts';
 import { epochOf } from './steps/trust.ts';
 
+/** Writes that are under way together: of more the last would be answered too late, by a tier that works. */
+const mostTogether = 1_000;
+
 /**
  * Stores a value and ends every load of its key. With a remote tier memory is left empty: the next read fills it with
  * what won there, which of two writers at once need not be this one.
@@ -46,9 +49,15 @@ export async function setMany(
     const write = prepared(parts, key, value, policy, 'setMany');
     writes.set(key.wire, write);
   }
-  const clocks = await settledAll([...writes.values()].map((write) => store(parts, write)));
-  if (clocks.length === 0) return await invalidate(parts, []);
-  return Math.max(...clocks);
+  const all = [...writes.values()];
+  if (all.length === 0) return await invalidate(parts, []);
+  let clock = 0;
+  for (let from = 0; from < all.length; from += mostTogether) {
+    if (from > 0) parts.use();
+    const group = all.slice(from, from + mostTogether);
+    clock = Math.max(clock, ...(await settledAll(group.map((write) => store(parts, write)))));
+  }
+  return clock;
 }
 
 /** A value that can be stored. */
