@@ -44,7 +44,8 @@ const firstPauseMs = 200;
  * Idempotent: where everything is as wanted it only reads and takes no lock. Otherwise one transaction per table takes
  * SHARE ROW EXCLUSIVE for a moment; if a writer keeps it from that for `lockTimeout` it steps back and tries again, so
  * that writers behind it go on. Partitions get triggers too, because a write straight to a partition does not fire
- * those of its parent; run it again after a partition was added.
+ * those of its parent; run it again after a partition was added or detached, or another table took the name. What is no
+ * part of the table any more loses the triggers then, and one that was disabled is enabled.
  *
  * Writers need no new rights, whatever their role and `search_path`. What no trigger sees is not captured: writes
  * under `session_replication_role = replica`, rows that a logical subscription applies, triggers that were disabled.
@@ -125,26 +126,27 @@ function refuseTwice(shapes: readonly TableShape[]): void {
 }
 
 async function isInstalled(sql: SqlExecutor, shape: TableShape): Promise<boolean> {
-  const { rows } = await sql.query<{ body: string; triggers: string }>(
-    `select p.prosrc as body, (
-       select count(*) from pg_trigger t
-       where t.tgfoid = p.oid and t.tgname = any($2::text[]) and t.tgrelid = any($3::oid[])
-     )::text as triggers
+  const { rows } = await sql.query<{ body: string; triggers: string; elsewhere: string }>(
+    `select p.prosrc as body, t.*
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+     cross join lateral (
+       select count(*) filter (where tgname = any($2::text[]) and tgrelid = any($3::oid[]) and tgenabled in ('O', 'A'))::text as triggers,
+              count(*) filter (where tgrelid <> all($3::oid[]))::text as elsewhere
+       from pg_trigger where tgfoid = p.oid) t
      where n.nspname = 'cachekit' and p.proname = $1 and obj_description(p.oid, 'pg_proc') = $4`,
-    [
-      functionName(shape),
-      triggerNames,
-      shape.relations.map((relation) => relation.oid),
-      comment(shape.capture.name),
-    ],
+    [functionName(shape), triggerNames, oidsOf(shape), comment(shape.capture.name)],
   );
   const row = rows[0];
   return (
     row !== undefined &&
     row.body === captureBody(shape.capture) &&
-    Number(row.triggers) === shape.relations.length * triggerNames.length
+    Number(row.triggers) === shape.relations.length * triggerNames.length &&
+    row.elsewhere === '0'
   );
+}
+
+function oidsOf(shape: TableShape): string[] {
+  return shape.relations.map((relation) => relation.oid);
 }
 
 async function install(transaction: SqlExecutor, shape: TableShape): Promise<void> {
@@ -156,6 +158,18 @@ async function install(transaction: SqlExecutor, shape: TableShape): Promise<voi
   for (const relation of shape.relations) {
     for (const statement of captureTriggersSql(relation, name)) await transaction.query(statement);
   }
+  await leaveFormerParts(transaction, shape, name);
+}
+
+/** A partition that was detached, or a table whose name another one has now, would go on telling its rows as this table's. */
+async function leaveFormerParts(transaction: SqlExecutor, shape: TableShape, name: string): Promise<void> {
+  const { rows } = await transaction.query<{ statement: string }>(
+    `select format('drop trigger %I on %I.%I', t.tgname, n.nspname, c.relname) as statement
+     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+     where t.tgfoid = to_regproc($1) and t.tgrelid <> all($2::oid[])`,
+    [qualifiedFunction(name), oidsOf(shape)],
+  );
+  for (const { statement } of rows) await transaction.query(statement);
 }
 
 /** CREATE TRIGGER queues behind a writer, and later writers queue behind it: never wait there for long. */

@@ -358,6 +358,33 @@ describe('installing', () => {
     expect(await captured()).toHaveLength(1);
   });
 
+  test('again mends a trigger that was disabled, and leaves what is no part of the table any more alone', async () => {
+    const sql = pgExecutor(pool);
+    const tables = { split: { key: ['id', 'half'] } };
+    await pool.query(`
+      create table split (id int, half int, primary key (id, half)) partition by list (half);
+      create table split_1 partition of split for values in (1);
+      create table split_2 partition of split for values in (2)`);
+    await installCapture(sql, { tables });
+    await pool.query('alter table split_1 disable trigger cachekit_capture_insert');
+    await installCapture(sql, { tables });
+    await pool.query('insert into split_1 values (1, 1)');
+    expect(await summary()).toEqual(['insert {"id":1,"half":1} null']);
+
+    await pool.query('alter table split detach partition split_2');
+    await installCapture(sql, { tables });
+    await pool.query('insert into split_2 values (2, 2)');
+    expect(await summary()).toHaveLength(1);
+
+    await pool.query(
+      'alter table split rename to split_before; create table split (like split_before including all)',
+    );
+    await installCapture(sql, { tables });
+    await pool.query('insert into split_before values (3, 1); insert into split values (4, 1)');
+    expect(await summary()).toEqual(['insert {"id":1,"half":1} null', 'insert {"id":4,"half":1} null']);
+    await pool.query('drop table split, split_2, split_before');
+  });
+
   test.each([
     [{ nowhere: {} }, 'there is no table "nowhere"'],
     [{ 'app.nowhere': {} }, 'there is no table "app.nowhere"'],
