@@ -85,7 +85,9 @@ export interface Presence<M = unknown> {
    * Tells of each change in exactly one of all processes: the one that noted it. For what is to be done once, such as a
    * row or a notification. A process that dies in that moment tells nobody.
    *
-   * From the first call on this process looks for members that drop out, so at least one process should listen.
+   * Listen in every process that uses presence: what is noted where nobody listens is told to nobody. Any call may note that
+   * members have dropped out, those that only look among them; from the first listener or watcher on a process also looks for them
+   * by itself.
    *
    * @returns The function that ends it.
    */
