@@ -29,6 +29,11 @@ export class CacheKitError<Code extends CacheKitErrorCode = CacheKitErrorCode> e
     this.code = code;
     this.name = new.target.name;
   }
+
+  /** As JSON has it, in `health()` or a log: without stack and cause, and with the message, which errors by themselves lack. */
+  toJSON(): object {
+    return { ...this, message: this.message };
+  }
 }
 
 /**

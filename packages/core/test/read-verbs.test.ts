@@ -464,7 +464,12 @@ describe('health()', () => {
     expect(await cache.health()).toMatchObject({ state: 'degraded', coherence: { armed: false } });
     tier.mendBus();
     tier.fail();
-    expect(await cache.health()).toMatchObject({ state: 'degraded', remote: { reachable: false } });
+    const health = await cache.health();
+    expect(health).toMatchObject({ state: 'degraded', remote: { reachable: false } });
+    // Whoever asks over HTTP reads why.
+    expect(JSON.parse(JSON.stringify(health))).toMatchObject({
+      remote: { error: { code: 'TIER_FAILED', message: expect.stringContaining('time') } },
+    });
     await cache.close();
     expect(await cache.health()).toEqual({ state: 'off', loading: 0 });
     expect(await createCache().health()).toEqual({ state: 'up', loading: 0 });
