@@ -8,13 +8,14 @@ import {
   type SqlExecutor,
   systemClock,
 } from '@cachekit/core';
-import { installOutbox, lockMigrations, quoteLiteral } from '@cachekit/core/postgres';
+import { installOutbox, lockMigrations, quoteLiteral, quoteQualified } from '@cachekit/core/postgres';
 import { type CapturedTable, readTableShape, type TableShape } from './table-shape.ts';
 import {
   captureBody,
   captureFunctionSql,
   captureTriggersSql,
   changeOutbox,
+  gapSql,
   qualifiedFunction,
   triggerNames,
 } from './trigger-sql.ts';
@@ -45,7 +46,8 @@ const firstPauseMs = 200;
  * SHARE ROW EXCLUSIVE for a moment; if a writer keeps it from that for `lockTimeout` it steps back and tries again, so
  * that writers behind it go on. Partitions get triggers too, because a write straight to a partition does not fire
  * those of its parent; run it again after a partition was added or detached, or another table took the name. What is no
- * part of the table any more loses the triggers then, and one that was disabled is enabled.
+ * part of the table any more loses the triggers then, and one that was disabled is enabled; where rows may have been
+ * written untold meanwhile, consumers get a gap.
  *
  * Writers need no new rights, whatever their role and `search_path`. What no trigger sees is not captured: writes
  * under `session_replication_role = replica`, rows that a logical subscription applies, triggers that were disabled.
@@ -151,6 +153,7 @@ function oidsOf(shape: TableShape): string[] {
 
 async function install(transaction: SqlExecutor, shape: TableShape): Promise<void> {
   const name = functionName(shape);
+  const missed = await hasMissed(transaction, shape, name);
   await transaction.query(captureFunctionSql(name, shape.capture));
   await transaction.query(
     `comment on function ${qualifiedFunction(name)}() is ${quoteLiteral(comment(shape.capture.name))}`,
@@ -159,6 +162,24 @@ async function install(transaction: SqlExecutor, shape: TableShape): Promise<voi
     for (const statement of captureTriggersSql(relation, name)) await transaction.query(statement);
   }
   await leaveFormerParts(transaction, shape, name);
+  if (missed) await transaction.query(gapSql(shape.capture));
+}
+
+/**
+ * Whether rows may have been written that were not told, to a table that was captured already: another one has its name
+ * now, a trigger was disabled, or a partition has rows and no triggers.
+ */
+async function hasMissed(transaction: SqlExecutor, shape: TableShape, name: string): Promise<boolean> {
+  const { rows } = await transaction.query<{ missed: boolean }>(
+    `select exists (
+       select from pg_class c
+       where c.oid = any($2::oid[])
+         and $3 > (select count(*) from pg_trigger t where t.tgrelid = c.oid and t.tgfoid = p.oid and t.tgenabled in ('O', 'A'))
+         and (c.oid = to_regclass($4) or pg_relation_size(c.oid) > 0)) as missed
+     from pg_proc p where p.oid = to_regproc($1)`,
+    [qualifiedFunction(name), oidsOf(shape), triggerNames.length, quoteQualified(shape.relation)],
+  );
+  return rows[0]?.missed === true;
 }
 
 /** A partition that was detached, or a table whose name another one has now, would go on telling its rows as this table's. */

@@ -84,6 +84,11 @@ begin
 end`;
 }
 
+/** Writes into the outbox what a TRUNCATE does: the source reports it as a gap. */
+export function gapSql(capture: Capture): string {
+  return `insert into cachekit.change (source, operation, key) values (${quoteLiteral(capture.name)}, 'truncate', '{}')`;
+}
+
 /**
  * The trigger function. It runs as its owner, so that whoever may write the table needs no right on the schema
  * `cachekit`, and looks names up in `pg_catalog` only, so that the writer's `search_path` cannot break or bend it. Its

@@ -358,7 +358,7 @@ describe('installing', () => {
     expect(await captured()).toHaveLength(1);
   });
 
-  test('again mends a trigger that was disabled, and leaves what is no part of the table any more alone', async () => {
+  test('again mends what kept rows from being told, with a gap, and leaves what is no part of the table any more alone', async () => {
     const sql = pgExecutor(pool);
     const tables = { split: { key: ['id', 'half'] } };
     await pool.query(`
@@ -367,9 +367,14 @@ describe('installing', () => {
       create table split_2 partition of split for values in (2)`);
     await installCapture(sql, { tables });
     await pool.query('alter table split_1 disable trigger cachekit_capture_insert');
+    await pool.query('insert into split_1 values (0, 1)');
     await installCapture(sql, { tables });
     await pool.query('insert into split_1 values (1, 1)');
-    expect(await summary()).toEqual(['insert {"id":1,"half":1} null']);
+    expect(await summary()).toEqual(['truncate {} null', 'insert {"id":1,"half":1} null']);
+    await pool.query('truncate cachekit.change; create table split_3 partition of split for values in (3)');
+    await installCapture(sql, { tables });
+    await pool.query('insert into split_3 values (1, 3)');
+    expect(await summary()).toEqual(['insert {"id":1,"half":3} null']);
 
     await pool.query('alter table split detach partition split_2');
     await installCapture(sql, { tables });
@@ -381,7 +386,7 @@ describe('installing', () => {
     );
     await installCapture(sql, { tables });
     await pool.query('insert into split_before values (3, 1); insert into split values (4, 1)');
-    expect(await summary()).toEqual(['insert {"id":1,"half":1} null', 'insert {"id":4,"half":1} null']);
+    expect((await summary()).slice(1)).toEqual(['truncate {} null', 'insert {"id":4,"half":1} null']);
     await pool.query('drop table split, split_2, split_before');
   });
 
