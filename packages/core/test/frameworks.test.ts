@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, get as httpGet } from 'node:http';
+import { createServer, get as httpGet, request as httpRequest } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import express from 'express';
 import { Hono } from 'hono';
@@ -111,6 +111,21 @@ describe('expressHandler()', () => {
     await vi.waitFor(() => expect(signals).toHaveLength(1), 10_000);
     request.destroy();
     await vi.waitFor(() => expect(signals[0]?.aborted).toBe(true), 10_000);
+    expect(next).not.toHaveBeenCalled();
+  });
+
+  test('answers a method of which fetch has no request', async () => {
+    const handler = vi.fn();
+    const next = vi.fn();
+    const url = await listening(
+      createServer((request, response) => expressHandler(handler)(request, response, next)).listen(0),
+    );
+    const status = await new Promise((resolve, reject) => {
+      const request = httpRequest(url, { method: 'TRACE' }, (response) => resolve(response.statusCode));
+      request.on('error', reject).end();
+    });
+    expect(status).toBe(501);
+    expect(handler).not.toHaveBeenCalled();
     expect(next).not.toHaveBeenCalled();
   });
 

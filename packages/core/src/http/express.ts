@@ -61,12 +61,20 @@ export function expressHandler<Incoming = NodeRequestLike>(
   };
 }
 
+/** Methods of which `fetch` has no request. */
+const unspeakable: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+
 async function answer<Incoming>(
   handler: (request: Request, incoming: Incoming) => Promise<Response>,
   incoming: Incoming & NodeRequestLike,
   outgoing: NodeResponseLike,
   signal: AbortSignal,
 ): Promise<void> {
+  if (unspeakable.has((incoming.method ?? 'GET').toUpperCase())) {
+    outgoing.statusCode = 501;
+    outgoing.end();
+    return;
+  }
   const response = await handler(fetchRequest(incoming, signal), incoming);
   const body = response.body === null ? undefined : new Uint8Array(await response.arrayBuffer());
   outgoing.statusCode = response.status;
