@@ -55,7 +55,10 @@ export class ServerLease {
       if (this.#timer === undefined) this.#next();
       if (!this.#leased) await this.#sayAlive();
       await this.#list(tenant);
+      if (!entries.has(entry)) return;
       await store.beat(tenant, [beat], this.#server);
+      // All may have been let go while this was under way.
+      if (!entries.has(entry)) await store.leave(tenant, entry, false);
     } catch (error) {
       // Whoever asked is told that it is not held.
       this.drop(tenant, entry);

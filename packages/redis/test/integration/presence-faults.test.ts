@@ -95,6 +95,17 @@ describe('createPresence() where Redis answers in part', () => {
     await eventually(() => holder.online('acme')).toEqual(['ann']);
   });
 
+  it('who was about to be held when all were let go is not here either', async () => {
+    for (let turns = 0; turns < 40; turns++) {
+      const leaving = make(redis);
+      const holding = leaving.hold('acme', 'ann');
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await leaving.close();
+      await holding;
+      expect(await redis.command('ZCARD', `${namespace}:p:tenant:{acme}:online`), `${turns} turns`).toBe(0);
+    }
+  });
+
   it('who drops out of one tenant is told of although another tenant does not answer', async () => {
     const seeing = make(redis, { ttl: 300 });
     await seeing.seen('dead', 'eve');
