@@ -535,6 +535,42 @@ describe('reads', () => {
   });
 });
 
+describe('very many keys and tags', () => {
+  it('are invalidated some thousands at a time, so that none waits too long for its answer', async () => {
+    const redis = ioredisExecutor((ioredis[0] as (typeof ioredis)[0]).standalone(inject('redisUrl')), {
+      commandTimeout: '20s',
+    });
+    let underWay = 0;
+    let most = 0;
+    const counting: RedisExecutor = {
+      capabilities: { cluster: false, subscribe: false },
+      command: (name, ...args) => redis.command(name, ...args),
+      async script(script, keys, args) {
+        most = Math.max(most, ++underWay);
+        const reply = await redis.script(script, keys, args);
+        underWay--;
+        return reply;
+      },
+      scan: (start) => redis.scan(start),
+      subscriber: () => redis.subscriber(),
+      close: () => redis.close(),
+    };
+    const namespace = uniqueNamespace();
+    const tier = redisTier({ redis: counting, namespace, coherence: 'ttl' });
+    const keys = Array.from({ length: 20_000 }, (_, index) => `${namespace}:c:${index}`);
+    const last = keys.at(-1) as string;
+    await tier.put(last, entry('last', 0), 60_000);
+    await tier.delete(keys);
+    expect((await tier.getMany([last]))[0]).toEqual({ state: 'absent' });
+    const clock = await tier.bumpTags(keys);
+    expect((await tier.tagVersions([last]))[0]).toBeLessThanOrEqual(clock);
+    expect(most).toBe(16);
+    await tier.delete(keys);
+    await tier.close();
+    await redis.close();
+  });
+});
+
 describe('redisTier()', () => {
   it('refuses options that it does not know', () => {
     const redis = ioredisExecutor((ioredis[0] as (typeof ioredis)[0]).standalone('redis://127.0.0.1:1'));
