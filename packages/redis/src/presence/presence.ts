@@ -99,6 +99,9 @@ export interface Presence<M = unknown> {
    * @returns The function that ends it, when the first snapshot has been told.
    */
   watch(tenant: string, listener: (news: PresenceNews<M>) => void): Promise<() => void>;
-  /** Lets go of all that this process holds, so that they leave at once and not with its lease, and ends what runs. */
+  /**
+   * Lets go of all that this process holds, so that they leave at once and not with its lease, and ends what runs. From then
+   * on `hold()`, `onChange()` and `watch()` throw ArgumentError `INVALID_ARGUMENT`.
+   */
   close(): Promise<void>;
 }

@@ -35,6 +35,7 @@ export class RedisPresence<M> implements Presence<M> {
   readonly #ear: Ear;
   readonly #listeners = new Set<{ readonly listener: (change: PresenceChange<M>) => void }>();
   readonly #watches = new Set<PresenceWatch<M>>();
+  #closed = false;
   /** When each tenant was last noted by this process, the one noted longest ago first. */
   readonly #noted = new Map<string, number>();
 
@@ -64,6 +65,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async hold(tenant: string, member: string, options: SeenOptions<M> = {}): Promise<HeldPresence<M>> {
+    this.#assertOpen();
     const { device = newToken(this.#parts.random) } = options;
     const entry = entryOf(member, device);
     await this.#lease.hold(tenant, [entry, metaText(options.meta)]);
@@ -92,6 +94,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   onChange(listener: (change: PresenceChange<M>) => void): () => void {
+    this.#assertOpen();
     assertListener(listener);
     const box = { listener };
     this.#listeners.add(box);
@@ -103,6 +106,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async watch(tenant: string, listener: (news: PresenceNews<M>) => void): Promise<() => void> {
+    this.#assertOpen();
     assertListener(listener);
     const { namespace, clock, wakeUp } = this.#parts;
     const channel = presenceChannel(namespace, tenant);
@@ -130,6 +134,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const watch of this.#watches) watch.close();
     this.#watches.clear();
     const held = await this.#lease.dropAll();
@@ -138,6 +143,11 @@ export class RedisPresence<M> implements Presence<M> {
     this.#listeners.clear();
     this.#sweeper.stop();
     await this.#ear.close();
+  }
+
+  /** What goes on in the background would have nobody to end it. */
+  #assertOpen(): void {
+    if (this.#closed) throw new ArgumentError('The presence is closed');
   }
 
   async #leave(tenant: string, entry: string, whole: boolean): Promise<boolean> {

@@ -106,6 +106,16 @@ describe('createPresence() where Redis answers in part', () => {
     }
   });
 
+  it('nobody is held, heard or watched for by a presence that is closed', async () => {
+    const left = make(redis);
+    await left.close();
+    const refusal = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+    await expect(left.hold('acme', 'ann')).rejects.toThrow(refusal);
+    await expect(left.watch('acme', () => {})).rejects.toThrow(refusal);
+    expect(() => left.onChange(() => {})).toThrow(refusal);
+    expect(await make(redis).online('acme')).toEqual([]);
+  });
+
   it('who drops out of one tenant is told of although another tenant does not answer', async () => {
     const seeing = make(redis, { ttl: 300 });
     await seeing.seen('dead', 'eve');
