@@ -5,6 +5,7 @@ import {
   createAlerts,
   createCache,
   createChangePipeline,
+  type Duration,
   invalidateStage,
   type Stage,
   type TierClock,
@@ -57,13 +58,15 @@ export interface WiringOptions {
   /** Called in one instance of all for each new message, whoever wrote it: the assistant answers from here. */
   readonly onMessage?: (message: HeardMessage) => void;
   readonly thresholds?: AlertThresholds;
+  /** How long a call of Redis may take; what is not answered then is loaded, and not stored. */
+  readonly commandTimeout?: Duration;
   /** What went wrong in the background; it is tried again. */
   readonly onTrouble?: (part: string, error: unknown) => void;
 }
 
 /** The composition root: every part is made here and nowhere else. The tables exist already. */
 export async function wire(options: WiringOptions): Promise<Crm> {
-  const { databaseUrl, redisUrl, onMessage, thresholds, onTrouble } = options;
+  const { databaseUrl, redisUrl, onMessage, thresholds, commandTimeout = '250ms', onTrouble } = options;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 20,
@@ -72,7 +75,7 @@ export async function wire(options: WiringOptions): Promise<Crm> {
   });
   const sql = countedSql(pgExecutor(pool));
   const changes = countedSql(pgExecutor(pool));
-  const redis = countedRedis(ioredisExecutor(new Redis(redisUrl, { lazyConnect: true })));
+  const redis = countedRedis(ioredisExecutor(new Redis(redisUrl, { lazyConnect: true }), { commandTimeout }));
   // Messages are answered also while Redis is down; the price is told in the README.
   const cache = createCache({ remote: redisTier({ redis }), onUnreached: 'repair' });
   const alerts = createAlerts({
