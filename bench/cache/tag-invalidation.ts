@@ -7,6 +7,7 @@ import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis';
 import { Redis } from 'ioredis';
 import { concurrently } from '../runner/contender.ts';
 import { type Figure, figure } from '../runner/figure.ts';
+import { median } from '../runner/median.ts';
 
 const tagged = 100_000;
 /** Of those, how many the other node keeps in memory. */
@@ -79,7 +80,7 @@ async function oursInvalidates(): Promise<Invalidation> {
     await reader.cache.getMany(ids.slice(0, held).map(keyOf));
     const before = writer.counted.calls();
     const seen = await timed(() => writer.cache.invalidateTags(keys.tag('acme', 'items')));
-    const commands = writer.counted.calls() - before;
+    const commands = (writer.counted.calls() - before) / rounds;
     await new Promise((resolve) => setTimeout(resolve, 100));
     const values = ids.slice(0, held).map((id) => reader.cache.peek(keyOf(id)));
     const after = await reader.cache.getMany(ids.slice(0, held).map(keyOf));
@@ -139,7 +140,7 @@ async function bentoInvalidates(): Promise<Invalidation> {
     )(tagged);
     commands = 0;
     const seen = await timed(() => bento.deleteByTag({ tags: ['items'] }));
-    return { ...seen, commands, stale: 0 };
+    return { ...seen, commands: commands / rounds, stale: 0 };
   } finally {
     await bento.disconnectAll();
     client.disconnect();
@@ -147,8 +148,20 @@ async function bentoInvalidates(): Promise<Invalidation> {
   }
 }
 
-/** How long it takes, and for how long nothing else runs meanwhile. */
+/** One alone says little: a machine stops a process for milliseconds now and then. */
+const rounds = 9;
+
+/** How long it takes most times, and for how long nothing else runs meanwhile. */
 async function timed(run: () => Promise<unknown>): Promise<{ ms: number; blockedMs: number }> {
+  const seen: Awaited<ReturnType<typeof once>>[] = [];
+  for (let round = 0; round < rounds; round++) seen.push(await once(run));
+  return {
+    ms: median(seen.map(({ ms }) => ms)),
+    blockedMs: median(seen.map(({ blockedMs }) => blockedMs)),
+  };
+}
+
+async function once(run: () => Promise<unknown>): Promise<{ ms: number; blockedMs: number }> {
   globalThis.gc?.();
   let last = performance.now();
   let blockedMs = 0;
