@@ -42,7 +42,7 @@ describe.each(ioredis)('a cluster of $name whose slot is on the move', ({ cluste
       command[0] === 'get' ? `-ASK 1 127.0.0.1:${target}\r\n` : handshake(command, port),
     );
     port = source;
-    const redis = ioredisExecutor(cluster([{ host: '127.0.0.1', port }]));
+    const redis = ioredisExecutor(cluster([{ host: '127.0.0.1', port }]), { commandTimeout: '10s' });
     process.on('unhandledRejection', note);
     try {
       await expect(redis.command('GET', 'moving')).rejects.toThrow();

@@ -255,7 +255,8 @@ describe('refresh()', () => {
     await expect.poll(() => asked).toBe(rest.length);
     await gate.query('select pg_advisory_unlock(42)');
     await Promise.all([first, ...rest]);
-    expect(many.flatMap(({ done }) => done).length - runs).toBe(2);
+    // One for all but the first; and one more if its transaction had begun before the last of them asked for the time.
+    expect(many.flatMap(({ done }) => done).length - runs).toBeOneOf([2, 3]);
   });
 
   it('refreshes the marked views below it first, and no other', async () => {
