@@ -51,8 +51,9 @@ const firstPauseMs = 200;
  *
  * Writers need no new rights, whatever their role and `search_path`. What no trigger sees is not captured: writes
  * under `session_replication_role = replica`, rows that a logical subscription applies, triggers that were disabled.
- * A captured column that is renamed or dropped breaks the triggers, and with them the writes of the table: remove it
- * from the capture first. `old` and `new` of one row are limited by `jsonb`, at 255 MB.
+ * Where rows cannot be told, because the key, the tenant or one of the chosen columns was renamed or dropped, or because
+ * `jsonb` cannot hold what is in a column of type json, the statement goes on and is a gap. `old` and `new` of one row
+ * are limited by `jsonb`, at 255 MB.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if a table or column does not exist, a key does not identify
  * rows, or an option is unknown.

@@ -33,6 +33,8 @@ interface Column {
   readonly name: string;
   readonly builtIn: boolean;
   readonly notNull: boolean;
+  /** Of type json, or holds it: an array, a domain, a composite type. */
+  readonly json: boolean;
 }
 
 /**
@@ -77,9 +79,15 @@ export async function readTableShape(
     );
   }
   if (wanted.tenant !== undefined) has(wanted.tenant);
-  wanted.columns?.forEach(has);
+  const shown = wanted.columns?.map(has) ?? [...columns.values()];
   return {
-    capture: { name, key, tenant: wanted.tenant, columns: wanted.columns },
+    capture: {
+      name,
+      key,
+      tenant: wanted.tenant,
+      columns: wanted.columns,
+      json: shown.some((column) => column.json),
+    },
     relation: { schema: table.schema, name: table.name },
     relations: await readRelations(sql, table.oid),
   };
@@ -103,12 +111,22 @@ async function findTable(sql: SqlExecutor, name: string): Promise<Relation & { o
 
 async function readColumns(sql: SqlExecutor, oid: string): Promise<readonly Column[]> {
   const { rows } = await sql.query<Column>(
-    `select a.attname as name, t.typnamespace = 'pg_catalog'::regnamespace as "builtIn", a.attnotnull as "notNull"
+    `select a.attname as name, t.typnamespace = 'pg_catalog'::regnamespace as "builtIn", a.attnotnull as "notNull",
+       exists (${partTypesSql('a.atttypid')} select from parts where parts.type = 'pg_catalog.json'::regtype) as json
      from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     [oid],
   );
   return rows;
+}
+
+/** A type with all that is inside of it. */
+function partTypesSql(type: string): string {
+  return `with recursive parts (type) as (
+    select ${type} union
+    select inner_type from parts join pg_type t on t.oid = parts.type
+    cross join lateral (select t.typelem union select t.typbasetype union
+      select m.atttypid from pg_attribute m where m.attrelid = t.typrelid and m.attnum > 0 and not m.attisdropped) i (inner_type))`;
 }
 
 /** Columns of every index that lets no two rows be alike at the end of a statement. */

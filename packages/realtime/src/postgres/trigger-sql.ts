@@ -18,6 +18,8 @@ export interface Capture {
   readonly tenant: string | undefined;
   /** Columns in `old` and `new` besides the key; every column of the table if absent. */
   readonly columns: readonly string[] | undefined;
+  /** There is json among those columns, or inside one. */
+  readonly json: boolean;
 }
 
 /** A table in its schema. */
@@ -40,10 +42,61 @@ export const triggerNames: readonly string[] = events.map((event) => `cachekit_c
  * - A row that changes its tenant is a `delete` for the old one and an `insert` for the new one, both with `moved`; a
  *   row that changes its key is a `delete` and an `insert`.
  * - TRUNCATE tells no rows: it is one row `truncate`, which the source reports as a gap.
+ * - It must never make the user's statement fail: what it is about to read is probed in an exception block, which takes
+ *   no subtransaction id as it writes nothing. Rows that cannot be told, because a column is there no more, are a gap;
+ *   without an outbox nothing is told. The probe is analysed and not executed, unless the table has json, whose text
+ *   may be none that jsonb holds.
  * - The wake-up comes after the write: the writer then has its transaction id when it reads the flag.
  */
 export function captureBody(capture: Capture): string {
   const target = 'insert into cachekit.change (tenant, source, operation, key, old, new, moved)';
+  const { inserted, updated, deleted } = changesSql(capture);
+  const tables = 'cachekit.change, cachekit.wake';
+  const probe = (rows: string): string =>
+    capture.json
+      ? `perform count(r.*) from (${rows}) r where true or exists (select from ${tables})`
+      : `perform where true or exists (select from ${tables}, (${rows}) r)`;
+  return `
+declare
+  readable boolean := true;
+begin
+  begin
+    if tg_op = 'INSERT' then
+      ${probe(inserted)};
+    elsif tg_op = 'DELETE' then
+      ${probe(deleted)};
+    elsif tg_op = 'UPDATE' then
+      ${probe(updated)};
+    else
+      perform where true or exists (select from ${tables});
+    end if;
+  exception
+    when undefined_table or invalid_schema_name then
+      return null;
+    when others then
+      readable := false;
+  end;
+  if not readable or tg_op = 'TRUNCATE' then
+    ${gapSql(capture)};
+  elsif tg_op = 'INSERT' then
+    ${target}
+    ${inserted};
+  elsif tg_op = 'DELETE' then
+    ${target}
+    ${deleted};
+  else
+    ${target}
+    ${updated};
+  end if;
+  if found then
+    ${wakeSql(changeOutbox)};
+  end if;
+  return null;
+end`;
+}
+
+/** What a statement adds to the outbox, as a SELECT for each of its events. */
+function changesSql(capture: Capture): Readonly<Record<'inserted' | 'updated' | 'deleted', string>> {
   const source = quoteLiteral(capture.name);
   const [tenantOld, tenantNew] = [tenantSql('o', capture), tenantSql('n', capture)];
   const [keyOld, keyNew] = [objectSql('o', keyNames(capture)), objectSql('n', keyNames(capture))];
@@ -51,17 +104,10 @@ export function captureBody(capture: Capture): string {
   const first = quoteIdentifier(capture.key[0]?.name ?? '');
   const [inOld, inNew] = [`o.${first} is not null`, `n.${first} is not null`];
   const moved = `${tenantOld} is distinct from ${tenantNew}`;
-  return `
-begin
-  if tg_op = 'INSERT' then
-    ${target}
-    select ${tenantNew}, ${source}, 'insert', ${keyNew}, null, ${rowNew}, null from cachekit_new n;
-  elsif tg_op = 'DELETE' then
-    ${target}
-    select ${tenantOld}, ${source}, 'delete', ${keyOld}, ${rowOld}, null, null from cachekit_old o;
-  elsif tg_op = 'UPDATE' then
-    ${target}
-    select c.tenant, ${source}, c.operation, c.key, c.old, c.new, c.moved
+  return {
+    inserted: `select ${tenantNew}, ${source}, 'insert', ${keyNew}, null::jsonb, ${rowNew}, null::boolean from cachekit_new n`,
+    deleted: `select ${tenantOld}, ${source}, 'delete', ${keyOld}, ${rowOld}, null::jsonb, null::boolean from cachekit_old o`,
+    updated: `select c.tenant, ${source}, c.operation, c.key, c.old, c.new, c.moved
     from cachekit_old o full join cachekit_new n on ${joinSql(capture)}
     cross join lateral (
       select ${tenantNew} as tenant, 'update' as operation, ${keyNew} as key, ${rowOld} as old, ${rowNew} as new,
@@ -73,15 +119,8 @@ begin
       union all
       select ${tenantNew}, 'insert', ${keyNew}, null, ${rowNew}, case when ${inOld} then true end
       where ${inNew} and (not (${inOld}) or ${moved})
-    ) c;
-  else
-    ${target} values (null, ${source}, 'truncate', '{}', null, null, null);
-  end if;
-  if found then
-    ${wakeSql(changeOutbox)};
-  end if;
-  return null;
-end`;
+    ) c`,
+  };
 }
 
 /** Writes into the outbox what a TRUNCATE does: the source reports it as a gap. */
@@ -141,12 +180,12 @@ function tenantSql(row: 'o' | 'n', capture: Capture): string {
 }
 
 function rowSql(row: 'o' | 'n', capture: Capture): string {
-  return capture.columns === undefined ? `to_jsonb(${row})` : objectSql(row, shownColumns(capture));
+  return capture.columns === undefined ? `to_jsonb(${row}.*)` : objectSql(row, shownColumns(capture));
 }
 
 /** Compares the stored bytes: works for types without an equality, such as json. */
 function differsSql(capture: Capture): string {
-  if (capture.columns === undefined) return 'o *<> n';
+  if (capture.columns === undefined) return 'o.* *<> n.*';
   const of = (row: string): string =>
     `row(${shownColumns(capture)
       .map((name) => `${row}.${quoteIdentifier(name)}`)
@@ -160,5 +199,5 @@ function shownColumns(capture: Capture): readonly string[] {
 
 /** A sub-select rather than jsonb_build_object, which takes no more than 50 pairs. */
 function objectSql(row: 'o' | 'n', names: readonly string[]): string {
-  return `(select to_jsonb(r) from (select ${names.map((name) => `${row}.${quoteIdentifier(name)}`).join(', ')}) r)`;
+  return `(select to_jsonb(r.*) from (select ${names.map((name) => `${row}.${quoteIdentifier(name)}`).join(', ')}) r)`;
 }

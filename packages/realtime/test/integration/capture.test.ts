@@ -285,6 +285,70 @@ describe("the user's writes go on", () => {
     expect(await captured()).toMatchObject([{ new: { id: 1, joined: '2026-01-01T00:00:00+00:00' } }]);
     await pool.query('drop schema evil cascade; truncate app.members');
   });
+
+  test('when a captured column is renamed or dropped: each statement is a gap until the capture has the new names', async () => {
+    const sql = pgExecutor(pool);
+    await pool.query('create table moving (id int primary key, tenant text, status text)');
+    await installCapture(sql, { tables: { moving: { tenant: 'tenant', columns: ['status'] } } });
+    await pool.query(
+      'alter table moving rename tenant to owner; alter table moving rename id to number; alter table moving drop status',
+    );
+    await pool.query("insert into moving values (1, 'a'), (2, 'a')");
+    await pool.query("update moving set owner = 'b'");
+    await pool.query('delete from moving where number = 1');
+    await pool.query('truncate moving');
+    expect(await summary()).toEqual(Array.from({ length: 4 }, () => 'truncate {} null'));
+    await pool.query('truncate cachekit.change');
+    await installCapture(sql, { tables: { moving: { tenant: 'owner' } } });
+    await pool.query("insert into moving values (3, 'a')");
+    expect(await summary()).toEqual(['insert {"number":3} a']);
+    await pool.query('drop table moving');
+  });
+
+  test('with json that jsonb cannot hold: the statement is a gap', async () => {
+    await pool.query(`create domain app.document as json;
+      create table documents (id int primary key, body app.document, pages json[])`);
+    await installCapture(pgExecutor(pool), { tables: { documents: {} } });
+    await pool.query(`insert into documents values (1, '{"a": 1}', '{"{\\"b\\": 2}"}')`);
+    expect(await captured()).toMatchObject([
+      { operation: 'insert', new: { body: { a: 1 }, pages: [{ b: 2 }] } },
+    ]);
+    await pool.query('truncate cachekit.change');
+    await pool.query(`insert into documents values (2, '"\\u0000"')`);
+    await pool.query('insert into documents (id, pages) values ($1, $2)', [3, ['1e1000000']]);
+    await pool.query("update documents set body = '1' where id = 1");
+    expect(await summary()).toEqual(['truncate {} null', 'truncate {} null', 'update {"id":1} null']);
+    await pool.query('drop table documents; drop domain app.document');
+  });
+
+  test('of a table whose columns have the names that the trigger uses itself', async () => {
+    await pool.query(
+      'create table letters (r int primary key, n int, o int, c int, readable boolean, tenant text, key text)',
+    );
+    await installCapture(pgExecutor(pool), { tables: { letters: { tenant: 'tenant' } } });
+    const row = { r: 1, n: 2, o: 3, c: 4, readable: false, tenant: 'a', key: 'k' };
+    await pool.query("insert into letters values (1, 2, 3, 4, false, 'a', 'k')");
+    await pool.query('update letters set n = 5');
+    await pool.query('delete from letters');
+    const after = { ...row, n: 5 };
+    expect(await captured()).toMatchObject([
+      { tenant: 'a', operation: 'insert', key: { r: 1 }, old: null, new: row },
+      { tenant: 'a', operation: 'update', key: { r: 1 }, old: row, new: after },
+      { tenant: 'a', operation: 'delete', key: { r: 1 }, old: after, new: null },
+    ]);
+    await pool.query('drop table letters');
+  });
+
+  test('where the outbox was dropped; nothing is told', async () => {
+    const own = await pool.connect();
+    await own.query('begin');
+    await own.query('drop table cachekit.change');
+    await own.query(
+      "insert into calls values (1); update calls set status = 'a'; delete from calls; truncate calls",
+    );
+    await own.query('rollback');
+    own.release();
+  });
 });
 
 describe('installing', () => {
