@@ -168,6 +168,22 @@ describe('bindQueryClient()', () => {
     expect([calls.data, calls.fetches]).toEqual([3, 3]);
   });
 
+  it('an event is not forgotten for as long as the clock was ahead when the time of day is set back', async () => {
+    const { event } = bind({ changed: [['total']] });
+    const database = { n: 1 };
+    const total = watched(['total'], database, 10);
+    await pass(20);
+    database.n = 2;
+    event('changed');
+    await pass(20);
+    expect(total.data).toBe(2);
+    vi.setSystemTime(Date.now() - 3_600_000);
+    database.n = 3;
+    event('changed');
+    await pass(300);
+    expect(total.data).toBe(3);
+  });
+
   it('a fetch that somebody else begins meanwhile counts', async () => {
     const { event } = bind({ changed: [['calls']] }, 500);
     const database = { n: 1 };

@@ -96,6 +96,9 @@ function connect(
   return { client, data, gaps, states, errors };
 }
 
+/** Of a log without events, whose server beats every 15 s. */
+const hello = 'id: e.0\nevent: ck.hello\ndata: {"epoch":"e","offset":0,"head":0,"heartbeatMs":15000}\n\n';
+
 /** Lets everything happen that needs no time. */
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
@@ -297,7 +300,6 @@ describe('a stream that breaks', () => {
   });
 
   it('drops an event that a server sends twice', async () => {
-    const hello = 'id: e.0\nevent: ck.hello\ndata: {"epoch":"e","offset":0,"head":0,"heartbeatMs":15000}\n\n';
     const one = 'id: e.1\nevent: changed\ndata: {"data":1}\n\n';
     const two = 'id: e.2\nevent: changed\ndata: {"data":2}\n\n';
     const fetch = async () => stream([hello, one, one, two, one, two]);
@@ -330,6 +332,20 @@ describe('a stream that breaks', () => {
     expect(client.state).toBe('stale');
     await vi.advanceTimersByTimeAsync(500);
     expect([client.state, data]).toEqual(['live', [1]]);
+  });
+
+  it('is found when it is silent, also when the time of day was set back meanwhile', async () => {
+    const to = server();
+    const { client } = connect(to);
+    await settle();
+    to.state.answer = () => stream([hello], false);
+    to.cut();
+    await vi.advanceTimersByTimeAsync(250);
+    expect(client.state).toBe('live');
+    vi.setSystemTime(Date.now() - 3_600_000);
+    to.state.answer = to.serving;
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect([client.state, to.requests.length]).toEqual(['live', 3]);
   });
 
   it('is not taken for dead while the server beats', async () => {

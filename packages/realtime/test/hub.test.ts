@@ -323,6 +323,15 @@ describe('a slow consumer', () => {
       expect(vi.getTimerCount()).toBe(0);
     });
 
+    it('is cut as early when the time of day is set back meanwhile', async () => {
+      const hub = newHub({ queue: { bytes: 500, stall: '30s' }, heartbeat: '15s' });
+      const { sink } = await open(hub, { sink: collectingSink(500) });
+      await hub.publish(upTo(50).map((n) => event(n)));
+      vi.setSystemTime(Date.now() - 3_600_000);
+      await vi.advanceTimersByTimeAsync(61_000);
+      expect(sink.aborted).toBe(true);
+    });
+
     it('beats on every stream, with a frame that every client sees', async () => {
       const hub = newHub({ heartbeat: '15s' });
       const { sink } = await open(hub);

@@ -145,7 +145,10 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
   function listenForSilence(): void {
     if (!attempt) return;
     clock.clearTimeout(timer);
-    const leftMs = heardAt + silenceMs - clock.now();
+    const now = clock.now();
+    // Of a time of day that was set back since, it would be silent for as long as the clock was ahead.
+    heardAt = Math.min(heardAt, now);
+    const leftMs = heardAt + silenceMs - now;
     if (leftMs <= 0) happen('silent');
     else timer = clock.setTimeout(listenForSilence, Math.min(leftMs, silenceMs));
   }

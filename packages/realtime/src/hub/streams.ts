@@ -142,6 +142,8 @@ export function createStreams(context: StreamsContext): Streams {
     const now = clock.now();
     for (const connection of [...streams.keys()]) {
       const { stalledSince, sink } = connection;
+      // The time of day was set back since.
+      if (stalledSince !== undefined && stalledSince > now) connection.stalledSince = now;
       if (stalledSince !== undefined && now - stalledSince >= context.stallMs) {
         counters.stalled += 1;
         sink.abort();

@@ -134,7 +134,10 @@ export function bindQueryClient<Event extends BoundEvent = BoundEvent>(
       ignoreFailure(invalidate(query, 'none'));
       return;
     }
-    const leftMs = task.fetchedAt + throttleMs - clock.now();
+    const now = clock.now();
+    // Of a time of day that was set back since, it would wait for as long as the clock was ahead.
+    task.fetchedAt = Math.min(task.fetchedAt, now);
+    const leftMs = task.fetchedAt + throttleMs - now;
     if (leftMs <= 0) fetchAgain(task);
     else
       task.timer ??= clock.setTimeout(() => {
