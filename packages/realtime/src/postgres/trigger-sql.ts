@@ -130,12 +130,14 @@ export function gapSql(capture: Capture): string {
 
 /**
  * The trigger function. It runs as its owner, so that whoever may write the table needs no right on the schema
- * `cachekit`, and looks names up in `pg_catalog` only, so that the writer's `search_path` cannot break or bend it. Its
- * time zone is fixed, so that the same value is the same text from every session.
+ * `cachekit`, and looks names up in `pg_catalog` only, so that the writer's `search_path` cannot break or bend it. What
+ * the text of a value depends on is fixed, so that the same value is the same text from every session.
  */
 export function captureFunctionSql(functionName: string, capture: Capture): string {
   return `create or replace function ${qualifiedFunction(functionName)}() returns trigger
-    language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
+    set extra_float_digits = 1 set lc_monetary = 'C'
     as ${quoteLiteral(captureBody(capture))}`;
 }
 

@@ -351,6 +351,32 @@ describe("the user's writes go on", () => {
   });
 });
 
+test('the same value is the same text from every session', async () => {
+  await pool.query(
+    'create table texts (id int primary key, ratio float8, took interval, bytes bytea, day date, at timestamptz)',
+  );
+  await installCapture(pgExecutor(pool), { tables: { texts: { tenant: 'day' } } });
+  const client = await pool.connect();
+  await client.query(`set extra_float_digits = -10; set intervalstyle = 'sql_standard'; set bytea_output = 'escape';
+    set datestyle = 'German'; set timezone = 'Asia/Tokyo'`);
+  await client.query(
+    "insert into texts values (1, 0.1::float8 + 0.2, '1 day 02:00', '\\x00ff', '2026-01-02', '2026-01-02 00:00+00')",
+  );
+  client.release(true);
+  expect(await captured()).toMatchObject([
+    {
+      tenant: '2026-01-02',
+      new: {
+        ratio: 0.1 + 0.2,
+        took: '1 day 02:00:00',
+        bytes: '\\x00ff',
+        at: '2026-01-02T00:00:00+00:00',
+      },
+    },
+  ]);
+  await pool.query('drop table texts');
+});
+
 describe('installing', () => {
   test('again changes nothing and takes no lock, also for a role that may not create anything', async () => {
     const holder = await pool.connect();
