@@ -365,6 +365,16 @@ describe('a slow consumer', () => {
       expect(vi.getTimerCount()).toBe(0);
     });
 
+    it('refuses an end of the authentication that is no time, and no timer runs for it', async () => {
+      const hub = newHub();
+      for (const expiresAt of [Number.NaN, null as unknown as number]) {
+        await expect(hub.connect({ tenant: 'a', sink: collectingSink(), expiresAt })).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+        });
+      }
+      expect([hub.metrics().connections, vi.getTimerCount()]).toEqual([0, 0]);
+    });
+
     it('refuses instead of waiting for a log that does not answer', async () => {
       const hub = newHub({ log: { ...createMemoryLog(), follow: () => new Promise(() => {}) } });
       const admission = hub.connect({ tenant: 'a', sink: collectingSink() });

@@ -47,7 +47,11 @@ export interface Hub {
   gap(about?: GapNotice): Promise<void>;
   /** Where the log of a tenant is, as text for `Last-Event-ID`. */
   position(tenant: string): Promise<string>;
-  /** Opens a stream; `sseHandler` does this for HTTP. */
+  /**
+   * Opens a stream; `sseHandler` does this for HTTP.
+   *
+   * @throws ArgumentError `INVALID_ARGUMENT` for a tenant or an `expiresAt` that is none.
+   */
   connect(request: StreamRequest): Promise<StreamAdmission>;
   /** What `queue.bytes` is: the high-water mark of a sink. */
   readonly queueBytes: number;

@@ -1,4 +1,4 @@
-import { type Clock, escapeTenant, type Timer } from '@cachekit/core';
+import { ArgumentError, type Clock, escapeTenant, type Timer } from '@cachekit/core';
 import type { EventLog } from '../log/event-log.ts';
 import { type LogPosition, parsePosition } from '../position.ts';
 import type { Connection, StreamSink } from './connection.ts';
@@ -189,6 +189,11 @@ export function createStreams(context: StreamsContext): Streams {
   async function connect(request: StreamRequest): Promise<StreamAdmission> {
     const { tenant, lastEventId, expiresAt } = request;
     escapeTenant(tenant);
+    if (expiresAt !== undefined && (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))) {
+      throw new ArgumentError(
+        `expiresAt: ${String(expiresAt)} is no time; give milliseconds since the epoch`,
+      );
+    }
     if (closing) return refuse('closing');
     if (streams.size + pending >= context.maxStreams) return refuse('limit');
     if ((rooms.get(tenant)?.users ?? 0) >= context.maxPerTenant) return refuse('limit');

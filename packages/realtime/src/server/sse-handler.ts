@@ -7,13 +7,13 @@ import type { HubStream } from '../hub/streams.ts';
 export interface StreamIdentity {
   /** Whose events the stream carries. It comes from your authentication, never from the address. */
   readonly tenant: string;
-  /** When the authentication ends, milliseconds since the epoch: the stream is ended then. */
+  /** When the authentication ends, milliseconds since the epoch: the stream is ended then. `NaN` is refused. */
   readonly expiresAt?: number;
 }
 
 /** Options of {@link sseHandler}. */
 export interface SseHandlerOptions {
-  /** `undefined` answers 401. What it throws passes to the caller of the handler. */
+  /** `undefined` answers 401. What it throws, and an `ArgumentError` for what is no tenant or no time, passes to the caller of the handler. */
   readonly authenticate: (
     request: Request,
   ) => StreamIdentity | undefined | Promise<StreamIdentity | undefined>;
