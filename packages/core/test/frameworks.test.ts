@@ -71,7 +71,7 @@ describe('expressHandler()', () => {
     const first = await fetch(`${url}/api/devices`, { headers });
     expect(await first.json()).toEqual([{ id: 'desk-1' }]);
     expect(first.headers.get('X-Cache')).toBe('MISS');
-    expect(first.headers.get('Vary')).toBe('Origin, X-CacheKit-Clock');
+    expect(first.headers.get('Vary')).toBe('Origin, X-CacheKit-Clock, Cookie, Authorization');
     const held = { ...headers, 'If-None-Match': first.headers.get('ETag') ?? '' };
     expect((await fetch(`${url}/api/devices`, { headers: held })).status).toBe(304);
     expect(load).toHaveBeenCalledTimes(1);

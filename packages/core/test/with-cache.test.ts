@@ -26,7 +26,7 @@ describe('withCache()', () => {
       'x-cache': 'MISS',
       'cache-control': 'private, max-age=300, stale-while-revalidate=150',
       age: '0',
-      vary: 'X-CacheKit-Clock',
+      vary: 'X-CacheKit-Clock, Cookie, Authorization',
       'content-type': 'application/json',
     });
     await clock.advance(12_345);
@@ -209,7 +209,7 @@ describe('withCache()', () => {
         'x-cache': 'HIT',
         age: '0',
         'cache-control': 'private, max-age=300, stale-while-revalidate=150',
-        vary: 'X-CacheKit-Clock',
+        vary: 'X-CacheKit-Clock, Cookie, Authorization',
       });
     }
     await cache.invalidate(devices);
@@ -339,6 +339,7 @@ describe('withCache()', () => {
       respond: () => new Response('x', { headers: { 'Cache-Control': 'no-store' } }),
     });
     expect((await own(get())).headers.get('Cache-Control')).toBe('no-store');
+    expect((await own(get())).headers.get('Vary')).toBe('X-CacheKit-Clock');
   });
 
   test('answers HEAD without a body and refuses other methods', async () => {

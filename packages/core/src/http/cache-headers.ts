@@ -16,6 +16,9 @@ export function minClockOf(headers: Headers): TierClock | undefined {
   return Number.isSafeInteger(clock) ? clock : undefined;
 }
 
+/** By which a request says whose it is, unless the application has a header of its own for that. */
+const whose = 'Cookie, Authorization';
+
 /** By how much times may differ that two clocks tell; it costs nobody a second. */
 const roundedMs = 5;
 
@@ -27,10 +30,11 @@ const roundedMs = 5;
  * | `X-Cache`       | `HIT`, `MISS` or `STALE`                                                   |
  * | `Cache-Control` | `private, max-age={ttl}, stale-while-revalidate={ttl/2}`, unless there is one |
  * | `Age`           | seconds since the load began, so that a browser does not add `ttl` to `ttl` |
- * | `Vary`          | `X-CacheKit-Clock` beside what it says already                             |
+ * | `Vary`          | `X-CacheKit-Clock` beside what it says already; with this `Cache-Control` also `Cookie, Authorization` |
  *
  * `{ttl}` is how long the value is fresh, whoever said so: its loader, `set()` or the policy. What an invalidation overtook
- * while it was loaded has 0. Seconds are whole. A response that is neither a success nor a 304 gets
+ * while it was loaded has 0. Seconds are whole. `Vary` keeps a browser from giving one user what it has kept of another; where
+ * another header says whose a request is, append that one too. A response that is neither a success nor a 304 gets
  * `X-Cache` and `Vary` alone.
  *
  * @see RFC 9111, RFC 5861
@@ -38,9 +42,9 @@ const roundedMs = 5;
 export function setCacheHeaders(response: Response, read: Omit<CacheRead<unknown>, 'value'>): void {
   const { headers } = response;
   headers.set('X-Cache', read.state.toUpperCase());
-  const vary = headers.get('Vary');
-  headers.set('Vary', vary === null ? clockHeader : `${vary}, ${clockHeader}`);
+  headers.append('Vary', clockHeader);
   if (!(response.ok || response.status === 304) || headers.has('Cache-Control')) return;
+  headers.append('Vary', whose);
   const ttl = seconds(read.ttlMs);
   headers.set('Cache-Control', `private, max-age=${ttl}, stale-while-revalidate=${Math.floor(ttl / 2)}`);
   headers.set('Age', String(seconds(read.ageMs)));
