@@ -24,13 +24,15 @@ const pollEveryMs = 1_000;
 /**
  * Follows one tenant: a snapshot, then the changes by their version.
  *
- * A hole between two versions, a subscription that was lost, or a version that was not heard of leads to another
- * snapshot, so what the listener knows is right again within two seconds whatever was missed.
+ * A hole between two versions, a version that is heard twice, a subscription that was lost, or a version that was not
+ * heard of leads to another snapshot, so what the listener knows is right again within two seconds whatever was missed.
  */
 export class PresenceWatch<M> {
   readonly #parts: PresenceWatchParts<M>;
   /** Absent until a snapshot has come. */
   #version: number | undefined;
+  /** The last version of the last message. */
+  #heard = 0;
   #reading = false;
   #readAgain = false;
   #closed = false;
@@ -52,7 +54,7 @@ export class PresenceWatch<M> {
         if (state === 'ready' && lost) this.#reread();
         lost = state === 'lost';
       });
-      const subscribed = subscriber.subscribe(channel, (text) => this.#hear(readChanges<M>(tenant, text)));
+      const subscribed = subscriber.subscribe(channel, (text) => this.#receive(readChanges<M>(tenant, text)));
       this.#end = () => {
         forget();
         subscribed.then((unsubscribe) => unsubscribe()).catch(() => {});
@@ -69,8 +71,18 @@ export class PresenceWatch<M> {
     this.#end();
   }
 
+  #receive(changes: readonly PresenceChange<M>[]): void {
+    const [first] = changes;
+    if (this.#closed || first === undefined) return;
+    // Messages come in order: a server that lost changes, by a failover, numbers others as it did those.
+    const numberedAgain = first.version <= this.#heard;
+    this.#heard = (changes.at(-1) as PresenceChange<M>).version;
+    if (numberedAgain) this.#reread();
+    else this.#hear(changes);
+  }
+
   #hear(changes: readonly PresenceChange<M>[]): void {
-    if (this.#closed || changes.length === 0) return;
+    if (this.#closed) return;
     if (this.#reading || this.#version === undefined) {
       this.#early.push(changes);
       return;
@@ -90,8 +102,10 @@ export class PresenceWatch<M> {
       this.#readAgain = true;
       return;
     }
-    // What fails now is made up for by the next comparison.
-    this.#read().catch(() => {});
+    this.#read().catch(() => {
+      // The next comparison makes up for it, whatever the version is then.
+      this.#version = undefined;
+    });
   }
 
   async #read(): Promise<void> {

@@ -364,6 +364,29 @@ describe('createPresence()', () => {
     }
   });
 
+  it('a watcher whose server has lost changes and numbers others alike gets everybody again', async () => {
+    const namespace = uniqueNamespace();
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '10s' });
+    const observer = observe(inject('redisUrl'));
+    const presence = createPresence<Meta>({ redis, namespace, ttl: '5m' });
+    try {
+      await presence.seen('acme', 'ann');
+      const follower = new Follower();
+      await presence.watch('acme', follower.hear);
+      await presence.seen('acme', 'bob');
+      await eventually(() => [...follower.online.keys()].sort()).toEqual(['ann/', 'bob/']);
+      // As after a failover of a Cluster that keeps the subscription, because it is at another server.
+      const [online, facts] = presenceKeys(namespace, 'acme');
+      await observer.multi().zrem(online, 'bob').hincrby(facts, 'v', -1).exec();
+      await presence.seen('acme', 'cid');
+      await eventually(() => [...follower.online.keys()].sort()).toEqual(['ann/', 'cid/']);
+    } finally {
+      await presence.close();
+      await redis.close();
+      observer.disconnect();
+    }
+  });
+
   it('refuses options and names that are none', async () => {
     const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
     expect(() => createPresence({ redis: withoutSubscriptions(redis), ttl: '5m' })).toThrow(
