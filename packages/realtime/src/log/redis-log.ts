@@ -51,8 +51,8 @@ export interface RedisLogOptions {
  * index of the tenants. If Redis loses the log (`FLUSHALL`, eviction, expiry), the next one has another epoch and
  * every client is told of the gap.
  *
- * A failover of Redis may lose appends that were acknowledged. The process that made them notices at its next append
- * and begins the log anew, which is a gap for every client; if it died as well, nobody notices.
+ * A failover of Redis may lose appends that were acknowledged. A process that made or heard them notices at its next
+ * append and begins the log anew, which is a gap for every client. Nobody notices what only others append after.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the executor cannot subscribe or an option is wrong.
  * @example
@@ -77,6 +77,13 @@ export function createRedisLog(options: RedisLogOptions): EventLog {
     reached.delete(tenant);
     reached.set(tenant, position);
     if (reached.size > maxReached) reached.delete(reached.keys().next().value as string);
+  }
+
+  /** What was heard may be lost before this process appends, as well as what it appended. */
+  function heard(tenant: string, { epoch, first, records }: LogTail): void {
+    const offset = first + records.length - 1;
+    const known = reached.get(tenant);
+    if (known?.epoch !== epoch || known.offset < offset) remember(tenant, { epoch, offset });
   }
 
   const prefixOf = (tenant: string): string => tenantPrefix(namespace, 'e', tenant);
@@ -135,7 +142,11 @@ export function createRedisLog(options: RedisLogOptions): EventLog {
 
     follow(tenant: string, follower: LogFollower): Promise<() => Promise<void>> {
       return following.add(`${prefixOf(tenant)}live`, {
-        message: (text) => follower.appended(parseTail(text)),
+        message: (text) => {
+          const tail = parseTail(text);
+          heard(tenant, tail);
+          follower.appended(tail);
+        },
         restored: () => follower.restored(),
       });
     },

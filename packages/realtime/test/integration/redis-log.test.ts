@@ -73,6 +73,22 @@ describe('createRedisLog()', () => {
     });
   });
 
+  it('begins anew also where only others had appended what was lost, if it was heard', async () => {
+    const namespace = uniqueNamespace();
+    const [dead, log] = [newLog({ namespace }), newLog({ namespace })];
+    const heard: number[] = [];
+    await log.follow('a', { appended: ({ first }) => heard.push(first), restored: () => {} });
+    await log.append('a', [record(1)]);
+    const { position } = await dead.append('a', [record(2), record(3)]);
+    await expect.poll(() => heard).toContain(2);
+    await client.hset(`${namespace}:e:tenant:{a}:meta`, 'offset', 1);
+    await client.xdel(`${namespace}:e:tenant:{a}:log`, '2-0', '3-0');
+    await client.call('XSETID', `${namespace}:e:tenant:{a}:log`, '1-0');
+    const after = await log.append('a', [record(4), record(5)]);
+    expect(after.position).toMatchObject({ offset: 2 });
+    expect(after.position.epoch).not.toBe(position.epoch);
+  });
+
   it('has another epoch when a part of it was evicted, and never rows of two logs', async () => {
     const namespace = uniqueNamespace();
     const log = newLog({ namespace });
