@@ -126,11 +126,13 @@ export function createViews(options: ViewsOptions): Views {
     check: async () => (await migration(undefined)).drifts,
     async script(choices) {
       const { statements } = await migration(choices);
-      if (statements.length === 0) return '';
+      const { version } = await readInstalled(sql);
+      const outdated = version > 0 && version < packageVersion.version;
+      if (statements.length === 0 && !outdated) return '';
       const all = [
         sessionSql(schema, patience.timeoutMs),
         applyLockSql,
-        ...((await readInstalled(sql)).version > packageVersion.version ? [] : await installationSql()),
+        ...(version > packageVersion.version ? [] : await installationSql()),
         ...statements,
       ];
       return `BEGIN;\n${all.map((statement) => `${statement};\n`).join('')}COMMIT;\n`;

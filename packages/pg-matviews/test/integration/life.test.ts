@@ -489,6 +489,21 @@ describe('an upgrade', () => {
     await again.stop();
   });
 
+  it('comes by a script also where no view has changed', async () => {
+    const { pool } = await database(tablesSql);
+    const sql = pgExecutor(pool);
+    const catalog = createViews({ sql, views: viewsOfFixture });
+    await pool.query(await catalog.script());
+    expect(await catalog.script()).toBe('');
+    await pool.query(`update cachekit.installed set version = version - 1 where part = 'views'`);
+    const keeper = createRefresher({ sql, views: viewsOfFixture });
+    await expect(keeper.start()).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION' });
+    await pool.query(await catalog.script());
+    expect(await catalog.script()).toBe('');
+    await keeper.start();
+    await keeper.stop();
+  });
+
   it('to a version that this one cannot work with is said by all that would need to', async () => {
     const { pool } = await database(tablesSql);
     const sql = pgExecutor(pool);
