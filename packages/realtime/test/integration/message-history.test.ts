@@ -62,7 +62,7 @@ afterAll(async () => {
 
 /** One instance of the back end: it reads through its cache, and what was written drops what depends on it. */
 async function instance() {
-  const client = ioredisExecutor(new Redis(redis.url, { lazyConnect: true }));
+  const client = ioredisExecutor(new Redis(redis.url, { lazyConnect: true }), { commandTimeout: '5s' });
   const cache: Cache = createCache({
     namespace,
     remote: redisTier({ redis: client, namespace }),

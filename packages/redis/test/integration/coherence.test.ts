@@ -153,7 +153,9 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
 
   it('does without the log where it may not be read', async () => {
     await observer.call('ACL', 'SETUSER', 'nolog', 'reset', 'on', '>secret', '~*', '&*', '+@all', '-xadd');
-    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://nolog:secret@')));
+    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://nolog:secret@')), {
+      commandTimeout: '5s',
+    });
     const tier = redisTier({ redis, coherence: 'pubsub' });
     try {
       tier.coherence.start(told);
@@ -186,7 +188,9 @@ describe.each(ioredis)('coherence by pubsub over $name', ({ standalone }) => {
   it('is never armed if the server refuses the channel', async () => {
     await observer.call('ACL', 'SETUSER', 'deaf', 'on', '>secret', '+@all', '~*', 'resetchannels');
     await observer.call('ACL', 'LOG', 'RESET');
-    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://deaf:secret@')));
+    const redis = ioredisExecutor(standalone(server.url.replace('redis://', 'redis://deaf:secret@')), {
+      commandTimeout: '5s',
+    });
     const deaf = redisTier({ redis, coherence: 'pubsub' });
     try {
       deaf.coherence?.start(told);

@@ -167,7 +167,7 @@ describe('createCounters() and createLists()', () => {
   const [client] = ioredis as [(typeof ioredis)[0] & object];
 
   it('refuse options and arguments that are none, before Redis is asked', async () => {
-    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '5s' });
     for (const options of [
       { redis },
       { redis, window: 0 },

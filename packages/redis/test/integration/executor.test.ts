@@ -19,7 +19,7 @@ describe.each(ioredis)('an executor over $name', ({ standalone }) => {
   afterEach(() => redis.close());
 
   it('gives replies as text, integers, null and lists of them', async () => {
-    redis = ioredisExecutor(standalone(inject('redisUrl')));
+    redis = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '5s' });
     expect(await redis.command('set', `${prefix}:a`, 'ü1')).toBe('OK');
     expect(await redis.command('INCR', `${prefix}:n`)).toBe(1);
     expect(await redis.command('MGET', `${prefix}:a`, `${prefix}:none`)).toEqual(['ü1', null]);
@@ -28,13 +28,13 @@ describe.each(ioredis)('an executor over $name', ({ standalone }) => {
   });
 
   it('passes an error of Redis on unchanged', async () => {
-    redis = ioredisExecutor(standalone(inject('redisUrl')));
+    redis = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '5s' });
     await redis.command('SET', `${prefix}:text`, 'x');
     await expect(redis.command('LPUSH', `${prefix}:text`, 'y')).rejects.toThrow(/^WRONGTYPE/);
   });
 
   it('runs a script that the server knows, does not know, and knows no more', async () => {
-    redis = ioredisExecutor(standalone(inject('redisUrl')));
+    redis = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '5s' });
     const script = { name: 'echo', lua: `return {KEYS[1], ARGV[1], '${prefix}'}` };
     const answer = [`${prefix}:k`, 'v', prefix];
     expect(await redis.script(script, [`${prefix}:k`], ['v'])).toEqual(answer);
@@ -44,7 +44,7 @@ describe.each(ioredis)('an executor over $name', ({ standalone }) => {
   });
 
   it('scans for a literal prefix, whatever characters it holds', async () => {
-    redis = ioredisExecutor(standalone(inject('redisUrl')));
+    redis = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '5s' });
     const odd = `${prefix}:a*b?[c]\\^-:`;
     const wanted = Array.from({ length: 700 }, (_, index) => `${odd}${index}`);
     await observer.mset(...wanted.flatMap((key) => [key, '1']));
@@ -55,7 +55,7 @@ describe.each(ioredis)('an executor over $name', ({ standalone }) => {
   });
 
   it('refuses options that it does not know and clients whose prefix scripts cannot see', async () => {
-    redis = ioredisExecutor(standalone(inject('redisUrl')));
+    redis = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '5s' });
     const client = standalone(inject('redisUrl'));
     const wrong = [{ commandTimeOut: 1 }, { commandTimeout: 0 }, { commandTimeout: '1 hour' }];
     for (const options of wrong as object[]) {
@@ -81,7 +81,7 @@ describe.each(ioredis)('connections over $name', ({ standalone }) => {
     const observer = observe(server.url);
     await observer.ping();
     const client = standalone(server.url);
-    const redis = ioredisExecutor(client);
+    const redis = ioredisExecutor(client, { commandTimeout: '5s' });
     const subscriber = redis.subscriber();
     try {
       expect(await connections(observer)).toBe(0);

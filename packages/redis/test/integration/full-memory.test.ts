@@ -13,7 +13,7 @@ describe('a Redis that has no memory left and evicts nothing', () => {
   beforeAll(async () => {
     server = await startRedis({ own: true });
     observer = observe(server.url);
-    redis = ioredisExecutor(client.standalone(server.url));
+    redis = ioredisExecutor(client.standalone(server.url), { commandTimeout: '5s' });
   });
   afterAll(async () => {
     observer.disconnect();

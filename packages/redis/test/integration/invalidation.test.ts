@@ -19,7 +19,7 @@ it("PBX-8 a user's devices, and all call entries of a user whatever their parame
   });
   const processOf = () => {
     const client = new Redis(server.url);
-    const redis = ioredisExecutor(client);
+    const redis = ioredisExecutor(client, { commandTimeout: '5s' });
     const cache = createCache({ namespace, memory: false, remote: redisTier({ redis, namespace }) });
     const end = async () => {
       await cache.close();

@@ -210,7 +210,7 @@ describe('a lock that is handed over', () => {
 
 describe('createLocks()', () => {
   it('refuses a client that cannot be woken, and options that are none', () => {
-    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '5s' });
     const blunt = withoutSubscriptions(redis);
     expect(() => createLocks({ redis: blunt })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),

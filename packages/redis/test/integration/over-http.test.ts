@@ -37,7 +37,7 @@ afterAll(async () => {
 /** A process of an application. */
 function processOf(namespace: string, memory?: false) {
   const own = new Redis(server.url);
-  const redis: RedisExecutor = ioredisExecutor(own);
+  const redis: RedisExecutor = ioredisExecutor(own, { commandTimeout: '5s' });
   const codec = { ...jsonCodec, decode: vi.fn(jsonCodec.decode) };
   const cache: Cache = createCache({
     namespace,

@@ -235,7 +235,7 @@ describe('createPairing()', () => {
   const [client] = ioredis as [(typeof ioredis)[0] & object];
 
   it('refuses options and arguments that are none', async () => {
-    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '5s' });
     expect(() => createPairing({ redis: withoutSubscriptions(redis) })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
     );

@@ -388,7 +388,7 @@ describe('createPresence()', () => {
   });
 
   it('refuses options and names that are none', async () => {
-    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '5s' });
     expect(() => createPresence({ redis: withoutSubscriptions(redis), ttl: '5m' })).toThrow(
       expect.objectContaining({ code: 'UNSUPPORTED_BY_CLIENT' }),
     );

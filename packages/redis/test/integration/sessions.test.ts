@@ -312,7 +312,7 @@ describe('createSessions()', () => {
   const [client] = ioredis as [(typeof ioredis)[0] & object];
 
   it('refuses options, users and data that are none, before Redis is asked', async () => {
-    const redis = ioredisExecutor(client.standalone(inject('redisUrl')));
+    const redis = ioredisExecutor(client.standalone(inject('redisUrl')), { commandTimeout: '5s' });
     for (const options of [
       { redis },
       { redis, idleTtl: '1m' },

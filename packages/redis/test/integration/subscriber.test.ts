@@ -19,7 +19,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
     observer = observe(server.url);
   });
   beforeEach(() => {
-    redis = ioredisExecutor(standalone(server.url));
+    redis = ioredisExecutor(standalone(server.url), { commandTimeout: '5s' });
     subscriber = redis.subscriber();
     states = [];
     subscriber.onState((state) => states.push(state));
@@ -95,7 +95,7 @@ describe.each(ioredis)('a subscriber over $name', ({ standalone }) => {
   it('tells a refusal of the server to the one who asked, and keeps the other channels', async () => {
     await observer.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '+@all', '~*', 'resetchannels', '&ok');
     const url = server.url.replace('redis://', 'redis://reader:secret@');
-    const limited = ioredisExecutor(standalone(url));
+    const limited = ioredisExecutor(standalone(url), { commandTimeout: '5s' });
     try {
       const own = limited.subscriber();
       const heard: string[] = [];
