@@ -1,10 +1,13 @@
-/** What a Redis server says of itself, as far as it is worth watching. */
+/** What a Redis says of itself, as far as it is worth watching; of a cluster, the sum of its masters. */
 export interface RedisStats {
   readonly memory: {
-    /** Such as `"2.50M"`, as the server writes it. */
+    /** Such as `"2.50M"`. */
     readonly usedMemoryHuman: string;
     readonly usedMemoryBytes: number;
-    /** Of `maxmemory`, or of the machine's memory where there is no limit; `null` if the server tells neither. */
+    /**
+     * Of `maxmemory`, or of the machine's memory where there is no limit; `null` if the server tells neither. Of a cluster,
+     * that of the fullest master.
+     */
     readonly memoryUsagePercent: number | null;
   };
   readonly stats: {

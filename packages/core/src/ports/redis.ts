@@ -35,6 +35,8 @@ export interface RedisExecutor {
   readonly timeoutMs?: number;
   /** Runs one command; on a cluster it is sent to the node of `args[0]`. */
   command(name: string, ...args: RedisArgument[]): Promise<unknown>;
+  /** Runs a command that names no keys on every master of a cluster; absent where there is one server to ask. */
+  commandOnMasters?(name: string, ...args: RedisArgument[]): Promise<readonly unknown[]>;
   /** Runs a script; its keys are in one slot on a cluster. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** Keys that begin with the literal `prefix`, in batches, on every master; by `SCAN`, never `KEYS`. */

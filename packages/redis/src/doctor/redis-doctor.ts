@@ -8,7 +8,7 @@ import {
   systemClock,
 } from '@cachekit/core';
 import { isReplyError } from '../executors/reply-error.ts';
-import { numberOf, parseInfo } from '../info.ts';
+import { type Info, numberOf, readInfo } from '../info.ts';
 import { cachePrefix, changesChannel, changesLog } from '../keys.ts';
 import { runScript } from '../script.ts';
 import { permissionsScript } from '../scripts/permissions.ts';
@@ -43,7 +43,8 @@ const trackingMs = 5_000;
 
 /**
  * Looks whether a Redis is fit for CacheKit: its version, what it does when it is full, what this user may do, and
- * whether it tells of changes. It writes nothing. On a cluster it looks at one master, and at all of them for tracking.
+ * whether it tells of changes. It writes nothing. On a cluster it looks at all masters and names the worst; what this user
+ * may do it asks one of them.
  *
  * @returns One finding for each check, the worst first.
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
@@ -62,25 +63,28 @@ export async function redisDoctor(options: RedisDoctorOptions): Promise<readonly
   await redis.command('TIME').catch((error: unknown) => {
     if (!isReplyError(error)) throw error;
   });
-  const [info, permissions, tracking] = await Promise.all([
-    readInfo(redis),
+  const [infos, permissions, tracking] = await Promise.all([
+    infosOf(redis),
     permissionsOf(redis, namespace),
     trackingOf(redis, namespace, systemClock),
   ]);
-  const findings = [versionOf(info), evictionOf(info), memoryOf(info), permissions, tracking];
-  return findings.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
+  const worst = (look: (info: Info) => RedisFinding): RedisFinding =>
+    worstFirst(infos.map(look))[0] as RedisFinding;
+  return worstFirst([worst(versionOf), worst(evictionOf), worst(memoryOf), permissions, tracking]);
 }
 
 const order: readonly RedisFinding['level'][] = ['failure', 'warning', 'unknown', 'ok'];
 
-type Info = ReadonlyMap<string, string>;
+function worstFirst(findings: RedisFinding[]): RedisFinding[] {
+  return findings.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
+}
 
-/** Empty where this user may not ask. */
-async function readInfo(redis: RedisExecutor): Promise<Info> {
+/** One that is empty where this user may not ask. */
+async function infosOf(redis: RedisExecutor): Promise<readonly Info[]> {
   try {
-    return parseInfo(await redis.command('INFO'));
+    return await readInfo(redis);
   } catch (error) {
-    if (isReplyError(error)) return new Map();
+    if (isReplyError(error)) return [new Map()];
     throw error;
   }
 }

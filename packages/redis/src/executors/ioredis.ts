@@ -105,6 +105,11 @@ class IoRedisExecutor implements RedisExecutor {
     return this.#calls.reply(this.#send(name, args, call), call);
   }
 
+  commandOnMasters(name: string, ...args: RedisArgument[]): Promise<readonly unknown[]> {
+    const call = newCall(name);
+    return this.#calls.reply(this.#writeToAll(name, args, call), call) as Promise<readonly unknown[]>;
+  }
+
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
     const call = newCall(script.name);
     return this.#calls.reply(this.#evaluate(script, keys, args, call), call);
@@ -174,6 +179,11 @@ class IoRedisExecutor implements RedisExecutor {
     // In capitals, because ioredis reshapes the replies of names it knows in small letters.
     if (ready !== undefined) return this.#write(ready, call, name.toUpperCase(), args);
     return this.#connection.whenReady().then((client) => this.#write(client, call, name.toUpperCase(), args));
+  }
+
+  async #writeToAll(name: string, args: RedisArgument[], call: Call): Promise<readonly unknown[]> {
+    const servers = await this.#everyServer(await this.#connection.whenReady());
+    return Promise.all(servers.map((server) => this.#write(server, call, name.toUpperCase(), args)));
   }
 
   #evaluate(

@@ -4,13 +4,14 @@ import {
   type RedisStats,
   type RedisStatsSource,
 } from '@cachekit/core';
-import { numberOf, parseInfo } from '../info.ts';
+import { type Info, numberOf, readInfo } from '../info.ts';
 
 /**
  * Makes what asks Redis for its memory, clients and hit rate, for `metricsHandler` of `@cachekit/core/http`.
  *
- * Each call is one `INFO`. Numbers that the server does not tell, as some hosted ones do not, are 0; on a cluster they
- * are those of one master.
+ * Each call is one `INFO`, on a cluster one to each master: memory and clients are their sums, the share of memory that
+ * is used is that of the fullest. Numbers that the server does not tell, as some hosted ones do not, are 0. It rejects if one
+ * of them does not answer.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if `redis` is no executor.
  * @example
@@ -21,27 +22,39 @@ export function redisStats(redis: RedisExecutor): RedisStatsSource {
   if (typeof redis?.command !== 'function') {
     throw new ConfigurationError('redisStats: redis is no executor; give ioredisExecutor(client)');
   }
-  return async () => statsOf(parseInfo(await redis.command('INFO')));
+  return async () => statsOf(await readInfo(redis));
 }
 
-/** What the fields of `INFO` say. */
-export function statsOf(info: ReadonlyMap<string, string>): RedisStats {
-  const usedMemoryBytes = numberOf(info, 'used_memory') || 0;
-  // Without a limit of its own the server may take what the machine has.
-  const limit = numberOf(info, 'maxmemory') || numberOf(info, 'total_system_memory') || 0;
-  const hits = numberOf(info, 'keyspace_hits') || 0;
-  const lookups = hits + (numberOf(info, 'keyspace_misses') || 0);
+/** What the fields of `INFO` of all masters say. */
+export function statsOf(infos: readonly Info[]): RedisStats {
+  const sum = (name: string): number => infos.reduce((total, info) => total + (numberOf(info, name) || 0), 0);
+  const usedMemoryBytes = sum('used_memory');
+  const shares = infos.map(usedShare).filter((share) => share !== null);
+  const hits = sum('keyspace_hits');
+  const lookups = hits + sum('keyspace_misses');
   return {
     memory: {
-      usedMemoryHuman: info.get('used_memory_human') ?? '0B',
+      usedMemoryHuman: human(usedMemoryBytes),
       usedMemoryBytes,
-      memoryUsagePercent: limit === 0 ? null : percent(usedMemoryBytes, limit),
+      memoryUsagePercent: shares.length === 0 ? null : Math.max(...shares),
     },
     stats: {
-      connectedClients: numberOf(info, 'connected_clients') || 0,
+      connectedClients: sum('connected_clients'),
       hitRate: lookups === 0 ? 0 : percent(hits, lookups),
     },
   };
+}
+
+function usedShare(info: Info): number | null {
+  // Without a limit of its own the server may take what the machine has.
+  const limit = numberOf(info, 'maxmemory') || numberOf(info, 'total_system_memory') || 0;
+  return limit === 0 ? null : percent(numberOf(info, 'used_memory') || 0, limit);
+}
+
+/** As Redis writes it. */
+function human(bytes: number): string {
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), 4);
+  return power === 0 ? `${bytes}B` : `${(bytes / 1024 ** power).toFixed(2)}${'BKMGT'[power]}`;
 }
 
 /** Two decimals, as in the metrics of the cache. */

@@ -9,7 +9,7 @@ import {
 import { startRedisCluster } from '@cachekit/services';
 import { uniqueNamespace } from '@cachekit/services/vitest';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createPresence, ioredisExecutor, redisTier } from '../../src/index.ts';
+import { createPresence, ioredisExecutor, redisDoctor, redisStats, redisTier } from '../../src/index.ts';
 import { ioredis, observe } from './clients.ts';
 import { eventually } from './eventually.ts';
 
@@ -51,6 +51,29 @@ describe('on Redis Cluster', () => {
     async function putAll(): Promise<void> {
       await Promise.all(keys.map((key, index) => tier.put(key, entry(`v${index}`, 0), 60_000)));
     }
+
+    it('statistics and the doctor are of all masters, the fullest among them', async () => {
+      const stats = redisStats(redis);
+      const masters = (await servers.masters()).map(({ host, port }) => observe(`redis://${host}:${port}`));
+      const usedOf = async (master: (typeof masters)[0]): Promise<number> =>
+        Number(/used_memory:(\d+)/.exec(String(await master.info('memory')))?.[1]);
+      try {
+        const used = await Promise.all(masters.map(usedOf));
+        for (const [index, master] of masters.entries()) {
+          await master.config('SET', 'maxmemory', String(Math.round((used[index] as number) * 1.05)));
+          const { memory } = await stats();
+          expect(memory.usedMemoryBytes).toBeGreaterThan(1.5 * Math.max(...used));
+          expect(memory.usedMemoryHuman).toMatch(/^\d+\.\d\d[KMG]$/);
+          expect(memory.memoryUsagePercent).toBeGreaterThan(80);
+          const findings = await redisDoctor({ redis, namespace });
+          expect(findings.find(({ check }) => check === 'memory')?.level).toBe('warning');
+          await master.config('SET', 'maxmemory', '0');
+        }
+      } finally {
+        await Promise.all(masters.map((master) => master.config('SET', 'maxmemory', '0')));
+        for (const master of masters) master.disconnect();
+      }
+    });
 
     it('reads and deletes keys of all masters in one call, in the order asked', async () => {
       await putAll();
