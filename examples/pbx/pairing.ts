@@ -18,7 +18,7 @@ export function devicePairing(redis: RedisExecutor, wakeUp: WakeUp): DevicePairi
 /**
  * Agrees to the device that the account has claimed, and makes it one of the account's: both or neither.
  *
- * @returns Nothing if the code is not the account's to agree to, or no longer.
+ * @returns Nothing if the code is not the account's to agree to, or no longer, or there is no such account.
  */
 export async function confirmDevice(
   { sql, pairing }: { sql: SqlExecutor; pairing: DevicePairing },
@@ -33,11 +33,13 @@ export async function confirmDevice(
     return await sql.transaction(async (transaction) => {
       // The same device again for who agrees twice; the assignment is there for the id to be returned.
       const { rows } = await transaction.query<{ id: string }>(
-        `insert into devices (user_id, name, pairing_id) values ($1, $2, $3)
+        `insert into devices (user_id, name, pairing_id) select users.id, $2, $3::uuid from users where users.id = $1
          on conflict (pairing_id) do update set name = excluded.name returning id::text`,
         [account, name, pairingId],
       );
-      const answer = { account, deviceId: rows[0]?.id ?? '' };
+      const [device] = rows;
+      if (device === undefined) throw over;
+      const answer = { account, deviceId: device.id };
       if (await pairing.confirm(code, { by: account, answer })) return answer;
       throw over;
     });

@@ -122,6 +122,12 @@ test('a device is told that it was refused, and a secret that is none has expire
   expect((await poll({ ...shown, secret: 'guessed' })).body).toEqual({ error: 'expired_token' });
 });
 
+test('an account that does not exist gets no device (PBX-10)', async () => {
+  const { code } = await newCode();
+  expect((await ask(0, 'POST', '/api/pairing/claim', { code }, '999')).status).toBe(200);
+  expect((await ask(1, 'POST', '/api/pairing/confirm', { code }, '999')).status).toBe(409);
+});
+
 test('who guesses codes is locked out, over both servers, and told for how long (PBX-10)', async () => {
   for (let guess = 0; guess < 10; guess++) {
     const { status } = await ask(guess, 'POST', '/api/pairing/claim', { code: 'BBBBBBBB' }, '4');
@@ -215,6 +221,6 @@ test('a command that is none, and a device without a name, are refused', async (
   const [device = ''] = await devicesOf('1');
   for (const body of [undefined, {}, { command: 'explode' }, 'ring', null])
     expect((await ask(0, 'POST', `/api/devices/${device}/commands`, body)).status).toBe(400);
-  for (const name of ['', ' ', 'x'.repeat(41), 7])
+  for (const name of ['', ' ', '\0', 'x'.repeat(41), 7])
     expect((await ask(0, 'POST', '/api/pairing/codes', { name })).status).toBe(400);
 });

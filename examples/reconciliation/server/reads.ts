@@ -63,7 +63,7 @@ function filterOf(request: Request): TransactionFilter {
 }
 
 function monthOf(request: Request): string {
-  const month = queryOf(request, 'month', /^\d{4}-(0[1-9]|1[0-2])$/);
+  const month = queryOf(request, 'month', /^[12]\d{3}-(0[1-9]|1[0-2])$/);
   if (month === undefined) throw new Refusal(400, 'Give the month, such as 2026-07');
   return month;
 }

@@ -25,9 +25,10 @@ export function membersOf(text: string): Record<string, unknown> {
   return { ...body };
 }
 
-/** A member that is a text. */
+/** A member that is a text, as PostgreSQL takes it. */
 export function textIn(body: Record<string, unknown>, name: string): string {
   const value = body[name];
-  if (typeof value !== 'string' || value === '') throw new Refusal(400, `Give ${name} as text`);
+  if (typeof value !== 'string' || value === '' || value.includes('\0'))
+    throw new Refusal(400, `Give ${name} as text`);
   return value;
 }

@@ -162,6 +162,12 @@ describe('what the routes answer (RC-7)', () => {
     expect((await one.ask('/api/settings', { body: 'no JSON' })).status).toBe(400);
     expect((await one.ask('/api/settings', { body: { cpf: 1 } })).status).toBe(400);
     expect((await one.ask('/api/clients/link', { body: { payerCpf: '1', customer: 'c' } })).status).toBe(400);
+    expect((await one.ask('/api/reconciliation?month=0000-01')).status, 'no such year').toBe(400);
+    const nul = { payment: 'a\0', customer: 'c' };
+    expect(
+      (await one.ask('/api/reconciliation/confirm', { body: nul })).status,
+      'no text of PostgreSQL',
+    ).toBe(400);
     const tenant = 'nobody';
     expect((await one.ask('/api/settings', { tenant, body: defaultSettings.weights })).status).toBe(404);
     const body = { payerCpf: '529.982.247-25', customer: 'c' };
