@@ -12,7 +12,7 @@ export interface Installation {
 export const schemaPart = 'schema ';
 
 /** What this code installs. Its workers need at least that version; before version 2 none was written down. */
-export const packageVersion: Installation = { version: 6, oldest: 1 };
+export const packageVersion: Installation = { version: 7, oldest: 1 };
 
 /**
  * What is installed; version 0: nothing.

@@ -18,12 +18,18 @@ function settingsOf(schema: string, lockTimeoutMs: number): readonly (readonly [
   return [
     ['search_path', searchPath(schema)],
     ['lock_timeout', `${Math.ceil(lockTimeoutMs)}ms`],
+    // Meant for statements of an application; filling a large view is one statement.
+    ['statement_timeout', '0'],
+    ['idle_in_transaction_session_timeout', '0'],
     // A view that would be filled with the rows that its role may see is not filled at all.
     ['row_security', 'off'],
     ['TimeZone', 'UTC'],
     ['DateStyle', 'ISO, YMD'],
     ['IntervalStyle', 'postgres'],
     ['extra_float_digits', '1'],
+    ['bytea_output', 'hex'],
+    ['standard_conforming_strings', 'on'],
+    ['transform_null_equals', 'off'],
     ['quote_all_identifiers', 'off'],
     ['client_min_messages', 'warning'],
   ];

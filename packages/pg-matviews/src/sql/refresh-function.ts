@@ -26,6 +26,12 @@ export const refreshFunctions: readonly string[] = [
 ];
 
 /**
+ * What a view holds and what is told of its keys does not depend on who refreshes it; the values are those under which it is
+ * applied. With `quote_all_identifiers` PostgreSQL itself fails to refresh CONCURRENTLY.
+ */
+const settingsSql = `SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET quote_all_identifiers = off`;
+
+/**
  * `cachekit.refresh(view, forced, since, paused_too)`: one refresh in the caller's READ COMMITTED transaction, if nobody
  * else runs one. Any tool that runs SQL can call it. It has the rights of the role that applied the views, so that whoever may
  * call it needs none on their tables; nobody may until somebody grants it.
@@ -61,7 +67,7 @@ export function refreshFunctionsSql(outbox: string): string[] {
   return [
     ...functions.map(
       ([signature, returns, body]) => `CREATE OR REPLACE FUNCTION cachekit.${signature}
-RETURNS ${returns} LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ${quoteLiteral(body).trim()}`,
+RETURNS ${returns} LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp ${settingsSql} AS ${quoteLiteral(body).trim()}`,
     ),
     `REVOKE ALL ON FUNCTION ${refreshFunctions.join(', ')} FROM PUBLIC`,
     copyNoticeRightsSql,
