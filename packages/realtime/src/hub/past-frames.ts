@@ -1,5 +1,5 @@
 import type { LogRead } from '../log/event-log.ts';
-import type { LogPosition } from '../position.ts';
+import { formatPosition, type LogPosition } from '../position.ts';
 import { eventFrame, type Frame, type StreamGapReason } from './frame.ts';
 import type { Ring } from './ring.ts';
 
@@ -20,15 +20,16 @@ export function createPastFrames(
   readLog: (from: LogPosition) => Promise<LogRead>,
   head: () => LogPosition | undefined,
 ): PastFrames {
-  /** Reads under way by offset. */
-  const reads = new Map<number, Promise<LogRead>>();
+  /** Reads under way by position: a log that began anew has the same offsets. */
+  const reads = new Map<string, Promise<LogRead>>();
 
   function shared(position: LogPosition): Promise<LogRead> {
-    let read = reads.get(position.offset);
+    const place = formatPosition(position);
+    let read = reads.get(place);
     if (!read) {
       read = readLog(position);
-      reads.set(position.offset, read);
-      const over = (): void => void reads.delete(position.offset);
+      reads.set(place, read);
+      const over = (): void => void reads.delete(place);
       read.then(over, over);
     }
     return read;
