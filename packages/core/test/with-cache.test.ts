@@ -342,6 +342,25 @@ describe('withCache()', () => {
     expect((await own(get())).headers.get('Vary')).toBe('X-CacheKit-Clock');
   });
 
+  test('ends a body that is made and not sent, so that what it reads from is closed', async () => {
+    const { cache } = setup();
+    const cancelled = vi.fn();
+    const handler = withCache(cache, {
+      key: () => devices,
+      load: async () => 1,
+      respond: () =>
+        new Response(new ReadableStream({ cancel: cancelled }), {
+          headers: { ETag: '"1"', 'X-Own': 'kept' },
+        }),
+    });
+    const held = await handler(get({ 'If-None-Match': '"1"' }));
+    expect([held.status, held.body, held.headers.get('X-Own')]).toEqual([304, null, 'kept']);
+    expect(cancelled).toHaveBeenCalledTimes(1);
+    const head = await handler(get({}, 'HEAD'));
+    expect([head.status, head.body, head.headers.get('X-Own')]).toEqual([200, null, 'kept']);
+    expect(cancelled).toHaveBeenCalledTimes(2);
+  });
+
   test('answers HEAD without a body and refuses other methods', async () => {
     const { handler, load } = setup();
     const head = await handler(get({}, 'HEAD'));

@@ -77,10 +77,13 @@ export function withCache<T, Context>(
 function answered(request: Request, made: Response, read: Omit<CacheRead<unknown>, 'value'>): Response {
   const etag = made.headers.get('ETag');
   const held = made.status === 200 && etag !== null && isHeld(request.headers, etag);
+  const unsent = held || request.method === 'HEAD';
+  // It may read from a file or from another server; what comes of ending it concerns nobody here.
+  if (unsent) made.body?.cancel().catch(() => {});
   // A copy, because headers of a response may be read-only.
   const response = held
     ? new Response(null, { status: 304, headers: made.headers })
-    : new Response(request.method === 'HEAD' ? null : made.body, made);
+    : new Response(unsent ? null : made.body, made);
   if (held) for (const name of ofTheBody) response.headers.delete(name);
   setCacheHeaders(response, read);
   return response;
