@@ -185,17 +185,19 @@ ${rest.length === 0 ? '' : `WHEN MATCHED THEN UPDATE SET ${rest.map((column) => 
   WHERE ((c.ck_found IS NULL) <> (r.ck_at IS NULL) OR (c.ck_found AND ${differs('r', 'c')})) AND d.k0 IS NOT DISTINCT FROM d.k0
 ), ${told}
 ${merge('r.ctid = n.ck_at')}`;
-  const all = `SELECT ${names.map((name) => `coalesce(c.${name}, r.${name}) AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.${names[0]} IS NOT NULL AS ck_found
+  const all = (
+    also = '',
+  ): string => `SELECT ${names.map((name) => `coalesce(c.${name}, r.${name}) AS ${name}`).join(', ')}${rest.map((column) => `, c.${column}`).join('')}, c.${names[0]} IS NOT NULL AS ck_found${also}
   FROM (SELECT g.* FROM (${rollup.groups}) g WHERE ${kept}) c
   FULL JOIN ${table} r ON ${names.map((name) => `r.${name} = c.${name}`).join(' AND ')}`;
   const wholeDiffers = `c.${names[0]} IS NULL OR r.${names[0]} IS NULL OR ${differs('r', 'c')}`;
   const whole = `WITH ${taken('')}, ck_differing AS MATERIALIZED (
-  ${all}
+  ${all()}
   WHERE ${wholeDiffers}
 ), ${told}
 ${merge(names.map((name) => `r.${name} = n.${name}`).join(' AND '))}`;
   const reconcile = `WITH ck_compared AS (
-  ${all.replace(' AS ck_found', ` AS ck_found, ${wholeDiffers} AS ck_differs`)}
+  ${all(`, ${wholeDiffers} AS ck_differs`)}
 ), ck_wrong AS (
   SELECT ${columns.slice(0, names.length).join(', ')} FROM ck_compared r
   WHERE ck_differs AND NOT EXISTS (SELECT FROM (${eachMarkSql(log, keyTypes)}) p WHERE ${covered('p', 'r')})${rollup.expired === undefined ? '' : ` AND NOT (${expiredSql(rollup, (name) => `r.${name}`)})`}

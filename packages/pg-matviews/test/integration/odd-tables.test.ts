@@ -398,6 +398,26 @@ describe('a name that refreshes use themselves', () => {
       { k: 1, differs: 2, groups: '1', wrong: '1' },
     ]);
   });
+
+  it('is no pattern of a replacement: reconcile() heals a rollup whose columns have dollars', async () => {
+    await run('create table dollars ("$$" int, "$&" int)', 'insert into dollars values (1, 1)');
+    const view = defineRollup({
+      name: 'per_dollar',
+      from: 'dollars',
+      key: { $$: '$$' },
+      measures: { '$&': max('$&'), "$'": count() },
+    });
+    await apply([view]);
+    const keeper = createRefresher({ sql: database.sql, views: [view] });
+    await keeper.waitFresh('per_dollar');
+    await run(
+      `set session_replication_role = replica`,
+      'update dollars set "$&" = 2',
+      'reset session_replication_role',
+    );
+    expect(await keeper.reconcile('per_dollar')).toMatchObject({ groups: 1, healed: 1 });
+    expect(await database.rows('select * from per_dollar')).toEqual([{ $$: 1, '$&': 2, "$'": '1' }]);
+  });
 });
 
 describe('refresh({ where })', () => {
