@@ -1,6 +1,10 @@
 import { ArgumentError } from '@cachekit/core';
 
-/** A command as the server takes it. */
+/** What would change the connection that all requests share, or hold up the others. */
+const ofOneConnection =
+  /^(?:auth|b[lrz]\w+|discard|exec|hello|monitor|multi|[ps]?(?:un)?subscribe|quit|reset|select|(?:un)?watch)$/i;
+
+/** A command as the server takes it, its name in capitals: ioredis reshapes the replies of names it knows in small letters. */
 export type Command = readonly [name: string, ...args: string[]];
 
 /**
@@ -13,7 +17,7 @@ export function commandOfPath(url: URL, body: string): Command {
   if (path.length === 0) return commandOf(parsed(body));
   const options = [...url.searchParams].filter(([name]) => name !== '_token').flat();
   const args = [...path.map(decodeURIComponent), ...(body === '' ? [] : [body]), ...options];
-  return args.filter((arg) => arg !== '') as unknown as Command;
+  return checked(args.filter((arg) => arg !== ''));
 }
 
 /**
@@ -31,7 +35,12 @@ function commandOf(value: unknown): Command {
   if (!Array.isArray(value) || typeof value[0] !== 'string' || value[0] === '') {
     throw new ArgumentError('ERR a command is an array that begins with its name');
   }
-  return value.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))) as unknown as Command;
+  return checked(value.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))));
+}
+
+function checked([name = '', ...args]: readonly string[]): Command {
+  if (ofOneConnection.test(name)) throw new ArgumentError(`ERR ${name} is not there over REST`);
+  return [name.toUpperCase(), ...args];
 }
 
 function parsed(body: string): unknown {

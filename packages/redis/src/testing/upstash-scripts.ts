@@ -12,12 +12,11 @@ export class UpstashScripts {
   /** The command as Redis takes it. */
   translate(command: Command): Command {
     const [name, script = '', ...rest] = command;
-    const verb = name.toUpperCase();
-    if (verb === 'EVAL' || verb === 'EVAL_RO') return [name, this.#stripped(script), ...rest];
-    if (verb === 'SCRIPT' && script.toUpperCase() === 'LOAD') {
+    if (name === 'EVAL' || name === 'EVAL_RO') return [name, this.#stripped(script), ...rest];
+    if (name === 'SCRIPT' && script.toUpperCase() === 'LOAD') {
       return [name, script, ...rest.map((each) => this.#stripped(each))];
     }
-    if (verb === 'EVALSHA' || verb === 'EVALSHA_RO')
+    if (name === 'EVALSHA' || name === 'EVALSHA_RO')
       return [name, this.#digests.get(script) ?? script, ...rest];
     return command;
   }

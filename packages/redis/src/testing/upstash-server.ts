@@ -34,7 +34,8 @@ const mostBytes = 10 * 1024 * 1024;
  *
  * It understands a command as JSON in the body or in the path, `/pipeline` and `/multi-exec`, answers in base64 where
  * the client asks for it, and refuses every path without the token. Scripts may have the flag `allow-key-locking`, as
- * those of `@upstash/ratelimit` do, which Redis itself refuses. It knows no subscriptions and no read-only token.
+ * those of `@upstash/ratelimit` do, which Redis itself refuses. It knows no subscriptions and no read-only token, and
+ * refuses commands that wait or that change the connection, as `SELECT` does.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
  * @see https://upstash.com/docs/redis/features/restapi
@@ -47,12 +48,16 @@ const mostBytes = 10 * 1024 * 1024;
 export async function startUpstashServer(options: UpstashServerOptions): Promise<UpstashServer> {
   assertKnownOptions('startUpstashServer', options, ['redis', 'token', 'port']);
   const { redis, token = 'test-token', port = 0 } = options;
+  if (typeof redis?.duplicate !== 'function') {
+    throw new ConfigurationError('startUpstashServer: redis: give a client of ioredis: new Redis()');
+  }
   if (redis.isCluster) throw new ConfigurationError('startUpstashServer: not over a cluster');
   if (token === '') throw new ConfigurationError('startUpstashServer: the token is empty');
   const connection = redis.duplicate({
     ...commandOptions(10_000, Math.random),
     enableOfflineQueue: true,
-    lazyConnect: false,
+    // The replies that Upstash knows.
+    protocol: 2,
   });
   // Without a listener it would be printed; a command that meets it is answered with it.
   connection.on('error', () => {});
@@ -69,6 +74,9 @@ export async function startUpstashServer(options: UpstashServerOptions): Promise
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject);
     http.listen(port, '127.0.0.1', resolve);
+  }).catch((error: unknown) => {
+    connection.disconnect();
+    throw error;
   });
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
@@ -149,9 +157,10 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > mostBytes) throw new ArgumentError(`The request is larger than ${mostBytes} bytes`);
-    chunks.push(chunk);
+    // Who still sends would not read the answer.
+    if (size <= mostBytes) chunks.push(chunk);
   }
+  if (size > mostBytes) throw new ArgumentError(`The request is larger than ${mostBytes} bytes`);
   return Buffer.concat(chunks).toString();
 }
 

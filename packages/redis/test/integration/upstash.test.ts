@@ -135,6 +135,68 @@ describe('the server that speaks as Upstash does', () => {
     expect(await get(`/get/${name}?${token}`)).toEqual({ result: '{"a":1}' });
   });
 
+  it('carries hashes and scores as Redis says them', async () => {
+    const name = key();
+    expect(await client.hset(name, { a: 1, b: 'two' })).toBe(2);
+    const hash = { a: 1, b: 'two' };
+    expect(await client.hgetall(name)).toEqual(hash);
+    expect(await client.pipeline().hgetall(name).exec()).toEqual([hash]);
+    expect(await client.multi().hgetall(name).exec()).toEqual([hash]);
+    await client.zadd(`${name}:z`, { score: 1.5, member: 'a' });
+    const plain = clientOf(server);
+    expect(await plain.zrange(`${name}:z`, 0, -1, { withScores: true })).toEqual(['a', '1.5']);
+  });
+
+  it.each(['subscribe', 'PSUBSCRIBE', 'monitor', 'multi', 'select', 'quit', 'reset', 'hello', 'blpop'])(
+    'refuses %s, which would change or hold up the connection of the others',
+    async (command) => {
+      const headers = { authorization: `Bearer ${server.token}` };
+      for (const [path, body] of [
+        [`/${command}/1`, ''],
+        ['/', JSON.stringify([command, '1'])],
+        ['/pipeline', JSON.stringify([[command, '1']])],
+        ['/multi-exec', JSON.stringify([[command, '1']])],
+      ] as const) {
+        const response = await fetch(`${server.url}${path}`, { method: 'POST', headers, body });
+        expect(await response.json(), path).toEqual({ error: `ERR ${command} is not there over REST` });
+        expect(response.status).toBe(400);
+      }
+      expect(await client.set(key(), 'text')).toBe('OK');
+    },
+  );
+
+  it('refuses a request that is too large, as often as it comes', async () => {
+    const headers = { authorization: `Bearer ${server.token}` };
+    const body = JSON.stringify(['SET', key(), 'x'.repeat(11 * 1024 * 1024)]);
+    for (let time = 0; time < 3; time++) {
+      const response = await fetch(server.url, { method: 'POST', headers, body });
+      expect([response.status, await response.json()]).toEqual([
+        400,
+        { error: expect.stringContaining('larger') },
+      ]);
+    }
+  });
+
+  it('leaves no connection open where it cannot start, and refuses what is no client', async () => {
+    const pattern = new Redis(inject('redisUrl'), { lazyConnect: true });
+    const made: Redis[] = [];
+    const redis = Object.assign(Object.create(pattern), {
+      duplicate(...overrides: Parameters<Redis['duplicate']>) {
+        const connection = pattern.duplicate(...overrides);
+        made.push(connection);
+        return connection;
+      },
+    });
+    const port = Number(new URL(server.url).port);
+    await expect(startUpstashServer({ redis, port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    expect(made.map(({ status }) => status).filter((status) => status !== 'end')).toEqual([]);
+    for (const options of [{}, { redis: inject('redisUrl') }]) {
+      await expect(startUpstashServer(options as never)).rejects.toMatchObject({
+        code: 'INVALID_CONFIGURATION',
+      });
+    }
+  });
+
   it.each(['/', '/get/k', '/pipeline', '/multi-exec', '/nothing'])(
     'refuses %s without the token',
     async (path) => {
