@@ -1,3 +1,4 @@
+import type { Duration } from '@cachekit/core';
 import {
   createRateLimiter,
   fixedWindow,
@@ -24,6 +25,6 @@ const policies = {
 export type PbxLimiter = RateLimiter<keyof typeof policies>;
 
 /** Counts in the store that is given: Redis for all processes, memory where there is only one. */
-export function limitsIn(store: LimitStore): PbxLimiter {
-  return createRateLimiter({ policies, store });
+export function limitsIn(store: LimitStore, timeout: Duration | undefined): PbxLimiter {
+  return createRateLimiter({ policies, store, ...(timeout !== undefined && { timeout }) });
 }

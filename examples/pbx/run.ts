@@ -14,6 +14,8 @@ export interface RunOptions {
   databaseUrl: string;
   /** Where Redis is; see {@link wire}. */
   redis?: WiringOptions['redis'];
+  /** How long a read or a check waits for Redis before it goes on without. */
+  redisTimeout?: Duration;
   /** Whether the page is built and served. */
   page: boolean;
   port?: number;
@@ -37,6 +39,7 @@ export interface Running {
 export async function run({
   databaseUrl,
   redis,
+  redisTimeout,
   page,
   port = 0,
   size = fullSize,
@@ -47,7 +50,7 @@ export async function run({
   await fill(databaseUrl, size, onProgress);
   const root = page ? await buildPage() : undefined;
   if (root) onProgress('Page', 'built');
-  const switchboard = await wire({ databaseUrl, redis, deviceTtl, onTrouble });
+  const switchboard = await wire({ databaseUrl, redis, redisTimeout, deviceTtl, onTrouble });
   onProgress('Views', 'created and filled');
 
   const app = createApp(switchboard, (error) => onTrouble('server', error));

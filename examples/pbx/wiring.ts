@@ -43,6 +43,8 @@ export interface WiringOptions {
   databaseUrl: string;
   /** Where Redis is: by `REDIS_URL`, or at Upstash. Where it says nothing, everything runs in this process alone. */
   redis?: RedisEnvironment | undefined;
+  /** How long a read or a check waits for Redis before it goes on without. */
+  redisTimeout?: Duration | undefined;
   /** How long a device stays online after it was last seen. */
   deviceTtl?: Duration | undefined;
   /** What went wrong in the background; the application goes on. */
@@ -51,7 +53,7 @@ export interface WiringOptions {
 
 /** The composition root: every part is made here and nowhere else. The tables exist already. */
 export async function wire(options: WiringOptions): Promise<Switchboard> {
-  const { databaseUrl, deviceTtl, onTrouble } = options;
+  const { databaseUrl, redisTimeout, deviceTtl, onTrouble } = options;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 20,
@@ -63,9 +65,12 @@ export async function wire(options: WiringOptions): Promise<Switchboard> {
     connect: () => new pg.Client({ connectionString: databaseUrl, application_name: 'switchboard listener' }),
   });
 
-  const redis = await redisFromEnv({ env: options.redis ?? {} });
+  const redis = await redisFromEnv({
+    env: options.redis ?? {},
+    ...(redisTimeout !== undefined && { commandTimeout: redisTimeout }),
+  });
   const cache = createCache(redis ? { remote: redisTier({ redis }) } : {});
-  const limiter = limitsIn(redis ? redisStore({ redis }) : memoryStore());
+  const limiter = limitsIn(redis ? redisStore({ redis }) : memoryStore(), redisTimeout);
   const redisLocks = redis && createLocks({ redis, wakeUp: wakeUpOver(redis) });
   // Where nobody can subscribe, what one server publishes is for its own listeners.
   const log = redis?.capabilities.subscribe ? createRedisLog({ redis }) : createMemoryLog();

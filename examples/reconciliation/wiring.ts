@@ -1,4 +1,4 @@
-import { type Cache, createCache, jsonCodec, type SqlExecutor } from '@cachekit/core';
+import { type Cache, createCache, type Duration, jsonCodec, type SqlExecutor } from '@cachekit/core';
 import { pgExecutor } from '@cachekit/core/postgres';
 import { createRefresher, type Refresher } from '@cachekit/pg-matviews';
 import { createHub, createMemoryLog, createRedisLog, type Hub } from '@cachekit/realtime';
@@ -29,6 +29,8 @@ export interface WiringOptions {
   databaseUrl: string;
   /** Where Redis is: by `REDIS_URL`, or at Upstash. Where it says nothing, the memory of this process is the cache. */
   env: RedisEnvironment;
+  /** How long a read waits for Redis before it goes on without. */
+  redisTimeout?: Duration | undefined;
   bank: BankAggregator;
   customers: CustomerSystem;
   /** With this the aggregator signs its webhooks. */
@@ -43,9 +45,12 @@ export interface WiringOptions {
 
 /** The composition root: every part is made here and nowhere else. Nothing connects before it is used. */
 export async function wire(options: WiringOptions): Promise<Desk> {
-  const { databaseUrl, env, bank, customers, webhookSecret, cacheSecret, onTrouble } = options;
+  const { databaseUrl, env, redisTimeout, bank, customers, webhookSecret, cacheSecret, onTrouble } = options;
   const sql = toldSql(pgExecutor(poolOf(databaseUrl)), options.onStatement ?? (() => {}));
-  const redis = await redisFromEnv({ env });
+  const redis = await redisFromEnv({
+    env,
+    ...(redisTimeout !== undefined && { commandTimeout: redisTimeout }),
+  });
   const cache = createCache({
     ...(redis && { remote: redisTier({ redis }) }),
     codec: cacheSecret ? encrypted(cacheSecret) : jsonCodec,

@@ -19,6 +19,8 @@ beforeAll(async () => {
   running = await run({
     databaseUrl: database.url,
     redis: { REDIS_URL: redis.url },
+    // Long enough for a machine that stands still for a moment.
+    redisTimeout: '2s',
     page: false,
     size: { users: 6, devices: 12, campaigns: 4, calls: 2_000 },
     onProgress: () => {},

@@ -24,6 +24,7 @@ beforeAll(async () => {
       await run({
         databaseUrl: database.url,
         redis: { REDIS_URL: redis.url },
+        redisTimeout: '2s',
         page: false,
         size: { users: 4, devices: 30, campaigns: 3, calls: 500 },
         deviceTtl: '3s',

@@ -44,6 +44,7 @@ describe.each([
     running = await run({
       databaseUrl: database.url,
       redis: await environment(),
+      redisTimeout: '2s',
       page: false,
       size: smallSize,
       onProgress: () => {},

@@ -31,6 +31,7 @@ beforeAll(async () => {
   const options = {
     databaseUrl: database.url,
     env: { REDIS_URL: redis.url },
+    redisTimeout: 2_000,
     bank,
     customers: {
       async customers(tenant: string) {
