@@ -1,8 +1,8 @@
 import { ArgumentError } from '@cachekit/core';
 
-/** What would change the connection that all requests share, or hold up the others. */
+/** What would change the connection that all requests share. */
 const ofOneConnection =
-  /^(?:auth|b[lrz]\w+|discard|exec|hello|monitor|multi|[ps]?(?:un)?subscribe|quit|reset|select|(?:un)?watch)$/i;
+  /^(?:auth|discard|exec|hello|monitor|multi|[ps]?(?:un)?subscribe|quit|reset|select|(?:un)?watch)$/i;
 
 /** A command as the server takes it, its name in capitals: ioredis reshapes the replies of names it knows in small letters. */
 export type Command = readonly [name: string, ...args: string[]];

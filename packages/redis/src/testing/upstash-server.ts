@@ -35,7 +35,7 @@ const mostBytes = 10 * 1024 * 1024;
  * It understands a command as JSON in the body or in the path, `/pipeline` and `/multi-exec`, answers in base64 where
  * the client asks for it, and refuses every path without the token. Scripts may have the flag `allow-key-locking`, as
  * those of `@upstash/ratelimit` do, which Redis itself refuses. It knows no subscriptions and no read-only token, and
- * refuses commands that wait or that change the connection, as `SELECT` does.
+ * refuses commands that change the connection, as `SELECT` does.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` for a wrong option.
  * @see https://upstash.com/docs/redis/features/restapi
