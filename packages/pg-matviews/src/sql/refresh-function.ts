@@ -27,9 +27,10 @@ export const refreshFunctions: readonly string[] = [
 
 /**
  * What a view holds and what is told of its keys does not depend on who refreshes it; the values are those under which it is
- * applied. With `quote_all_identifiers` PostgreSQL itself fails to refresh CONCURRENTLY.
+ * applied. `row_security = off` turns a refresh that would silently see some rows only into an error; with
+ * `quote_all_identifiers` PostgreSQL itself fails to refresh CONCURRENTLY.
  */
-const settingsSql = `SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET quote_all_identifiers = off`;
+const settingsSql = `SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET quote_all_identifiers = off SET row_security = off`;
 
 /**
  * `cachekit.refresh(view, forced, since, paused_too)`: one refresh in the caller's READ COMMITTED transaction, if nobody

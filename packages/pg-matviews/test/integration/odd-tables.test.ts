@@ -525,6 +525,22 @@ describe('row-level security', () => {
           createViews({ sql: pgExecutor(pool), views: [view], schema: 'sights' }).apply(),
         ).rejects.toMatchObject({ code: '42501', message: expect.stringContaining('row-level security') });
       }
+      // So does a refresh, also one from SQL in a session that says nothing of row-level security.
+      await run(
+        'alter table secrets disable row level security',
+        'alter table secrets owner to half_sighted',
+      );
+      await createViews({ sql: pgExecutor(pool), views, schema: 'sights' }).apply();
+      await run(
+        'alter table secrets enable row level security',
+        'alter table secrets force row level security',
+      );
+      for (const { name } of views) {
+        await expect(pool.query('select cachekit.refresh($1, true)', [name])).rejects.toMatchObject({
+          code: '42501',
+        });
+        expect(await database.one(`select count(*)::int from sights.${name}`)).toBe(2);
+      }
     } finally {
       await pool.end();
       await run('drop owned by half_sighted', 'drop role half_sighted');
