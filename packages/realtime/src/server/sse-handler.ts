@@ -92,7 +92,7 @@ export function sseHandler(
  * Answers with what `respond` gives, plus the position the tenant's log was at before it began.
  *
  * A stream that starts from that position misses nothing that happened since the data was read; give the header to
- * `createRealtimeClient` as `position`.
+ * `createRealtimeClient` as `position`. What is read by way of a cache is as new as the memory of this process.
  *
  * @example
  * app.get('/api/calls', (context) => withPosition(hub, tenantOf(context), async () => Response.json(await calls())));
