@@ -273,10 +273,10 @@ describe('a batch', () => {
     const recorder = new Recorder();
     const release = deferred();
     recorder.before = () => release.promise;
-    const slow = source({ name: 'slow', timing: { poll: 20, takeover: 200 } });
+    const slow = source({ name: 'slow', timing: { poll: 20, takeover: 700 } });
     await slow.start(recorder);
     const standby = new Recorder();
-    const other = source({ name: 'slow', timing: { poll: 20, takeover: 200 } });
+    const other = source({ name: 'slow', timing: { poll: 20, takeover: 700 } });
     standby.before = recorder.before;
     await other.start(standby);
     await pool.query('insert into work values (1, 0)');
@@ -287,7 +287,7 @@ describe('a batch', () => {
         'another process that holds the cursor',
       ]);
     // Long after the server would have ended a transaction that nobody kept alive.
-    await expect.poll(() => slow.lag().oldestMs, deadline).toBeGreaterThan(600);
+    await expect.poll(() => slow.lag().oldestMs, deadline).toBeGreaterThan(2_000);
     release.resolve();
     await expect.poll(() => recorder.seen.length + standby.seen.length, deadline).toBe(1);
     await expect.poll(() => slow.lag().delivered + other.lag().delivered, deadline).toBe(1);

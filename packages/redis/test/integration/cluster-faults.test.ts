@@ -1,7 +1,6 @@
 import {
   type Cache,
   createCache,
-  type Duration,
   defineKeys,
   namespaceTag,
   type RedisExecutor,
@@ -43,8 +42,8 @@ describe.each(ioredis)('a cache on Redis Cluster over $name', ({ cluster }) => {
     slots.close();
   });
 
-  function start(memory?: false, commandTimeout: Duration = '1s'): Cache {
-    const redis = ioredisExecutor(cluster(servers.nodes), { commandTimeout });
+  function start(memory?: false): Cache {
+    const redis = ioredisExecutor(cluster(servers.nodes), { commandTimeout: '1s' });
     executors.push(redis);
     const remote = redisTier({ redis, namespace });
     const cache = createCache({ namespace, remote, ...(memory === false ? { memory } : {}) });
@@ -143,7 +142,7 @@ describe.each(ioredis)('a cache on Redis Cluster over $name', ({ cluster }) => {
       await node.config('SET', 'cluster-require-full-coverage', 'no');
       node.disconnect();
     }
-    const cache = start(false, 400);
+    const cache = start(false);
     for (const tenant of tenants) await cache.getOrLoad(keys.item({ tenant, id: 'a' }), async () => 1);
     try {
       await Promise.all(killed.map((port) => servers.kill(port)));
