@@ -96,7 +96,7 @@ export function createDoctor(options: DoctorOptions): Doctor {
 
 const readingSql = `SELECT set_config('search_path', '', true), set_config('TimeZone', 'UTC', true),
   set_config('lock_timeout', '1s', true), set_config('extra_float_digits', '1', true),
-  set_config('quote_all_identifiers', 'off', true)`;
+  set_config('quote_all_identifiers', 'off', true), set_config('standard_conforming_strings', 'on', true)`;
 
 function bySeverity(a: Finding, b: Finding): number {
   if (a.level !== b.level) return a.level === 'failure' ? -1 : 1;

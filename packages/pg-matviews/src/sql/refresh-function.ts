@@ -228,12 +228,12 @@ END`;
 const reconcileBody = `
 DECLARE
   program jsonb := (SELECT v.rollup->'program' FROM cachekit.view v WHERE v.name = view_name AND v.kind = 'rollup');
-  found record;
+  compared record;
 BEGIN
   IF program IS NULL THEN
     RETURN NULL;
   END IF;
   PERFORM set_config('search_path', program->>'searchPath', true), set_config('TimeZone', 'UTC', true);
-  EXECUTE program->>'reconcile' INTO found;
-  RETURN jsonb_build_object('groups', found.groups::bigint, 'healed', found.wrong::bigint);
+  EXECUTE program->>'reconcile' INTO compared;
+  RETURN jsonb_build_object('groups', compared.groups::bigint, 'healed', compared.wrong::bigint);
 END`;

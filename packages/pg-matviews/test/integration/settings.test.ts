@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   count,
+  createDoctor,
   createRefresher,
   createViews,
   defineRollup,
@@ -59,6 +60,7 @@ const settings = [
   'DateStyle=German',
   'IntervalStyle=sql_standard',
   'TimeZone=Asia/Tokyo',
+  'plpgsql.extra_errors=all',
 ];
 let pool: pg.Pool;
 beforeAll(() => {
@@ -103,5 +105,15 @@ describe('whatever settings a role was given', () => {
       expect(await database.rows(told)).toEqual([{ key }]);
     }
     client.release(true);
+    expect(await keeper.reconcile('per_ratio')).toMatchObject({ groups: 1, healed: 0 });
+  });
+
+  it('the doctor finds the same', async () => {
+    const [found, plain] = await Promise.all(
+      [pgExecutor(pool), database.sql].map(async (sql) =>
+        (await createDoctor({ sql, views }).examine()).map(({ defect, object }) => [defect, object]),
+      ),
+    );
+    expect(found).toEqual(plain);
   });
 });
