@@ -544,6 +544,7 @@ describe('bad options', () => {
     [{ url: '' }],
     [{ url: 3 as never }],
     [{ position: 'nonsense' }],
+    [{ position: null as never }],
     [{ backoff: { min: 0 } }],
     [{ backoff: { min: '1m', max: '1s' } as const }],
     [{ backoff: { jitter: true } as never }],

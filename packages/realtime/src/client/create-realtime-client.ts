@@ -258,7 +258,8 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
 }
 
 function startPosition(text: string): LogPosition {
-  const position = parsePosition(text);
+  // Headers without it give `null`.
+  const position = typeof text === 'string' ? parsePosition(text) : undefined;
   if (position) return position;
   throw new ConfigurationError(`position: ${JSON.stringify(text)} is none; give an X-CacheKit-Pos header`);
 }
