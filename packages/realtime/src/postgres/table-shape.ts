@@ -16,7 +16,7 @@ export interface CapturedTable {
   /**
    * Columns that `old` and `new` hold besides the key; an UPDATE of others only is no change. For wide rows, and for
    * columns that must not leave the database.
-   * @defaultValue every column, also those added later
+   * @defaultValue every column, also those added later if none is a virtual generated one
    */
   readonly columns?: readonly string[];
 }
@@ -35,6 +35,8 @@ interface Column {
   readonly notNull: boolean;
   /** Of type json, or holds it: an array, a domain, a composite type. */
   readonly json: boolean;
+  /** What a virtual generated column is computed from. */
+  readonly expression: string | null;
 }
 
 /**
@@ -78,15 +80,18 @@ export async function readTableShape(
       `installCapture: (${[...given].join(', ')}) does not identify a row of table "${name}": it has no unique index`,
     );
   }
-  if (wanted.tenant !== undefined) has(wanted.tenant);
   const shown = wanted.columns?.map(has) ?? [...columns.values()];
+  const read = new Set([...key.map(({ name: column }) => has(column)), ...shown]);
+  if (wanted.tenant !== undefined) read.add(has(wanted.tenant));
+  const computes = [...read].some((column) => column.expression !== null);
   return {
     capture: {
       name,
       key,
       tenant: wanted.tenant,
       columns: wanted.columns,
-      json: shown.some((column) => column.json),
+      fallible: computes || shown.some((column) => column.json),
+      computed: computes ? [...read] : [],
     },
     relation: { schema: table.schema, name: table.name },
     relations: await readRelations(sql, table.oid),
@@ -112,7 +117,9 @@ async function findTable(sql: SqlExecutor, name: string): Promise<Relation & { o
 async function readColumns(sql: SqlExecutor, oid: string): Promise<readonly Column[]> {
   const { rows } = await sql.query<Column>(
     `select a.attname as name, t.typnamespace = 'pg_catalog'::regnamespace as "builtIn", a.attnotnull as "notNull",
-       exists (${partTypesSql('a.atttypid')} select from parts where parts.type = 'pg_catalog.json'::regtype) as json
+       exists (${partTypesSql('a.atttypid')} select from parts where parts.type = 'pg_catalog.json'::regtype) as json,
+       (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d
+        where a.attgenerated = 'v' and d.adrelid = a.attrelid and d.adnum = a.attnum) as expression
      from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped order by a.attnum`,
     [oid],

@@ -18,8 +18,16 @@ export interface Capture {
   readonly tenant: string | undefined;
   /** Columns in `old` and `new` besides the key; every column of the table if absent. */
   readonly columns: readonly string[] | undefined;
-  /** There is json among those columns, or inside one. */
-  readonly json: boolean;
+  /** Reading a row may fail: there is json, whose text may be none that jsonb holds, or a column is computed. */
+  readonly fallible: boolean;
+  /** The columns that are read, if some are virtual generated ones: triggers see none of those. */
+  readonly computed: readonly ComputedColumn[];
+}
+
+/** A column, and what it is computed from at every read. */
+export interface ComputedColumn {
+  readonly name: string;
+  readonly expression: string | null;
 }
 
 /** A table in its schema. */
@@ -44,8 +52,7 @@ export const triggerNames: readonly string[] = events.map((event) => `cachekit_c
  * - TRUNCATE tells no rows: it is one row `truncate`, which the source reports as a gap.
  * - It must never make the user's statement fail: what it is about to read is probed in an exception block, which takes
  *   no subtransaction id as it writes nothing. Rows that cannot be told, because a column is there no more, are a gap;
- *   without an outbox nothing is told. The probe is analysed and not executed, unless the table has json, whose text
- *   may be none that jsonb holds.
+ *   without an outbox nothing is told. The probe is analysed and not executed, unless reading itself may fail.
  * - The wake-up comes after the write: the writer then has its transaction id when it reads the flag.
  */
 export function captureBody(capture: Capture): string {
@@ -53,10 +60,10 @@ export function captureBody(capture: Capture): string {
   const { inserted, updated, deleted } = changesSql(capture);
   const tables = 'cachekit.change, cachekit.wake';
   const probe = (rows: string): string =>
-    capture.json
+    capture.fallible
       ? `perform count(r.*) from (${rows}) r where true or exists (select from ${tables})`
       : `perform where true or exists (select from ${tables}, (${rows}) r)`;
-  return `
+  return `${capture.computed.length === 0 ? '' : '\n#variable_conflict use_column'}
 declare
   readable boolean := true;
 begin
@@ -104,11 +111,12 @@ function changesSql(capture: Capture): Readonly<Record<'inserted' | 'updated' | 
   const first = quoteIdentifier(capture.key[0]?.name ?? '');
   const [inOld, inNew] = [`o.${first} is not null`, `n.${first} is not null`];
   const moved = `${tenantOld} is distinct from ${tenantNew}`;
+  const [before, after] = [rowsSql('cachekit_old', capture), rowsSql('cachekit_new', capture)];
   return {
-    inserted: `select ${tenantNew}, ${source}, 'insert', ${keyNew}, null::jsonb, ${rowNew}, null::boolean from cachekit_new n`,
-    deleted: `select ${tenantOld}, ${source}, 'delete', ${keyOld}, ${rowOld}, null::jsonb, null::boolean from cachekit_old o`,
+    inserted: `select ${tenantNew}, ${source}, 'insert', ${keyNew}, null::jsonb, ${rowNew}, null::boolean from ${after} n`,
+    deleted: `select ${tenantOld}, ${source}, 'delete', ${keyOld}, ${rowOld}, null::jsonb, null::boolean from ${before} o`,
     updated: `select c.tenant, ${source}, c.operation, c.key, c.old, c.new, c.moved
-    from cachekit_old o full join cachekit_new n on ${joinSql(capture)}
+    from ${before} o full join ${after} n on ${joinSql(capture)}
     cross join lateral (
       select ${tenantNew} as tenant, 'update' as operation, ${keyNew} as key, ${rowOld} as old, ${rowNew} as new,
              null::boolean as moved
@@ -121,6 +129,15 @@ function changesSql(capture: Capture): Readonly<Record<'inserted' | 'updated' | 
       where ${inNew} and (not (${inOld}) or ${moved})
     ) c`,
   };
+}
+
+/** The rows of a transition table with all columns that are read. */
+function rowsSql(transition: string, { computed }: Capture): string {
+  if (computed.length === 0) return transition;
+  const list = computed.map(({ name, expression }) =>
+    expression === null ? `t.${quoteIdentifier(name)}` : `(${expression}) as ${quoteIdentifier(name)}`,
+  );
+  return `(select ${list.join(', ')} from ${transition} t)`;
 }
 
 /** Writes into the outbox what a TRUNCATE does: the source reports it as a gap. */

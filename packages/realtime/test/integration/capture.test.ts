@@ -339,6 +339,35 @@ describe("the user's writes go on", () => {
     await pool.query('drop table letters');
   });
 
+  test('of a table with generated columns, also such as are computed at every read', async () => {
+    const { rows: versions } = await pool.query(
+      `select current_setting('server_version_num')::int as version`,
+    );
+    const kind = versions[0].version >= 180_000 ? 'virtual' : 'stored';
+    await pool.query(`create table sales (id int primary key, readable int, t int,
+      tenant text generated always as ('u' || readable) ${kind}, share int generated always as (100 / t) ${kind})`);
+    const sql = pgExecutor(pool);
+    await installCapture(sql, { tables: { sales: { tenant: 'tenant' } } });
+    await pool.query('insert into sales values (1, 7, 4)');
+    await pool.query('update sales set t = 5');
+    const row = { id: 1, readable: 7, t: 4, tenant: 'u7', share: 25 };
+    const after = { ...row, t: 5, share: 20 };
+    expect(await captured()).toMatchObject([
+      { tenant: 'u7', operation: 'insert', key: { id: 1 }, old: null, new: row },
+      { tenant: 'u7', operation: 'update', key: { id: 1 }, old: row, new: after },
+    ]);
+    await pool.query('truncate cachekit.change');
+    await installCapture(sql, { tables: { sales: { columns: ['share'] } } });
+    if (kind === 'virtual') await pool.query('insert into sales values (2, 7, 0)');
+    await pool.query('delete from sales where id = 1');
+    const gap = kind === 'virtual' ? [{ operation: 'truncate' }] : [];
+    expect(await captured()).toMatchObject([
+      ...gap,
+      { operation: 'delete', key: { id: 1 }, old: { id: 1, share: 20 } },
+    ]);
+    await pool.query('drop table sales');
+  });
+
   test('where the outbox was dropped; nothing is told', async () => {
     const own = await pool.connect();
     await own.query('begin');
