@@ -395,10 +395,12 @@ describe('start()', () => {
   });
 
   it('takes changes that come together in one refresh', async () => {
-    const keeper = refresher({ views: [gated], debounce: 300, maxWait: '5s' });
+    const keeper = refresher({ views: [gated], debounce: '1s', maxWait: '20s' });
     await keeper.start();
     for (let i = 0; i < 10; i++) await insert(33);
     await heardFresh(33);
+    // A refresh is seen from its commit on, and told once that was answered.
+    await keeper.waitFresh('gated');
     expect(keeper.done).toHaveLength(1);
   });
 
