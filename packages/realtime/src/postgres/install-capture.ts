@@ -205,9 +205,11 @@ async function withTableLock(
     try {
       await sql.transaction(async (transaction) => {
         await lockMigrations(transaction);
-        await transaction.query("select set_config('lock_timeout', $1, true)", [
-          String(Math.ceil(lockTimeoutMs)),
-        ]);
+        // An attempt that a statement_timeout of the role ended would look like none for the lock.
+        await transaction.query(
+          "select set_config('lock_timeout', $1, true), set_config('statement_timeout', '0', true)",
+          [String(Math.ceil(lockTimeoutMs))],
+        );
         await run(transaction);
       });
       return;

@@ -453,6 +453,28 @@ describe('installing', () => {
     writer.release();
   });
 
+  test('waits for a lock as long as it was told, whatever timeout its role has for statements', async () => {
+    await pool.query('create table patient (id int primary key)');
+    const hurried = new pg.Pool({ connectionString: database.url, options: '-c statement_timeout=2000' });
+    const writer = await pool.connect();
+    await writer.query('begin; insert into patient values (1)');
+    const installing = installCapture(pgExecutor(hurried), {
+      tables: { patient: {} },
+      lockTimeout: '20s',
+    });
+    const waiting = `select from pg_locks where not granted and relation = 'patient'::regclass
+      and clock_timestamp() - waitstart > interval '2200 ms'`;
+    await expect.poll(async () => (await pool.query(waiting)).rowCount).toBe(1);
+    await writer.query('commit');
+    writer.release();
+    await installing;
+    await hurried.end();
+    await pool.query('truncate cachekit.change');
+    await pool.query('insert into patient values (2)');
+    expect(await summary()).toEqual(['insert {"id":2} null']);
+    await pool.query('drop table patient');
+  });
+
   test('by four processes at once works', async () => {
     await pool.query('create table together (id int primary key, tenant text)');
     const pools = Array.from({ length: 4 }, () => new pg.Pool({ connectionString: database.url, max: 2 }));
