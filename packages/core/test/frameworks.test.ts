@@ -151,6 +151,23 @@ describe('expressHandler()', () => {
       expect(seen).toEqual(['here.example']);
     },
   );
+
+  test.each(['a/accounts/2?', 'a/accounts/2#', 'a\\accounts\\2?', 'me@a', 'a b', '[::1', 'a:99999'])(
+    'takes path and query of the request for the host %j',
+    async (host) => {
+      const url = await listening(
+        createServer(expressHandler(async (request: Request) => new Response(request.url))).listen(0),
+      );
+      const text = await new Promise((resolve, reject) => {
+        const request = httpRequest(`${url}/accounts/1?page=3`, { headers: { Host: host } }, (response) => {
+          let body = '';
+          response.on('data', (chunk) => (body += chunk)).on('end', () => resolve(body));
+        });
+        request.on('error', reject).end();
+      });
+      expect(text).toBe('http://localhost/accounts/1?page=3');
+    },
+  );
 });
 
 describe('withCache()', () => {

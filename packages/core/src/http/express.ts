@@ -25,7 +25,8 @@ export interface NodeResponseLike {
  * The fetch-style handler gets the request of Express as its second argument, with whatever middleware put there. Bodies of
  * requests are not passed on; those of responses are sent whole, so this is not for streams. A client that goes away aborts
  * `request.signal`. What the handler throws goes to `next`. `Vary` is added to what other middleware said; every other
- * header of the response replaces one that is there.
+ * header of the response replaces one that is there. `request.url` has the host that the client names, or `localhost` where that
+ * is none.
  *
  * @example
  * const app = express();
@@ -96,12 +97,17 @@ function fetchRequest(incoming: NodeRequestLike, signal: AbortSignal): Request {
     for (const each of typeof value === 'string' ? [value] : value) headers.append(name, each);
   }
   const path = incoming.originalUrl ?? incoming.url ?? '/';
-  const host = headers.get('host') ?? 'localhost';
   // Put together as text: resolved, a path such as "//elsewhere/" would be another host.
-  const url = `http://${host}${path.startsWith('/') ? path : `/${path}`}`;
-  return new Request(URL.canParse(url) ? url : 'http://localhost/', {
+  return new Request(`${originOf(headers)}${path.startsWith('/') ? path : `/${path}`}`, {
     method: incoming.method ?? 'GET',
     headers,
     signal,
   });
+}
+
+/** Of the host the client names, unless that says more than a host: a path in it would stand before that of the request. */
+function originOf(headers: Headers): string {
+  const host = headers.get('host') ?? '';
+  const origin = `http://${host}`;
+  return /^[\w.:[\]-]+$/.test(host) && URL.canParse(origin) ? origin : 'http://localhost';
 }
