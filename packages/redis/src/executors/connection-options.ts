@@ -16,12 +16,11 @@ export function stallMs(timeoutMs: number): number {
  */
 export function commandOptions(timeoutMs: number, random: () => number): ConnectionOptions {
   return {
-    ...shared(),
+    ...shared(timeoutMs),
     retryStrategy: (attempt: number) => reconnectDelayMs(attempt, random),
     sentinelRetryStrategy: (attempt: number) => reconnectDelayMs(attempt, random),
     // A master that was demoted answers so; only a new connection finds the new one.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
-    connectTimeout: stallMs(timeoutMs),
     socketTimeout: stallMs(timeoutMs),
     maxRetriesPerRequest: 0,
   };
@@ -49,17 +48,16 @@ export function clusterOptions(
     // ioredis 5 would take these in place of those of the pattern.
     redisOptions: {
       ...redisOptions,
-      ...shared(),
+      ...shared(timeoutMs),
       socketTimeout: stallMs(timeoutMs),
-      connectTimeout: stallMs(timeoutMs),
     },
   };
 }
 
 /** Of one connection for subscriptions. It never comes back by itself: the subscriber opens another. */
-export function subscriberOptions(): ConnectionOptions {
+export function subscriberOptions(timeoutMs: number): ConnectionOptions {
   return {
-    ...shared(),
+    ...shared(timeoutMs),
     retryStrategy: () => null,
     sentinelRetryStrategy: () => null,
     reconnectOnError: null,
@@ -71,9 +69,12 @@ export function subscriberOptions(): ConnectionOptions {
   };
 }
 
-function shared(): ConnectionOptions {
+function shared(timeoutMs: number): ConnectionOptions {
   return {
     lazyConnect: true,
+    connectTimeout: stallMs(timeoutMs),
+    // The next one is asked then, and nothing is left open at the one that does not answer.
+    sentinelCommandTimeout: stallMs(timeoutMs),
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     enableAutoPipelining: false,

@@ -30,6 +30,10 @@ export interface IoRedisConnectionLike {
 export interface IoRedisLike extends IoRedisConnectionLike {
   readonly isCluster: boolean;
   /** Only a cluster has `redisOptions`: those of each node. */
-  // biome-ignore lint/suspicious/noExplicitAny: the key prefix is text or bytes
-  readonly options: { readonly keyPrefix?: any; readonly redisOptions?: object | undefined };
+  readonly options: {
+    // biome-ignore lint/suspicious/noExplicitAny: the key prefix is text or bytes
+    readonly keyPrefix?: any;
+    readonly redisOptions?: object | undefined;
+    readonly sentinels?: readonly object[] | null | undefined;
+  };
 }

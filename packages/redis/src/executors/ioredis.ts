@@ -211,10 +211,20 @@ class IoRedisExecutor implements RedisExecutor {
     return client.call(name, ...args);
   }
 
+  /** It is given up before a Sentinel that does not answer is passed over; so each begins with any of them. */
+  #listening(): IoRedisConnectionLike {
+    const options = subscriberOptions(this.timeoutMs);
+    const { sentinels } = this.#pattern.options;
+    if (!sentinels) return this.#pattern.duplicate(options);
+    const first = Math.floor(this.#random() * sentinels.length);
+    const turned = [...sentinels.slice(first), ...sentinels.slice(0, first)];
+    return this.#pattern.duplicate({ ...options, sentinels: turned });
+  }
+
   /** On a cluster every master tells of its own keys only. */
   async #openTracked(): Promise<TrackedServers> {
     if (!this.#pattern.isCluster) {
-      return { connections: [this.#pattern.duplicate(subscriberOptions())], current: () => true };
+      return { connections: [this.#listening()], current: () => true };
     }
     const cluster = await this.#connection.whenReady();
     this.#watch(cluster);
@@ -223,7 +233,7 @@ class IoRedisExecutor implements RedisExecutor {
       throw new RedisUnavailableError('CLIENT TRACKING', { message: 'no node is known', sent: false });
     }
     return {
-      connections: [...masters].map((node) => node.duplicate(subscriberOptions())),
+      connections: [...masters].map((node) => node.duplicate(subscriberOptions(this.timeoutMs))),
       current: () => cluster === this.#connection.ready && sameNodes(masters, mastersOf(cluster)),
     };
   }
@@ -241,13 +251,13 @@ class IoRedisExecutor implements RedisExecutor {
 
   /** On a cluster every node hears what is published on any; another one is taken at each attempt. */
   async #openSubscriber(attempt: number): Promise<IoRedisConnectionLike> {
-    if (!this.#pattern.isCluster) return this.#pattern.duplicate(subscriberOptions());
+    if (!this.#pattern.isCluster) return this.#listening();
     const cluster = await this.#connection.whenReady();
     const nodes = cluster.nodes?.('master') ?? [];
     const node = nodes[attempt % nodes.length];
     if (node === undefined)
       throw new RedisUnavailableError('SUBSCRIBE', { message: 'no node is known', sent: false });
-    return node.duplicate(subscriberOptions());
+    return node.duplicate(subscriberOptions(this.timeoutMs));
   }
 }
 

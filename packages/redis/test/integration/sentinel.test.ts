@@ -1,3 +1,4 @@
+import { createServer, type Socket } from 'node:net';
 import { tenantPrefix } from '@cachekit/core';
 import { startSentinel } from '@cachekit/services';
 import { uniqueNamespace } from '@cachekit/services/vitest';
@@ -44,6 +45,47 @@ describe.each(ioredis)('by Sentinel over $name', ({ sentinel }) => {
     } finally {
       await tier.close();
       await redis.close();
+      await servers.stop();
+    }
+  }, 90_000);
+
+  it('a Sentinel that does not answer is passed over, and holds up nothing when all is closed', async () => {
+    const servers = await startSentinel();
+    const open = new Set<Socket>();
+    const frozen = createServer((socket) => {
+      open.add(socket);
+      socket.on('error', () => {}).on('close', () => open.delete(socket));
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => {
+      frozen.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = frozen.address() as { port: number };
+    const sentinels = [{ host: '127.0.0.1', port }, ...servers.sentinels];
+    const redis = ioredisExecutor(sentinel(servers.name, sentinels), { commandTimeout: 500 });
+    const unanswered = ioredisExecutor(sentinel(servers.name, sentinels.slice(0, 1)), {
+      commandTimeout: 500,
+    });
+    const heard: string[] = [];
+    try {
+      const said = (text: string): Promise<string> =>
+        redis.command('PUBLISH', 'news', text).then(
+          () => text,
+          () => 'refused',
+        );
+      const subscribed = redis.subscriber().subscribe('news', (text) => heard.push(text));
+      subscribed.catch(() => {});
+      await eventually(() => said('first')).toBe('first');
+      await subscribed;
+      await said('second');
+      await eventually(() => heard).toContain('second');
+      await expect(unanswered.command('PING')).rejects.toThrow('no connection');
+      await Promise.all([redis.close(), unanswered.close()]);
+      await eventually(() => open.size).toBe(0);
+    } finally {
+      await Promise.all([redis.close(), unanswered.close()]);
+      for (const socket of open) socket.destroy();
+      frozen.close();
       await servers.stop();
     }
   }, 90_000);
