@@ -181,4 +181,14 @@ describe('withPosition()', () => {
     const events = await read(await handler(ask({ 'Last-Event-ID': position })), 1);
     expect(receivedOf(events).map(({ data }) => data)).toEqual(['between']);
   });
+
+  it('answers without one while the log cannot be reached, and says that a tenant is none', async () => {
+    const { hub } = serve();
+    const down = { position: () => Promise.reject(new Error('Redis does not answer')) };
+    const response = await withPosition(down, 'a', () => Response.json({ calls: [] }));
+    expect([response.headers.get('X-CacheKit-Pos'), await response.json()]).toEqual([null, { calls: [] }]);
+    await expect(withPosition(hub, '', () => Response.json({}))).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
 });

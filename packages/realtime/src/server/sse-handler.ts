@@ -1,4 +1,4 @@
-import { assertKnownOptions, ConfigurationError } from '@cachekit/core';
+import { assertKnownOptions, ConfigurationError, isCacheKitError } from '@cachekit/core';
 import type { StreamSink } from '../hub/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { HubStream } from '../hub/streams.ts';
@@ -94,6 +94,9 @@ export function sseHandler(
  * A stream that starts from that position misses nothing that happened since the data was read; give the header to
  * `createRealtimeClient` as `position`. What is read by way of a cache is as new as the memory of this process.
  *
+ * While the log cannot be reached the answer has no position; a client without one hears of a gap when its stream begins.
+ *
+ * @throws ArgumentError `INVALID_ARGUMENT` for a tenant that is none. What `respond` throws passes.
  * @example
  * app.get('/api/calls', (context) => withPosition(hub, tenantOf(context), async () => Response.json(await calls())));
  */
@@ -102,8 +105,12 @@ export async function withPosition(
   tenant: string,
   respond: () => Response | Promise<Response>,
 ): Promise<Response> {
-  const position = await hub.position(tenant);
+  const position = await hub.position(tenant).catch((error: unknown) => {
+    if (isCacheKitError(error, 'INVALID_ARGUMENT')) throw error;
+    return undefined;
+  });
   const response = await respond();
+  if (position === undefined) return response;
   const headers = new Headers(response.headers);
   headers.set(positionHeader, position);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
