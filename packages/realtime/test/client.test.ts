@@ -233,6 +233,13 @@ describe('createRealtimeClient()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('takes the header of a response that has no position as it is', async () => {
+    const { client, gaps } = connect(server(), { position: new Response().headers.get('X-CacheKit-Pos') });
+    expect(client.position).toBeUndefined();
+    await settle();
+    expect([client.state, gaps]).toEqual(['live', ['started']]);
+  });
+
   it('says once that what was read before the first stream may be old, unless it has a position', async () => {
     const to = server();
     const without = connect(to);
@@ -544,7 +551,6 @@ describe('bad options', () => {
     [{ url: '' }],
     [{ url: 3 as never }],
     [{ position: 'nonsense' }],
-    [{ position: null as never }],
     [{ backoff: { min: 0 } }],
     [{ backoff: { min: '1m', max: '1s' } as const }],
     [{ backoff: { jitter: true } as never }],

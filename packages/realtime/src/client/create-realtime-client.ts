@@ -76,7 +76,7 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
   const gaps = createListeners<[gap: RealtimeGap]>(onThrow);
 
   let state: ConnectionState = 'idle';
-  let position = options.position === undefined ? undefined : startPosition(options.position);
+  let position = startPosition(options.position);
   let failures = 0;
   let refusals = 0;
   /** What the server asked to wait before the next attempt. */
@@ -257,8 +257,8 @@ export function createRealtimeClient<Events extends EventMap = EventMap>(
   };
 }
 
-function startPosition(text: string): LogPosition {
-  // Headers without it give `null`.
+function startPosition(text: string | null | undefined): LogPosition | undefined {
+  if (text === undefined || text === null) return undefined;
   const position = typeof text === 'string' ? parsePosition(text) : undefined;
   if (position) return position;
   throw new ConfigurationError(`position: ${JSON.stringify(text)} is none; give an X-CacheKit-Pos header`);

@@ -10,8 +10,8 @@ export interface RealtimeClientOptions {
   readonly url: string | URL;
   /** Such as a token. As a function it is asked before every attempt. */
   readonly headers?: HeadersSource;
-  /** Where the first stream starts: the `X-CacheKit-Pos` of a response that was read before. */
-  readonly position?: string;
+  /** Where the first stream starts: the `X-CacheKit-Pos` of a response that was read before, or `null` if it has none. */
+  readonly position?: string | null | undefined;
   /** Between attempts, by full jitter. @defaultValue `{ min: "500ms", max: "30s" }` */
   readonly backoff?: { readonly min?: Duration; readonly max?: Duration };
   /** @defaultValue the global `fetch` */
