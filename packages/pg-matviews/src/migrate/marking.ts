@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@cachekit/core';
-import { hasSettings, markFunctionBody, markFunctionSql } from '../sql/mark-function.ts';
+import { markFunctionBody, markFunctionSql, settingsOf } from '../sql/mark-function.ts';
 import {
   type MarkRule,
   type MarkUnit,
@@ -74,7 +74,7 @@ export function markingSql(table: SourceTable, rules: readonly MarkRule[]): stri
   const columns = new Map(table.columns.map((column) => [column.name, column]));
   const body = markFunctionBody(table.name, rules, columns);
   const bodyForRows = table.subscribed ? markFunctionBody(table.name, rules, columns, 'row') : null;
-  const settings = hasSettings(rules, columns);
+  const settings = settingsOf(rules, columns);
   const statements: string[] = [];
   // Writers that run the function as it was have ended when it changes: none of them marks by the old rules alone.
   if (table.installed !== body || (bodyForRows !== null && table.installedForRows !== bodyForRows)) {

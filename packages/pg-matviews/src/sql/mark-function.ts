@@ -70,7 +70,7 @@ export function markFunctionBody(
   ];
   const written = (event: MarkedEvent): string =>
     marks.map((one) => boundedSql({ ...one, ...one.of(event) })).join('\n    ');
-  return `${from.computed ? '\n#variable_conflict use_column' : ''}${hasSettings(rules, types) ? '\n-- Its settings make texts of keys the same for every writer.' : ''}
+  return `${from.computed ? '\n#variable_conflict use_column' : ''}${settingsOf(rules, types).why}
 DECLARE
   armed boolean;
   many boolean;
@@ -120,12 +120,11 @@ function eachRow(insert: string): Pick<Inserts, 'rows' | 'many'> {
 export function markFunctionSql(
   table: string,
   body: string,
-  settings: boolean,
+  settings: MarkSettings,
   per: MarkUnit = 'statement',
 ): string {
-  const fixed = settings ? `\n${settingsSql}` : '';
   return `CREATE OR REPLACE FUNCTION ${markFunctionName(table, per)}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp${fixed}
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp${settings.sql}
 AS ${quoteLiteral(body).trim()}`;
 }
 
@@ -274,20 +273,49 @@ function changedRows(
 
 /** Types of tenants and keys whose text depends on settings of the session. */
 const unsettled = ['timestamptz', 'timetz', 'interval', 'bytea', 'float4', 'float8', 'money'];
-const settingsSql = `SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C'`;
 
-/** Whether the function of a table is to have settings of its own, because it tells texts that depend on them. */
-export function hasSettings(rules: readonly MarkRule[], columns: ReadonlyMap<string, MarkColumn>): boolean {
-  return rules.some(
+/** What the function of a table sets for itself, and a line of its body that differs with it. */
+export interface MarkSettings {
+  readonly sql: string;
+  readonly why: string;
+}
+
+const none: MarkSettings = { sql: '', why: '' };
+const sameTexts: MarkSettings = {
+  sql: `\nSET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' SET "IntervalStyle" = 'postgres' SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C'`,
+  why: '\n-- Its settings make texts of keys the same for every writer.',
+};
+const allDigits: MarkSettings = {
+  sql: '\nSET extra_float_digits = 1',
+  why: '\n-- Its setting makes texts that are compared hold all digits.',
+};
+
+/** The settings that the function of a table needs, because it tells or compares texts that depend on them. */
+export function settingsOf(
+  rules: readonly MarkRule[],
+  columns: ReadonlyMap<string, MarkColumn>,
+): MarkSettings {
+  const typeOf = (name: string): string => columns.get(name)?.type ?? '';
+  const tells = rules.some(
     ({ rollup, tenant, key }) =>
       rollup === undefined &&
-      [...Object.values(key), tenant ?? ''].some((name) => unsettled.includes(columns.get(name)?.type ?? '')),
+      [...Object.values(key), tenant ?? ''].some((name) => unsettled.includes(typeOf(name))),
   );
+  if (tells) return sameTexts;
+  return rules.every((rule) => readsOf(rule).every((name) => lossless.has(typeOf(name)))) ? none : allDigits;
 }
 
 /** Types whose `=` says "no difference that a query could show". */
 const exact = ['bool', 'int2', 'int4', 'int8', 'uuid', 'date', 'timestamp', 'timestamptz', 'bytea', 'oid'];
 const textual = ['text', 'varchar', 'bpchar', 'name'];
+/** Types whose text holds all of a value in any session; floats, and what may hold them, do not without all digits. */
+const lossless = new Set([
+  ...exact,
+  ...textual,
+  ...['numeric', 'json', 'jsonb', 'xml', 'time', 'timetz', 'interval', 'money', 'inet', 'cidr', 'macaddr'],
+  ...['bit', 'varbit', 'tsvector', 'int4range', 'int8range', 'numrange', 'daterange', 'tsrange', 'tstzrange'],
+  ...['_text', '_varchar', '_int2', '_int4', '_int8', '_uuid', '_numeric', '_jsonb'],
+]);
 
 /** The column as something that has an exact `=`: json has none, numeric takes 1.0 for 1.00, text may fold case. */
 function comparable(column: string, type = ''): string {
