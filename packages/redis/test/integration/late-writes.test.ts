@@ -16,7 +16,7 @@ describe.each(ioredis)('over $name', ({ standalone }) => {
     });
     const key = keys.item({ tenant: 'acme' });
     const proxy = await startFaultProxy({ port: Number(new URL(inject('redisUrl')).port) });
-    const slow = ioredisExecutor(standalone(`redis://127.0.0.1:${proxy.port}`), { commandTimeout: 300 });
+    const slow = ioredisExecutor(standalone(`redis://127.0.0.1:${proxy.port}`), { commandTimeout: '1s' });
     const well = ioredisExecutor(standalone(inject('redisUrl')), { commandTimeout: '10s' });
     const late = createCache({ namespace, remote: redisTier({ redis: slow, namespace, coherence: 'ttl' }) });
     const other = createCache({
