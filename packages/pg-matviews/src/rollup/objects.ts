@@ -295,6 +295,7 @@ function expiredSql(
   return at < 0 ? expired : `${columnOf(name, at)}${expired.slice(`g.${name}`.length)}`;
 }
 
+/** A setting that was local to a transaction is an empty text after it, which is no tenant. */
 function tenantSql(column: string, setting: string): string {
-  return `${column}::text = current_setting(${quoteLiteral(setting)}, true)`;
+  return `${column}::text = nullif(current_setting(${quoteLiteral(setting)}, true), '')`;
 }

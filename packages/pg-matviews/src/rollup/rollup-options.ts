@@ -57,7 +57,7 @@ export interface RollupOptions<
   readonly layer?: number;
   /**
    * The key column that says whose row it is. With `setting`, row-level security shows everybody but the owner only
-   * the rows whose tenant is `current_setting(setting)`.
+   * the rows whose tenant is `current_setting(setting)`; who has set none, or an empty text, sees no row.
    */
   readonly tenant?:
     | (keyof Keys & string)

@@ -5,6 +5,8 @@ import { testDatabase } from './database.ts';
 const database = testDatabase(`
   create table calls (id int generated always as identity primary key, user_id int not null, device_id int not null);
   insert into calls (user_id, device_id) select g % 3, g % 2 from generate_series(1, 60) g;
+  create table notes (organisation text not null);
+  insert into notes values ('acme'), (''), ('');
 `);
 const perDevice = defineRollup({
   name: 'per_device',
@@ -12,6 +14,13 @@ const perDevice = defineRollup({
   key: { user_id: 'user_id', device_id: 'device_id' },
   measures: { total: count().as('integer') },
   tenant: { column: 'user_id', setting: 'app.user_id' },
+});
+const perOrganisation = defineRollup({
+  name: 'per_organisation',
+  from: 'notes',
+  key: { organisation: 'organisation' },
+  measures: { total: count().as('integer') },
+  tenant: { column: 'organisation', setting: 'app.organisation' },
 });
 const role = `reader_${process.pid}`;
 const writer = `writer_${process.pid}`;
@@ -28,9 +37,9 @@ async function seenBy(user: string | undefined, view: string): Promise<{ tenant:
 }
 
 beforeAll(async () => {
-  await createViews({ sql: database.sql, views: [perDevice] }).apply();
+  await createViews({ sql: database.sql, views: [perDevice, perOrganisation] }).apply();
   await database.pool.query(`create role ${role}; create role ${writer};
-    grant select on per_device, per_device_live to ${role}; grant insert on calls to ${writer}`);
+    grant select on per_device, per_device_live, per_organisation, per_organisation_live to ${role}; grant insert on calls to ${writer}`);
 });
 afterAll(async () => {
   await database.pool.query(`drop owned by ${role}, ${writer}; drop role ${role}, ${writer}`);
@@ -47,6 +56,21 @@ describe('a rollup with a tenant', () => {
       expect(await seenBy(undefined, view)).toEqual([]);
       expect(await seenBy(`1' or '1' = '1`, view)).toEqual([]);
       expect(await database.one(`select count(distinct user_id)::int from ${view}`)).toBe(3);
+    }
+  });
+
+  it('shows a session that said a tenant before, and says none now, nothing either', async () => {
+    const client = await database.client();
+    await client.query(`set role ${role}`);
+    const seen = async (view: string): Promise<unknown[]> =>
+      (await client.query(`select organisation, total from ${view}`)).rows;
+    for (const view of ['per_organisation', 'per_organisation_live']) {
+      await client.query('begin');
+      await client.query(`select set_config('app.organisation', 'acme', true)`);
+      expect(await seen(view)).toEqual([{ organisation: 'acme', total: 1 }]);
+      await client.query('commit');
+      // PostgreSQL has an empty text for it from then on.
+      expect(await seen(view)).toEqual([]);
     }
   });
 
