@@ -25,7 +25,7 @@ export interface Capture {
 }
 
 /** A column, and what it is computed from at every read. */
-export interface ComputedColumn {
+interface ComputedColumn {
   readonly name: string;
   readonly expression: string | null;
 }

@@ -6,7 +6,7 @@ import { ioredis, observe } from './clients.ts';
 import { eventually } from './eventually.ts';
 
 /** The timeout of the executors here, and what a call may take beyond it on a machine that is busy. */
-const timeoutMs = 250;
+const timeoutMs = 500;
 const ceilingMs = timeoutMs + 2_000;
 
 type Server = Awaited<ReturnType<typeof startRedis>>;
