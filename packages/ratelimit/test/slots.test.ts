@@ -135,6 +135,30 @@ describe.each(Object.entries(styles))('%s', (name, make) => {
     expect(await left(limits)).toBe(1);
   });
 
+  test('a slot is free at once where the body is not sent, as of the answer to HEAD', async () => {
+    const limits = limiter();
+    const head = new Request('http://localhost/', { method: 'HEAD' });
+    await make(limits, () => new Response('hello'))(head);
+    expect(await left(limits)).toBe(1);
+  });
+
+  test.each([
+    ['no response', () => undefined as never],
+    ['a response that is an error', () => Response.error()],
+    [
+      'a response whose body somebody else reads',
+      () => {
+        const response = new Response('hello');
+        response.body?.getReader();
+        return response;
+      },
+    ],
+  ])('a slot is free when the handler gives %s', async (_what, handler) => {
+    const limits = limiter();
+    await Promise.allSettled([make(limits, handler)(ask())]);
+    expect(await left(limits)).toBe(1);
+  });
+
   test.each(['cancels the body', 'aborts the request'])('a slot is free when the client %s', async (how) => {
     const limits = limiter();
     const controller = new AbortController();

@@ -15,12 +15,15 @@ export function whenClosed(response: ClosingResponse, done: () => void): void {
 /**
  * The same response, which calls `done` when its body has been read to the end, has failed, or nobody reads it any more.
  *
- * @param signal - That of the request: aborted when the client has gone.
+ * @param request - Its signal is aborted when the client has gone.
  */
-export function whenSent(response: Response, signal: AbortSignal, done: () => void): Response {
+export function whenSent(response: Response, request: Request, done: () => void): Response {
   const { body, status } = response;
+  const { method, signal } = request;
+  // Servers send no body to `HEAD`, and most of them neither read nor cancel it.
+  const isUnread = body === null || body.locked || method === 'HEAD';
   // What is no answer to be read, such as an upgrade, cannot be made anew.
-  if (body === null || signal.aborted || status < 200 || status > 599) {
+  if (isUnread || signal.aborted || status < 200 || status > 599) {
     done();
     return response;
   }

@@ -42,15 +42,14 @@ export function withRateLimit<Name extends string, Rest extends unknown[]>(
       const { status, headers, body } = gate.rejection(decision);
       return new Response(body, { status, headers });
     }
-    let response: Response;
     try {
-      response = await handler(request, ...rest);
+      const response = await handler(request, ...rest);
+      const told = withHeaders(response, gate.headers(request, decision));
+      return release === undefined ? told : whenSent(told, request, release);
     } catch (error) {
       release?.();
       throw error;
     }
-    const told = withHeaders(response, gate.headers(request, decision));
-    return release === undefined ? told : whenSent(told, request.signal, release);
   };
 }
 

@@ -42,13 +42,14 @@ export function rateLimit<Name extends string, Context extends HonoContextLike>(
     }
     try {
       await next();
+      // An upgrade or `Response.error()` cannot be made anew with other headers.
+      const headers = context.res.status < 200 ? {} : gate.headers(context, decision);
+      for (const name in headers) context.header(name, headers[name] as string);
+      if (release !== undefined) context.res = whenSent(context.res, request, release);
     } catch (error) {
       release?.();
       throw error;
     }
-    const headers = gate.headers(context, decision);
-    for (const name in headers) context.header(name, headers[name] as string);
-    if (release !== undefined) context.res = whenSent(context.res, request.signal, release);
     return undefined;
   };
 }
