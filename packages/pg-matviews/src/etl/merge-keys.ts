@@ -13,8 +13,9 @@ export async function mergeKeys(
   keys: readonly string[],
 ): Promise<Merged & { read: number }> {
   const page = await pageOfKeys(remote, etl, fit, keys);
-  const merged = await mergePage(local, etl, fit, page);
   const there = new Set(page.keys);
   const gone = keys.filter((key) => !there.has(key));
-  return { ...merged, deleted: await deleteKeys(local, etl, fit.key, gone), read: page.keys.length };
+  const deleted = await deleteKeys(local, etl, fit.key, gone, page.keys);
+  const merged = await mergePage(local, etl, fit, page);
+  return { ...merged, deleted, read: page.keys.length };
 }

@@ -21,17 +21,19 @@ export async function mergePage(local: SqlExecutor, etl: CheckedEtl, fit: Fit, p
   return { inserted: Number(rows[0]?.inserted), updated: Number(rows[0]?.updated), deleted: 0 };
 }
 
-/** Deletes rows by their keys. */
+/** Deletes rows by their keys, but those that are kept: a key may be equal to one that is written in another way. */
 export async function deleteKeys(
   local: SqlExecutor,
   etl: CheckedEtl,
   key: Column,
   keys: readonly string[],
+  kept: readonly string[],
 ): Promise<number> {
   if (keys.length === 0) return 0;
+  const name = quoteIdentifier(key.name);
   const { rowCount } = await local.query(
-    `DELETE FROM ${etl.to} WHERE ${quoteIdentifier(key.name)} = ANY($1::text[]::${key.type}[])`,
-    [keys],
+    `DELETE FROM ${etl.to} WHERE ${name} = ANY($1::text[]::${key.type}[]) AND ${name}::text COLLATE "C" <> ALL($2::text[])`,
+    [keys, kept],
   );
   return rowCount;
 }

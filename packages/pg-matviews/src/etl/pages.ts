@@ -42,7 +42,7 @@ export async function* keyPages(remote: SqlExecutor, query: string): AsyncGenera
 }
 
 /**
- * The rows of some keys, looked up one by one.
+ * The rows of some keys, looked up one by one; keys that are equal, though written in two ways, give one row.
  *
  * A list of keys is not carried below GROUP BY by the planner, so the aggregates of a view would be computed for every
  * row there is; one key is, and OFFSET 0 keeps the lookups apart.
@@ -53,11 +53,26 @@ export async function pageOfKeys(
   fit: Fit,
   keys: readonly string[],
 ): Promise<Page> {
-  const query = `SELECT v.* FROM (SELECT unnest($1::text[])::${fit.key.type} AS k) d
-    CROSS JOIN LATERAL (SELECT ${asText(fit.columns)} FROM ${etl.from} v
-      WHERE v.${quoteIdentifier(fit.key.name)} = d.k OFFSET 0) v`;
-  const { rows } = await remote.query<TextRow>(rowsSql(query, fit), [keys]);
-  return asPage(rows);
+  const query = `SELECT ${asText(fit.columns)} FROM ${etl.from} v
+    WHERE v.${quoteIdentifier(fit.key.name)} = d.k OFFSET 0`;
+  const { rows } = await remote.query<TextRow & { asked: string }>(
+    `SELECT d.asked, l.k, l.row FROM (SELECT u.asked, u.asked::${lookedUpAs(fit)} AS k FROM unnest($1::text[]) u (asked)) d
+     CROSS JOIN LATERAL (${rowsSql(query, fit)}) l`,
+    [keys],
+  );
+  const askedFirst = new Map<string, string>();
+  return asPage(
+    rows.filter(({ asked, k }) => {
+      const first = askedFirst.get(k) ?? asked;
+      askedFirst.set(k, first);
+      return first === asked;
+    }),
+  );
+}
+
+/** Text takes every type in, but is compared with none. */
+function lookedUpAs({ key, sent }: Fit): string {
+  return (key.type === 'text' ? sent[0]?.type : undefined) ?? key.type;
 }
 
 interface TextRow {
