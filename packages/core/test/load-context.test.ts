@@ -31,6 +31,38 @@ describe.each(setups)('a loader %s', (_name, make) => {
     expect(load).toHaveBeenCalledTimes(2);
   });
 
+  test('that says the old value still holds keeps the tags of it, and adds its own', async () => {
+    const { cache } = make();
+    const unchanged = async ({ notModified }: LoadContext<unknown>) => notModified();
+    await cache.getOrLoad(kept, tagged(1));
+    expect(await cache.refresh(kept, unchanged)).toBe(1);
+    expect(await cache.get(kept)).toBe(1);
+    await cache.invalidateTags(extra);
+    expect(await cache.get(kept)).toBeUndefined();
+
+    const other = keys.tag('acme', 'other');
+    for (const tag of [extra, other]) {
+      await cache.getOrLoad(kept, tagged(1));
+      await cache.refresh(kept, async ({ set, notModified }) => {
+        set({ tags: [other] });
+        return notModified();
+      });
+      expect(await cache.get(kept)).toBe(1);
+      await cache.invalidateTags(tag);
+      expect(await cache.get(kept)).toBeUndefined();
+    }
+  });
+
+  test('that says there still is no value keeps that for negativeTtl, and not for ttl', async () => {
+    const { cache, clock } = make();
+    await cache.getOrLoad(devices, async () => null);
+    await cache.refresh(devices, async ({ notModified }) => notModified());
+    await clock.advance(29_000);
+    expect(await cache.get(devices)).toBeNull();
+    await clock.advance(2_000);
+    expect(await cache.get(devices)).toBeUndefined();
+  });
+
   test('runs in the async context of its own caller, whoever asks in the same tick, and when the tier is away', async () => {
     const context = new AsyncLocalStorage<string>();
     const { cache, clock, tier } = make();

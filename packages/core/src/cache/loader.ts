@@ -14,7 +14,8 @@ export interface LoadContext<T> {
   /** The old value, if there is one still. */
   readonly stale: T | undefined;
   /**
-   * Gives the old value, to be returned: it still holds, and begins a new life without being written again.
+   * Gives the old value, to be returned: it still holds, keeps its tags, and begins a new life without being written again,
+   * unless `set` adds a tag.
    *
    * @throws ArgumentError `INVALID_ARGUMENT` where there is none, so look at `stale` first.
    */

@@ -36,6 +36,8 @@ export interface OldValue {
   readonly version: string;
   readonly loadMs: number;
   readonly freshUntil: number;
+  /** Among them all that its key does not name. */
+  readonly tags: MemoryEntry['tags'];
   readonly from: Outcome['from'];
 }
 
@@ -197,7 +199,7 @@ export function oldInMemory(parts: EngineParts, request: ReadRequest): OldValue 
 }
 
 /** What is served in place of a load. */
-export function servedOld({ value, from, clock, loadMs, freshUntil }: OldValue): Outcome {
+export function servedOld({ value, from, clock, loadMs, freshUntil }: Omit<OldValue, 'tags'>): Outcome {
   return { value, state: 'stale', from, clock, loadMs, freshUntil };
 }
 

@@ -58,7 +58,9 @@ export async function throughRemote(
       return servedOld({ ...entry, from: 'remote' });
     }
     const old: OldValue | undefined =
-      entry === undefined || life === 'absent' ? undefined : { ...entry, from: 'remote' };
+      entry === undefined || life === 'absent'
+        ? undefined
+        : { ...entry, tags: flight.others, from: 'remote' };
     const spared = sparedLoad(parts, read, old);
     if (spared !== undefined) return spared;
     let again = false;

@@ -15,7 +15,7 @@ import type { Flight } from '../steps/single-flight.ts';
 import type { Expiring } from '../steps/timeouts.ts';
 import { refused } from './commit.ts';
 import { failedLoad } from './failed-load.ts';
-import { type Licence, release } from './lease.ts';
+import { type Licence, release, wiresOf } from './lease.ts';
 import { prolong } from './prolong.ts';
 
 /** How long a value lives that was loaded while the remote tier did not answer. */
@@ -156,12 +156,16 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     parts.failures.forget(key.wire);
     const { unchanged, stale, policy } = this.#loading;
     const old = this.#old;
-    if (old !== undefined && unchanged && value === stale && this.#licence.token !== undefined) {
-      prolong(parts, this.#flight, this.#request, policy, old).then(
-        (freshUntil) => this.#land(old.value, loadMs, freshUntil),
-        (error) => this.#landing.fail(error),
-      );
-      return;
+    if (old !== undefined && unchanged && value === stale) {
+      const added = this.#loading.keepTags([...this.#licence.tags, ...wiresOf(old.tags)]);
+      // What lacks a tag is written with it, and "does not exist" has no life to prolong.
+      if (!added && old.kind === 'value' && this.#licence.token !== undefined) {
+        prolong(parts, this.#flight, this.#request, policy, old).then(
+          (freshUntil) => this.#land(old.value, loadMs, freshUntil),
+          (error) => this.#landing.fail(error),
+        );
+        return;
+      }
     }
     this.#store(value, loadMs, now);
   }

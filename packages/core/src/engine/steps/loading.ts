@@ -38,6 +38,13 @@ export class Loading implements LoadContext<unknown> {
     return this.#tags ?? none;
   }
 
+  /** The tags of the old value, which still holds. @returns Whether others were added. */
+  keepTags(kept: readonly string[]): boolean {
+    const added = [...this.tags].some((tag) => !kept.includes(tag));
+    this.#tags = new Set([...kept, ...this.tags]);
+    return added;
+  }
+
   get signal(): AbortSignal {
     return this.#cancellation.signal;
   }
