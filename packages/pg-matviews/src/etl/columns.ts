@@ -1,5 +1,4 @@
 import type { SqlExecutor } from '@cachekit/core';
-import { quoteIdentifier } from '@cachekit/core/postgres';
 import { jsonRows } from '../sql/json-rows.ts';
 
 /** A column of a relation. */
@@ -27,27 +26,6 @@ export function columnsOf(sql: SqlExecutor, relation: string): Promise<Column[]>
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [relation],
   );
-}
-
-/** Types without an equality that `IS DISTINCT FROM` could use. */
-const incomparable = new Set([
-  'json',
-  'xml',
-  'point',
-  'line',
-  'lseg',
-  'box',
-  'path',
-  'polygon',
-  'circle',
-  'json[]',
-  'xml[]',
-]);
-
-/** The column as something that can be compared. */
-export function comparable(prefix: string, column: Column): string {
-  const name = `${prefix}${quoteIdentifier(column.name)}`;
-  return incomparable.has(column.type) ? `${name}::text` : name;
 }
 
 /** The key as something that has the same order in every database. */

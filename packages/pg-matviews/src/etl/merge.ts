@@ -1,6 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
-import { bound, type Column, comparable, ordered } from './columns.ts';
+import { bound, type Column, ordered } from './columns.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { Fit } from './fit.ts';
 import type { Page } from './pages.ts';
@@ -12,7 +12,10 @@ export interface Merged {
   deleted: number;
 }
 
-/** Writes what differs; a row that is the same already is not touched, so its triggers mark nothing. */
+/**
+ * Writes what differs; a row that is the same already is not touched, so its triggers mark nothing. Values are compared as they are
+ * stored: `1.0` and `1.00` are equal, but not the same.
+ */
 export async function mergePage(local: SqlExecutor, etl: CheckedEtl, fit: Fit, page: Page): Promise<Merged> {
   if (page.rows.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
   const { rows } = await local.query<{ inserted: string; updated: string }>(mergeSql(etl, fit), [
@@ -93,11 +96,11 @@ function mergeSql(etl: CheckedEtl, { key, columns }: Fit, staged?: string): stri
   const texts = names.map((name) => `${name} text`);
   const sets = others.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
   const side = (prefix: string): string =>
-    `ROW(${others.map((column) => comparable(prefix, column)).join(', ')})`;
+    `ROW(${others.map(({ name }) => `${prefix}${quoteIdentifier(name)}`).join(', ')})::record`;
   const conflict =
     others.length === 0
       ? 'DO NOTHING'
-      : `DO UPDATE SET ${sets.join(', ')} WHERE ${side('t.')} IS DISTINCT FROM ${side('excluded.')}`;
+      : `DO UPDATE SET ${sets.join(', ')} WHERE ${side('t.')} *<> ${side('excluded.')}`;
   return `WITH written AS (
     INSERT INTO ${etl.to} AS t (${names.join(', ')})
     SELECT ${typed.join(', ')} FROM ${staged === undefined ? `json_to_recordset($1::json) AS r(${texts.join(', ')})` : `${staged} r`}

@@ -81,7 +81,7 @@ interface TextRow {
 }
 
 const rowsSql = (query: string, fit: Fit): string =>
-  `SELECT q.${quoteIdentifier(fit.key.name)} AS k, to_json(q)::text AS row FROM (${query}) q`;
+  `SELECT q.${quoteIdentifier(fit.key.name)} AS k, to_json(q.*)::text AS row FROM (${query}) q`;
 
 const asPage = (rows: readonly TextRow[]): Page => ({
   keys: rows.map(({ k }) => k),

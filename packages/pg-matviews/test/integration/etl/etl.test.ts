@@ -86,6 +86,61 @@ describe('a run', () => {
     await remote.pool.query('drop table odd');
   });
 
+  it('writes values that are equal to those before, but not the same', async () => {
+    const values = 'n, f, iv, j, js, p, x';
+    await remote.pool.query(`create table alike (id int primary key, n numeric, f float8, iv interval, j jsonb, js json, p point, x xml);
+      insert into alike values (1, 1.0, 0, '24 hours', '{"a": 1.0}', '{}', '(0,0)', '<a/>'),
+        (2, 5, 5, '5 hours', '5', '5', '(5,5)', '<a>5</a>'), (3, null, null, null, null, null, null, null)`);
+    const etl = await installed({
+      name: 'alike',
+      from: 'alike',
+      to: 'alike_copy',
+      sources: { alike: { key: 'id', changed: 'xmin' } },
+    });
+    await etl.run();
+    await remote.pool.query(`update alike set n = 1.00, f = '-0', iv = '1 day', j = '{"a": 1.00}', js = '{ }', p = '(-0,0)', x = '<a></a>'
+      where id = 1; update alike set n = n`);
+    expect(await etl.run()).toMatchObject({ read: 3, updated: 1 });
+    const texts = (table: string): string => `select row(${values})::text as row from ${table} order by id`;
+    expect(await local.rows(texts('alike_copy'))).toEqual(await remote.rows(texts('alike')));
+    expect(await etl.reconcile('rows')).toMatchObject({ different: 0 });
+  });
+
+  it('copies columns whatever they are called', async () => {
+    const names = [
+      'q',
+      'r',
+      't',
+      'v',
+      'd',
+      'k',
+      'l',
+      's',
+      'u',
+      'row',
+      'asked',
+      'kept',
+      'told',
+      'excluded',
+      'written',
+    ];
+    await remote.pool.query(`create table letters (id int primary key, ${names.map((name) => `"${name}" int`).join(', ')});
+      insert into letters select 1, ${names.map((_, at) => at).join(', ')}`);
+    const etl = await installed({
+      name: 'letters',
+      from: 'letters',
+      to: 'letters_copy',
+      sources: { letters: { key: 'id', changed: 'xmin' } },
+    });
+    await etl.run();
+    await remote.pool.query(`update letters set q = -1, u = -2`);
+    expect(await etl.run()).toMatchObject({ updated: 1 });
+    expect(await etl.reconcile('rows')).toMatchObject({ different: 0 });
+    expect(await local.rows('select * from letters_copy')).toEqual(
+      await remote.rows('select * from letters'),
+    );
+  });
+
   it('does not miss a transaction that was running during earlier runs, nor one in a savepoint (CW-6)', async () => {
     const etl = await installed({ skew: 0 });
     await etl.run();
