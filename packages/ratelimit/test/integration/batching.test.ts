@@ -230,7 +230,7 @@ describe('a check that was given up', () => {
     });
     release();
     await expect.poll(async () => (await limits.consume({ api: ['back'] })).source).toBe('redis');
-    expect(heard.at(-1)).toBe('available');
+    expect(heard).toContain('available');
     expect(limits.metrics().available).toBe(true);
   });
 });
