@@ -1,5 +1,6 @@
-import { ConfigurationError, systemClock } from '@cachekit/core';
+import { systemClock } from '@cachekit/core';
 import type { LimitStatus } from './decision.ts';
+import { assertPolicy } from './known-policy.ts';
 import type { RateLimiter } from './limiter.ts';
 
 /** What {@link SimpleRateLimiter.limit} gives. */
@@ -31,11 +32,7 @@ export function getRateLimiter<Name extends string>(
   policy: Name,
 ): SimpleRateLimiter | null {
   if (limiter === undefined) return null;
-  if (!Object.hasOwn(limiter.policies, policy)) {
-    throw new ConfigurationError(
-      `getRateLimiter: no policy ${JSON.stringify(policy)}; the limiter has ${Object.keys(limiter.policies).join(', ')}`,
-    );
-  }
+  assertPolicy('getRateLimiter', limiter as unknown as RateLimiter, policy);
   return {
     async limit(identifier) {
       const { allowed, limits } = await limiter.consume({ [policy]: [identifier] } as Record<Name, string[]>);

@@ -92,6 +92,9 @@ export class Targets {
     policies: readonly Policy[],
     limits: Readonly<Record<string, number>>,
   ): readonly Policy[] {
+    if (typeof limits !== 'object' || limits === null) {
+      throw new ArgumentError(`${call}: limits: give an object, such as { ${names[0]}: 600 }`);
+    }
     for (const name of Object.keys(limits)) {
       if (!names.includes(name))
         throw new ArgumentError(`${call}: limits: ${JSON.stringify(name)} is not asked`);

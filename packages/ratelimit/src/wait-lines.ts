@@ -56,7 +56,7 @@ export class WaitLines {
     maxWaitMs: number,
     signal: AbortSignal | undefined,
   ): Promise<Decision> {
-    if (signal !== undefined && typeof signal.addEventListener !== 'function') {
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
       throw new ArgumentError('wait: signal: give an AbortSignal');
     }
     signal?.throwIfAborted();

@@ -113,7 +113,8 @@ function countedOf(request: object, limiter: object): Counted {
 /** Limits of policies that are not asked again are left out. */
 function optionsFor(names: readonly string[], options: ConsumeOptions): ConsumeOptions {
   const { limits } = options;
-  if (limits === undefined) return options;
+  // What is none is for the limiter to refuse.
+  if (typeof limits !== 'object' || limits === null) return options;
   const chosen = Object.entries(limits).filter(([name]) => names.includes(name));
   return { ...options, limits: Object.fromEntries(chosen) };
 }

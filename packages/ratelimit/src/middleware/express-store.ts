@@ -1,5 +1,6 @@
-import { ConfigurationError, systemClock } from '@cachekit/core';
+import { systemClock } from '@cachekit/core';
 import type { Decision, LimitStatus } from '../decision.ts';
+import { assertPolicy } from '../known-policy.ts';
 import type { RateLimiter } from '../limiter.ts';
 
 /** How express-rate-limit is told what it counted. */
@@ -45,11 +46,7 @@ export function rateLimitStore<Name extends string>(
   limiter: RateLimiter<Name>,
   policy: Name,
 ): ExpressRateLimitStore {
-  if (!Object.hasOwn(limiter.policies, policy)) {
-    throw new ConfigurationError(
-      `rateLimitStore: no policy ${JSON.stringify(policy)}; the limiter has ${Object.keys(limiter.policies).join(', ')}`,
-    );
-  }
+  assertPolicy('rateLimitStore', limiter as unknown as RateLimiter, policy);
   // What the middleware gives back for requests that were denied, though they took nothing.
   const denied = new Map<string, { count: number; until: number }>();
   let refundsDenied = false;

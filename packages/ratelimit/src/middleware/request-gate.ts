@@ -1,4 +1,4 @@
-import { assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
+import { ArgumentError, assertKnownOptions, ConfigurationError, durationMs } from '@cachekit/core';
 import type { Decision } from '../decision.ts';
 import { type Checked, decisionSoFar, type RateLimitCheck, runCheck } from '../http/check.ts';
 import { type RateLimitFields, rateLimitHeaders } from '../http/headers.ts';
@@ -10,6 +10,8 @@ type Check<Name extends string, Args extends unknown[]> = (
   ...args: Args
 ) => RateLimitCheck<Name> | undefined | Promise<RateLimitCheck<Name> | undefined>;
 
+const knownFields: readonly unknown[] = ['both', 'ietf', 'legacy', undefined];
+
 /** What `rateLimit` takes. */
 export interface RateLimitOptions<Name extends string, Req> extends AnswerOptions {
   /** What to ask about a request; `undefined` lets it pass uncounted. */
@@ -18,6 +20,7 @@ export interface RateLimitOptions<Name extends string, Req> extends AnswerOption
 
 /** What middlewares have in common: it asks the limiter about requests, and says what to answer. */
 export class RequestGate<Name extends string, Args extends unknown[]> {
+  readonly #what: string;
   readonly #limiter: RateLimiter<Name>;
   readonly #check: Check<Name, Args>;
   readonly #fields: RateLimitFields | undefined;
@@ -25,7 +28,7 @@ export class RequestGate<Name extends string, Args extends unknown[]> {
 
   /**
    * @param what - The function that is named in errors.
-   * @throws ConfigurationError `INVALID_CONFIGURATION` for an option that is none.
+   * @throws ConfigurationError `INVALID_CONFIGURATION` for a limiter or an option that is none.
    */
   constructor(
     what: string,
@@ -34,6 +37,13 @@ export class RequestGate<Name extends string, Args extends unknown[]> {
   ) {
     assertKnownOptions(what, options, ['check', 'fields', 'spread']);
     if (typeof options.check !== 'function') throw new ConfigurationError(`${what}: check: give a function`);
+    if (typeof limiter?.consume !== 'function') {
+      throw new ConfigurationError(`${what}: give a limiter of createRateLimiter()`);
+    }
+    if (!knownFields.includes(options.fields)) {
+      throw new ConfigurationError(`${what}: fields: give both, ietf or legacy`);
+    }
+    this.#what = what;
     this.#limiter = limiter;
     this.#check = options.check;
     this.#fields = options.fields;
@@ -43,10 +53,21 @@ export class RequestGate<Name extends string, Args extends unknown[]> {
   /**
    * @param request - The request itself.
    * @returns Nothing if the request passes uncounted.
+   * @throws ArgumentError `INVALID_ARGUMENT` if what the check gave is none, or it failed without an error.
    */
   async ask(request: object, ...args: Args): Promise<Checked | undefined> {
-    const asked = await this.#check(...args);
-    return asked && (await runCheck(this.#limiter, request, asked));
+    try {
+      const asked = await this.#check(...args);
+      if (asked === undefined) return undefined;
+      if (typeof asked?.ids === 'object' && asked.ids !== null) {
+        return await runCheck(this.#limiter, request, asked);
+      }
+    } catch (error) {
+      // Frameworks take any other for none, and would let the request pass.
+      if (error) throw error;
+      throw new ArgumentError(`${this.#what}: check: it failed and gave no reason`);
+    }
+    throw new ArgumentError(`${this.#what}: check: give { ids }, or undefined to let the request pass`);
   }
 
   /** The header fields of a request that passes: of all that was asked about it so far, also further in. */
