@@ -21,7 +21,7 @@ export interface Horizon {
 export interface Outlook {
   /** Absent while it cannot be told: the previous one stays. */
   readonly watermark: string | undefined;
-  /** Another database, restored or failed over, has another identity, and so has a view that means something else. */
+  /** Another database, restored or failed over, has another identity, and so has a view that means something else, or a table in the place of another. */
   readonly identity: string;
   readonly risks: readonly EtlRisk[];
 }
@@ -77,7 +77,7 @@ export async function readOutlook(remote: SqlExecutor, etl: CheckedEtl): Promise
   const sees = row.permitted && row.tracked;
   return {
     watermark: row.prepared === '0' ? (sees ? row.oldest : row.blind) : undefined,
-    identity: `${row.identity}/${await systemIdentity(remote)}/${await meaningOf(remote, etl.from)}`,
+    identity: `${row.identity}/${await systemIdentity(remote)}/${await meaningOf(remote, etl)}`,
     risks: [...risks, ...(await nullableRisks(remote, etl))],
   };
 }
@@ -103,17 +103,17 @@ async function systemIdentity(remote: SqlExecutor): Promise<string> {
   }
 }
 
-/** A digest of the view and of all views below it. */
-async function meaningOf(remote: SqlExecutor, relation: string): Promise<string> {
+/** A digest of the view, of all views and tables below it, and of the sources. */
+async function meaningOf(remote: SqlExecutor, { from, sources }: CheckedEtl): Promise<string> {
   const { rows } = await remote.query<{ meaning: string | null }>(
     `WITH RECURSIVE below AS (
-       SELECT to_regclass($1)::oid AS oid
+       SELECT to_regclass(name)::oid AS oid FROM unnest($1::text[]) name
        UNION
        SELECT d.refobjid FROM below b JOIN pg_rewrite r ON r.ev_class = b.oid
          JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass)
-     SELECT md5(string_agg(md5(pg_get_viewdef(c.oid)), '' ORDER BY md5(pg_get_viewdef(c.oid)))) AS meaning
-     FROM below b JOIN pg_class c ON c.oid = b.oid WHERE c.relkind IN ('v', 'm')`,
-    [relation],
+     SELECT md5(string_agg(m.one, '' ORDER BY m.one)) AS meaning FROM below b JOIN pg_class c ON c.oid = b.oid
+       CROSS JOIN LATERAL (SELECT md5(CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) ELSE c.oid::text END)) m (one)`,
+    [[from, ...sources.map(({ table }) => table)]],
   );
   return rows[0]?.meaning ?? '';
 }

@@ -328,6 +328,32 @@ describe('a view that changed', () => {
   });
 });
 
+describe('a table in the place of another', () => {
+  it('is copied, however old its rows are', async () => {
+    const swap = `alter table swapped rename to before; alter table swapped_new rename to swapped;
+      drop view vw_swapped; create view vw_swapped as select * from swapped`;
+    await remote.pool.query(`create table swapped (id int primary key, n int); create view vw_swapped as select * from swapped;
+      insert into swapped values (1, 1), (2, 2);
+      create table swapped_new (id int primary key, n int); insert into swapped_new values (1, 10), (3, 30)`);
+    const [table, view] = await Promise.all(
+      ['swapped', 'vw_swapped'].map((from) =>
+        installed({
+          name: from,
+          from,
+          to: `${from}_copy`,
+          sources: { swapped: { key: 'id', changed: 'xmin' } },
+        }),
+      ),
+    );
+    await Promise.all([table?.run(), view?.run()]);
+    await remote.pool.query(swap);
+    for (const etl of [table, view]) {
+      expect(await etl?.run()).toMatchObject({ read: 2, inserted: 1, updated: 1, deleted: 1 });
+      expect(await etl?.run()).toMatchObject({ read: 0 });
+    }
+  });
+});
+
 describe('schema drift', () => {
   it('stops the copy when a column vanishes, and tells of one that comes', async () => {
     const etl = await installed();
