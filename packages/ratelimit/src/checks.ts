@@ -18,6 +18,8 @@ export interface Taken {
   /** Where it was taken; `undefined` if nothing was. */
   readonly session: LimitSession | undefined;
   readonly request: LimitRequest;
+  /** What was asked for; the request takes less where the share of this process is less. */
+  readonly cost: number;
   readonly at: readonly (number | undefined)[] | undefined;
 }
 
@@ -90,12 +92,12 @@ export class Checks {
     const now = this.#clock.now();
     const request: LimitRequest = { mode: 'take', policies, keys, cost, now, returnable: true };
     const known = this.#denials && this.#knownDenial(this.#denials, names, policies, keys, cost, now);
-    if (known !== undefined) return { decision: known, session: undefined, request, at: undefined };
+    if (known !== undefined) return { decision: known, session: undefined, request, cost, at: undefined };
     try {
       const answer = await this.#session.check(request);
       const decision = this.#decided(names, request, answer);
       const session = decision.allowed ? this.#session : undefined;
-      return { decision, session, request, at: answer.steps.map(({ at }) => at) };
+      return { decision, session, request, cost, at: answer.steps.map(({ at }) => at) };
     } catch (error) {
       return this.#withoutStore(names, request, error);
     }
@@ -230,12 +232,13 @@ export class Checks {
   }
 
   #withoutStore(names: readonly string[], request: LimitRequest, error: unknown): Taken {
+    const { cost } = request;
     const failure = this.#failed(error);
     this.#counters.fellBack(names, failure.timedOut);
     if (this.#local === undefined) {
       const decision = this.#blindly(names, request.policies, failure);
       this.#counters.count(names, decision);
-      return { decision, session: undefined, request, at: undefined };
+      return { decision, session: undefined, request, cost, at: undefined };
     }
     const share = this.#share.of({ ...request, now: this.#clock.now() });
     // The memory store answers at once.
@@ -244,7 +247,7 @@ export class Checks {
     this.#counters.count(names, decision);
     this.#tell(decision, request.keys);
     const session = decision.allowed ? this.#local : undefined;
-    return { decision, session, request: share, at: steps.map(({ at }) => at) };
+    return { decision, session, request: share, cost, at: steps.map(({ at }) => at) };
   }
 
   #blindly(names: readonly string[], policies: readonly Policy[], failure: RateLimitStoreError): Decision {

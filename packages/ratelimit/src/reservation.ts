@@ -33,14 +33,16 @@ export interface Reservation<Name extends string = string> {
 
 /** Makes the handle of what `taken` took. */
 export function reservationOf<Name extends string>(checks: Checks, taken: Taken): Reservation<Name> {
-  const { decision, request, session, at } = taken;
+  const { decision, request, cost: estimate, session, at } = taken;
   /** The places of the policies that are not corrected yet. */
   let open = session === undefined ? [] : [...request.policies.keys()];
   let underWay: Promise<void> | undefined;
 
   async function correctOne(place: number, cost: number): Promise<void> {
     const policy = request.policies[place] as Policy;
-    const difference = holdsSlots(policy) ? -request.cost : cost - request.cost;
+    // Whoever took the whole share of this process has taken all that a greater cost takes, too.
+    const due = request.cost < estimate ? Math.min(cost, request.cost) : cost;
+    const difference = (holdsSlots(policy) ? 0 : due) - request.cost;
     const target = { policies: [policy], keys: [request.keys[place] as string] };
     if (difference > 0) await checks.settle('force', target, difference, session);
     // A shadow policy that said no took nothing, so there is nothing to give back.
@@ -65,7 +67,7 @@ export function reservationOf<Name extends string>(checks: Checks, taken: Taken)
 
   return {
     decision: decision as Decision<Name>,
-    async commit(cost = request.cost): Promise<void> {
+    async commit(cost = estimate): Promise<void> {
       if (!Number.isSafeInteger(cost) || cost < 0) {
         throw new ArgumentError(`commit: cost: ${String(cost)} is none; give an integer from 0`);
       }

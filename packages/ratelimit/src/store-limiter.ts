@@ -102,7 +102,7 @@ export function storeLimiter(parts: StoreLimiterParts): RateLimiter {
     const decision = predicted(names, target, ids, call.tenant);
     if (decision === undefined) return reservationOf(checks, await checks.reserve(names, target, cost));
     const request = { mode: 'take' as const, ...target, cost, now: clock.now() };
-    return reservationOf(checks, { decision, session: undefined, request, at: undefined });
+    return reservationOf(checks, { decision, session: undefined, request, cost, at: undefined });
   }
 
   async function wait(ids: LimitIds<string>, call: WaitOptions = {}): Promise<Decision> {

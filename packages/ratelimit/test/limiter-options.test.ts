@@ -40,6 +40,22 @@ function storeThatRefuses(refuses: (key: string) => boolean): LimitStore {
   };
 }
 
+test.each([5, 3, undefined])(
+  'a reservation whose estimate took the whole share of this process is not taken twice by commit(%j)',
+  async (cost) => {
+    const clock = new FakeClock();
+    const limits = createRateLimiter({ policies, store: down, instances: 4, clock });
+    const reservation = await limits.reserve({ api: ['u1'] }, { cost: 5 });
+    expect(reservation.decision).toMatchObject({ allowed: true, source: 'local' });
+    const taken = await limits.peek({ api: ['u1'] });
+    await reservation.commit(cost);
+    expect((await limits.peek({ api: ['u1'] })).limits).toEqual(taken.limits);
+    const other = await limits.reserve({ few: ['u1'] }, { cost: 2 });
+    await other.cancel();
+    expect((await limits.peek({ few: ['u1'] })).limits.few.remaining).toBe(1);
+  },
+);
+
 describe('a reservation whose correction the store refused', () => {
   test('is corrected by the next commit(), and only once', async () => {
     let refusing = true;
