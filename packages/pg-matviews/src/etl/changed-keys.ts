@@ -57,5 +57,5 @@ async function changedCondition(
   const zoned = type.includes('with time zone')
     ? since
     : `(${since} AT TIME ZONE ${quoteLiteral(source.timeZone)})`;
-  return `s.${quoteIdentifier(source.column)} >= ${zoned}`;
+  return `s.${quoteIdentifier(source.column)} >= ${type === 'date' ? `${zoned}::date` : zoned}`;
 }

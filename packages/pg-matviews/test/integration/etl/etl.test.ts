@@ -171,6 +171,23 @@ describe('a run', () => {
     expect(await wrong()).toEqual(nothingWrong);
   });
 
+  it('goes by days where the column has no time', async () => {
+    await remote.pool.query(
+      `create table days (id int primary key, n int, day date not null default (now() at time zone 'UTC'));
+       insert into days (id, n) values (1, 1)`,
+    );
+    const etl = await installed({
+      name: 'days',
+      from: 'days',
+      to: 'days_copy',
+      sources: { days: { key: 'id', changed: { column: 'day' } } },
+    });
+    await etl.run();
+    await remote.pool.query('insert into days (id, n) values (2, 2)');
+    await etl.run();
+    expect(await local.rows('select id from days_copy order by id')).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
   it('finds deleted keys on both sides of zero and at the ends of what is compared together (CW-6)', async () => {
     const etl = await installed();
     const gone = [-2000, -1999, -1001, -1000, -999, -1, 0, 999, 1000, 1999];
