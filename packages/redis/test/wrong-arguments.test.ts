@@ -68,3 +68,36 @@ describe('what is no signal', () => {
     await expect(pairing.waitForClaim('none', { signal: signal as never })).rejects.toEqual(refusal);
   });
 });
+
+const nowhere: readonly [string, (options: never) => Promise<unknown>][] = [
+  ['pairing.waitForClaim', (options) => pairing.waitForClaim('none', options)],
+  ['sessions.endAll', (options) => sessions.endAll('acme', 'ann', options)],
+  ['presence.seen', (options) => presence.seen('acme', 'ann', options)],
+  ['presence.hold', (options) => presence.hold('acme', 'ann', options)],
+  ['presence.leave', (options) => presence.leave('acme', 'ann', options)],
+];
+
+describe.each(nowhere)('the options of %s', (_name, call) => {
+  it.each([null, 7, 'ann', [], { exept: 'id' }])('are refused where they are none: %j', async (options) => {
+    await expect(call(options as never)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
+describe.each([undefined, null, 7])('%j', (nothing) => {
+  const none = nothing as never;
+  it.each<[string, () => Promise<unknown>]>([
+    ['session', () => sessions.create('acme', none)],
+    ['change of a session', () => sessions.update('none', none)],
+    ['claim', () => pairing.claim('BCDFGHJK', none)],
+    ['confirmation', () => pairing.confirm('BCDFGHJK', none)],
+    ['refusal', () => pairing.deny('BCDFGHJK', none)],
+    ['list of counters', () => counters.readMany('acme', none)],
+  ])('is no %s', async (_what, call) => {
+    await expect(call()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
+it('waits for nothing that a pairing never comes to', async () => {
+  const until = { until: 'confirmed' as never };
+  await expect(pairing.waitForClaim('none', until)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+});

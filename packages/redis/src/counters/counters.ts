@@ -91,7 +91,9 @@ export function createCounters(options: CountersOptions): Counters {
     `${tenantPrefix(namespace, 'n', tenant)}count:${bucketMs}x${buckets}:${nameKey(name)}`;
 
   async function readMany(tenant: string, names: readonly Name[]): Promise<readonly CounterReading[]> {
-    if (names.length > mostNames) throw new ArgumentError(`names: give at most ${mostNames}`);
+    if (!Array.isArray(names) || names.length > mostNames) {
+      throw new ArgumentError(`names: give a list of at most ${mostNames}`);
+    }
     if (names.length === 0) return [];
     const keys = names.map((name) => keyOf(tenant, name));
     const [began, ...found] = await runScript(redis, counterReadScript, keys, [bucketMs, buckets]);

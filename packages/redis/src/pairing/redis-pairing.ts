@@ -1,4 +1,5 @@
 import { ArgumentError, type Clock, type Duration, durationMs, type RedisExecutor } from '@cachekit/core';
+import { assertCallOptions } from '../call-options.ts';
 import { fromJson, toJson } from '../json-value.ts';
 import { runScript } from '../script.ts';
 import { pairingAttemptScript } from '../scripts/pairing-attempt.ts';
@@ -66,7 +67,7 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
 
   async claim(code: string, claim: { readonly by: string; readonly from?: string }): Promise<ClaimResult<T>> {
     const { redis, namespace, attempts } = this.#parts;
-    const by = assertClaimer(claim.by);
+    const by = assertClaimer(claim?.by);
     const counted = attemptsKey(namespace, assertClaimer(claim.from ?? by));
     const limit = [attempts.limit, attempts.windowMs];
     const retryAfterMs = await runScript(redis, pairingAttemptScript, [counted], limit);
@@ -81,12 +82,12 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     return { outcome: 'claimed', first: claimed === 1, data: fromJson(text) as T, expiresAt: new Date(ends) };
   }
 
-  confirm(code: string, decision: { readonly by: string; readonly answer: R }): Promise<boolean> {
-    return this.#decide(code, decision.by, 'confirmed', toJson(decision.answer, 'answer'));
+  async confirm(code: string, decision: { readonly by: string; readonly answer: R }): Promise<boolean> {
+    return this.#decide(code, decision?.by, 'confirmed', toJson(decision?.answer, 'answer'));
   }
 
   deny(code: string, decision: { readonly by: string }): Promise<boolean> {
-    return this.#decide(code, decision.by, 'denied', '');
+    return this.#decide(code, decision?.by, 'denied', '');
   }
 
   async status(secret: string): Promise<PairingStatus<T, R>> {
@@ -107,7 +108,10 @@ export class RedisPairing<T, R> implements Pairing<T, R> {
     } = {},
   ): Promise<PairingStatus<T, R>> {
     const { clock, wakeUp } = this.#parts;
+    assertCallOptions('waitForClaim', options, ['until', 'wait', 'signal']);
     const { until = 'claimed', wait, signal } = options;
+    if (until !== 'claimed' && until !== 'decided')
+      throw new ArgumentError('until: give "claimed" or "decided"');
     const waitMs = wait === undefined ? longestMs : durationMs(wait, 'wait');
     if (waitMs > longestMs) throw new ArgumentError('wait: give at most a day');
     if (signal && typeof signal.throwIfAborted !== 'function') {

@@ -1,4 +1,5 @@
 import { ArgumentError, type Clock, newToken, type RedisExecutor } from '@cachekit/core';
+import { assertCallOptions } from '../call-options.ts';
 import { toJson } from '../json-value.ts';
 import { Ear, type WakeUp } from '../wake-up.ts';
 import type { HeldPresence, Presence, SeenOptions } from './presence.ts';
@@ -13,6 +14,8 @@ import { Sweeper } from './sweeper.ts';
 const notedPart = 0.5;
 /** Most tenants of which this process remembers when it noted them. */
 const mostNoted = 10_000;
+
+const seenOptions = ['device', 'meta'];
 
 /** What presence needs. */
 export interface PresenceParts {
@@ -53,6 +56,7 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async seen(tenant: string, member: string, options: SeenOptions<M> = {}): Promise<boolean> {
+    assertCallOptions('seen', options, seenOptions);
     const entry = entryOf(member, options.device);
     const [came] = await this.#store.beat(tenant, [[entry, metaText(options.meta)]], '');
     await this.#note(tenant, came === true);
@@ -60,12 +64,14 @@ export class RedisPresence<M> implements Presence<M> {
   }
 
   async leave(tenant: string, member: string, options: { readonly device?: string } = {}): Promise<boolean> {
+    assertCallOptions('leave', options, ['device']);
     const { device } = options;
     return this.#leave(tenant, entryOf(member, device), device === undefined);
   }
 
   async hold(tenant: string, member: string, options: SeenOptions<M> = {}): Promise<HeldPresence<M>> {
     this.#assertOpen();
+    assertCallOptions('hold', options, seenOptions);
     const { device = newToken(this.#parts.random) } = options;
     const entry = entryOf(member, device);
     await this.#lease.hold(tenant, [entry, metaText(options.meta)]);

@@ -1,4 +1,5 @@
 import { ArgumentError, type RedisExecutor } from '@cachekit/core';
+import { assertCallOptions } from '../call-options.ts';
 import { fromJson, toJson } from '../json-value.ts';
 import { runScript } from '../script.ts';
 import { sessionCreateScript } from '../scripts/session-create.ts';
@@ -45,9 +46,9 @@ export class RedisSessions<T> implements Sessions<T> {
     tenant: string,
     session: { readonly user: string; readonly data: T },
   ): Promise<IdentifiedSession<T>> {
-    const { user, data } = session;
+    const user = session?.user;
     const index = userKey(this.#namespace, tenant, user);
-    const text = toJson(data, 'data');
+    const text = toJson(session.data, 'data');
     for (;;) {
       const secret = newSecret(this.#random);
       const handle = await hashOf(secret);
@@ -73,6 +74,7 @@ export class RedisSessions<T> implements Sessions<T> {
   }
 
   async update(id: string, change: (data: T) => T | Promise<T>): Promise<Session<T> | undefined> {
+    if (typeof change !== 'function') throw new ArgumentError('change: give a function');
     const place = await this.#place(id);
     if (place === undefined) return undefined;
     for (let tries = 0; tries < mostTries; tries++) {
@@ -165,6 +167,7 @@ export class RedisSessions<T> implements Sessions<T> {
   }
 
   async endAll(tenant: string, user: string, options: { readonly except?: string } = {}): Promise<number> {
+    assertCallOptions('endAll', options, ['except']);
     const { except } = options;
     const kept = except === undefined ? undefined : await this.#place(except);
     if (except !== undefined && kept === undefined)
