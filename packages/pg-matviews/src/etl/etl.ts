@@ -84,7 +84,11 @@ export interface Etl {
   start(): void;
   /** Resolves when nothing is under way any more. */
   stop(): Promise<void>;
-  /** How the copy stands; asks the local database only, so it answers while the remote one is down. */
+  /**
+   * How the copy stands; asks the local database only, so it answers while the remote one is down.
+   *
+   * @throws ConfigurationError `INVALID_CONFIGURATION` if it was never installed.
+   */
   status(): Promise<EtlStatus>;
   /** Calls `listener` with every event of that name; one that throws disturbs nobody else. */
   on<Name extends keyof EtlEvents>(name: Name, listener: EtlEvents[Name]): void;

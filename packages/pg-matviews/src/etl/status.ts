@@ -1,6 +1,7 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { jsonRows } from '../sql/json-rows.ts';
 import type { EtlRisk, EtlRun } from './events.ts';
+import { isInstalled } from './state.ts';
 
 /** The slot of a copy, as it was at the last run; while nobody runs, it grows unseen. */
 export interface EtlSlot {
@@ -48,6 +49,7 @@ export async function readEtlStatus(
   name: string,
   table: string,
 ): Promise<EtlStatus | undefined> {
+  if (!(await isInstalled(local, name))) return undefined;
   const [row] = await jsonRows<{
     freshAsOf: number | null;
     lagMs: number | null;

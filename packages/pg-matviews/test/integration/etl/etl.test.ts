@@ -513,7 +513,10 @@ describe('install()', () => {
   });
 
   it('is needed once', async () => {
-    await expect(copyOf(remote, local).run()).rejects.toMatchObject({ code: 'INVALID_CONFIGURATION' });
+    const etl = copyOf(remote, local);
+    const never = { code: 'INVALID_CONFIGURATION', message: expect.stringContaining('never installed') };
+    await expect(etl.run()).rejects.toMatchObject(never);
+    await expect(etl.status()).rejects.toMatchObject(never);
     await installed();
     await installed();
   });
