@@ -13,7 +13,8 @@ const askForSlotsEveryMs = 100;
 
 interface Waiter {
   readonly ask: () => Promise<Reservation>;
-  readonly until: number;
+  readonly maxWaitMs: number;
+  until: number;
   /** It has left, or was told. */
   over: boolean;
   tell(decision: Decision): void;
@@ -101,6 +102,7 @@ export class WaitLines {
     };
     const waiter: Waiter = {
       ask,
+      maxWaitMs,
       until: clock.now() + maxWaitMs,
       over: false,
       tell(decision) {
@@ -160,7 +162,10 @@ export class WaitLines {
       line.rung = false;
       const decision = await asked(waiter);
       if (decision === undefined) return;
-      const leftMs = waiter.until - this.#clock.now();
+      const now = this.#clock.now();
+      // Of a time of day that was set back since, it would wait for as long as the clock was ahead.
+      waiter.until = Math.min(waiter.until, now + waiter.maxWaitMs);
+      const leftMs = waiter.until - now;
       const leastMs = leastWait(decision);
       if (decision.allowed || leftMs <= 0 || leastMs > leftMs) {
         waiter.tell(decision);

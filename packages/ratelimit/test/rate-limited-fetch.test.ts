@@ -1,5 +1,5 @@
 import { FakeClock } from '@cachekit/core/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { rateLimitedFetch, withRateLimit } from '../src/fetch/index.ts';
 import { parseRateLimit, parseRetryAfter } from '../src/http/rate-limit-fields.ts';
 import { createRateLimiter, gcra, memoryStore } from '../src/index.ts';
@@ -23,6 +23,21 @@ function scripted(...answers: { status?: number; headers?: Record<string, string
 const url = 'http://localhost/';
 
 describe('rateLimitedFetch()', () => {
+  test('asks again in time, also when the time of day is set back meanwhile', async () => {
+    vi.useFakeTimers();
+    try {
+      const answers = [new Response(null, { status: 429, headers: { 'Retry-After': '5' } })];
+      const send = rateLimitedFetch({ fetch: async () => answers.shift() ?? new Response(), maxWait: '1s' });
+      expect((await send(url)).status).toBe(429);
+      vi.setSystemTime(Date.now() - 3_600_000);
+      expect((await send(url)).status).toBe(429);
+      await vi.advanceTimersByTimeAsync(6_000);
+      expect((await send(url)).status).toBe(200);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('passes exactly the limit of a server of ours, and is never refused again', async () => {
     const clock = new FakeClock();
     const limits = createRateLimiter({

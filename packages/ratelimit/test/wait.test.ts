@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { type Clock, systemClock } from '@cachekit/core';
 import { FakeClock } from '@cachekit/core/testing';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { concurrency, createRateLimiter, fixedWindow, gcra, memoryStore } from '../src/index.ts';
 
-function limiter(clock = new FakeClock(), store = memoryStore()) {
+function limiter(clock: Clock = new FakeClock(), store = memoryStore()) {
   return createRateLimiter({
     policies: {
       api: gcra({ limit: 2, window: '2m' }),
@@ -18,6 +19,24 @@ function limiter(clock = new FakeClock(), store = memoryStore()) {
 }
 
 describe('wait()', () => {
+  test('ends in time, also when the time of day is set back meanwhile', async () => {
+    vi.useFakeTimers();
+    try {
+      const limits = limiter(systemClock);
+      await limits.reserve({ slots: ['u1'] });
+      let allowed: boolean | undefined;
+      void limits.wait({ slots: ['u1'] }, { maxWait: '10s' }).then((decision) => {
+        allowed = decision.allowed;
+      });
+      await vi.advanceTimersByTimeAsync(1_000);
+      vi.setSystemTime(Date.now() - 3_600_000);
+      await vi.advanceTimersByTimeAsync(11_000);
+      expect(allowed).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('nobody waits longer than maxWait, also behind one who waits for longer', async () => {
     const clock = new FakeClock();
     const limits = limiter(clock);

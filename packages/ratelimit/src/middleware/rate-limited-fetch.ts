@@ -27,7 +27,8 @@ export interface RateLimitedFetchOptions {
 
 /** That an origin wants to be left alone. */
 interface Quiet {
-  readonly until: number;
+  readonly waitMs: number;
+  until: number;
   /** Of the refusal that said so; absent if the request was served. */
   readonly status: number | undefined;
 }
@@ -74,12 +75,19 @@ export function rateLimitedFetch(
     if (waitMs > 0) {
       quiet.delete(origin);
       if (quiet.size >= mostOrigins) quiet.clear();
-      quiet.set(origin, { until: now + waitMs, status: refused ? response.status : undefined });
+      quiet.set(origin, { waitMs, until: now + waitMs, status: refused ? response.status : undefined });
     } else if (!refused) quiet.delete(origin);
     return retryMs;
   }
 
-  const quietMs = (origin: string): number => (quiet.get(origin)?.until ?? 0) - clock.now();
+  function quietMs(origin: string): number {
+    const found = quiet.get(origin);
+    if (found === undefined) return 0;
+    const now = clock.now();
+    // Of a time of day that was set back since, it would last for as long as the clock was ahead.
+    found.until = Math.min(found.until, now + found.waitMs);
+    return found.until - now;
+  }
 
   /** What the origin said to somebody else, if that was a refusal. */
   function knownRefusal(origin: string): Response | undefined {
