@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '@cachekit/core/postgres';
+import { batchBytes } from './batches.ts';
 import type { CopyingTransaction } from './copying-executor.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { Fit } from './fit.ts';
@@ -33,14 +34,17 @@ export async function* loadByCopy(
   const cutter = new TupleCutter();
   let waiting: Tuples[] = [];
   let rows = 0;
+  let bytes = 0;
   for await (const chunks of remote.copyOut(`COPY (${query}) TO STDOUT (FORMAT binary)`)) {
     const tuples = cutter.cut(chunks);
     waiting.push(tuples);
     rows += tuples.keys.length;
-    if (rows < batchRows) continue;
+    bytes += tuples.bytes.length;
+    if (rows < batchRows && bytes < batchBytes) continue;
     yield await merge(local, etl, fit, waiting);
     waiting = [];
     rows = 0;
+    bytes = 0;
   }
   if (rows > 0) yield await merge(local, etl, fit, waiting);
 }

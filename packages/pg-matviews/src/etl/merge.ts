@@ -1,5 +1,6 @@
 import type { SqlExecutor } from '@cachekit/core';
 import { quoteIdentifier } from '@cachekit/core/postgres';
+import { batchesOf } from './batches.ts';
 import { bound, type Column, ordered } from './columns.ts';
 import type { CheckedEtl } from './definition.ts';
 import type { Fit } from './fit.ts';
@@ -17,11 +18,15 @@ export interface Merged {
  * stored: `1.0` and `1.00` are equal, but not the same.
  */
 export async function mergePage(local: SqlExecutor, etl: CheckedEtl, fit: Fit, page: Page): Promise<Merged> {
-  if (page.rows.length === 0) return { inserted: 0, updated: 0, deleted: 0 };
-  const { rows } = await local.query<{ inserted: string; updated: string }>(mergeSql(etl, fit), [
-    `[${page.rows.join(',')}]`,
-  ]);
-  return { inserted: Number(rows[0]?.inserted), updated: Number(rows[0]?.updated), deleted: 0 };
+  const merged = { inserted: 0, updated: 0, deleted: 0 };
+  for (const batch of batchesOf(page.rows)) {
+    const { rows } = await local.query<{ inserted: string; updated: string }>(mergeSql(etl, fit), [
+      `[${batch.join(',')}]`,
+    ]);
+    merged.inserted += Number(rows[0]?.inserted);
+    merged.updated += Number(rows[0]?.updated);
+  }
+  return merged;
 }
 
 /** Deletes rows by their keys, but those that are kept: a key may be equal to one that is written in another way. */
