@@ -23,6 +23,13 @@ import type {
 // Masters own ranges of slots, so that slots with the same upper bits mostly fail together.
 const slotsPerBreaker = 256;
 
+/** How far a check of several slots is. */
+interface Progress {
+  /** Why nobody waits for it any more. */
+  late: Error | undefined;
+  denial: StoreAnswer | undefined;
+}
+
 /** The store as one limiter uses it: lanes of checks to Redis, and a breaker in front of them. */
 export class RedisSession implements LimitSession {
   readonly #redis: RedisExecutor;
@@ -93,8 +100,29 @@ export class RedisSession implements LimitSession {
     });
   }
 
-  /** One slot after the other; what was taken is given back if a later one says no or fails. */
+  /** One slot after the other, all in the time of one. */
   async #takeAcross(request: LimitRequest, groups: readonly (readonly number[])[]): Promise<StoreAnswer> {
+    const { clock, timeoutMs } = this.#context;
+    const progress: Progress = { late: undefined, denial: undefined };
+    const late = (): Error => {
+      progress.late = noAnswer(timeoutMs);
+      return progress.late;
+    };
+    try {
+      return await withDeadline(this.#takeEach(request, groups, progress), timeoutMs, clock, late);
+    } catch (error) {
+      // What is not given back in time makes no other answer of a no.
+      if (progress.denial !== undefined) return progress.denial;
+      throw error;
+    }
+  }
+
+  /** What was taken is given back if a later slot says no or fails, or if nobody waits any more. */
+  async #takeEach(
+    request: LimitRequest,
+    groups: readonly (readonly number[])[],
+    progress: Progress,
+  ): Promise<StoreAnswer> {
     const steps: PolicyAnswer[] = request.policies.map(notAsked);
     const taken: {
       readonly group: readonly number[];
@@ -113,20 +141,22 @@ export class RedisSession implements LimitSession {
         }
         if (denied) break;
         taken.push({ group, part, steps: answer.steps });
+        if (progress.late !== undefined) throw progress.late;
       }
     } catch (error) {
       await Promise.allSettled(taken.map(({ part, steps: each }) => this.#undo(part, each)));
       throw error;
     }
     if (!denied) return { steps, atomic: false };
-    // What cannot be given back stays taken: nobody passes who should not.
-    await Promise.allSettled(taken.map(({ part, steps: each }) => this.#undo(part, each)));
     for (const { group, part, steps: each } of taken) {
       for (const [i, index] of group.entries()) {
         steps[index] = restored(each[i] as PolicyAnswer, part.policies[i] as Policy, request.cost);
       }
     }
-    return { steps, atomic: false };
+    progress.denial = { steps, atomic: false };
+    // What cannot be given back stays taken: nobody passes who should not.
+    await Promise.allSettled(taken.map(({ part, steps: each }) => this.#undo(part, each)));
+    return progress.denial;
   }
 
   #undo(part: LimitRequest, steps: readonly PolicyAnswer[]): Promise<StoreAnswer> {

@@ -30,7 +30,7 @@ export interface RedisStoreOptions {
  * a process, which does not know the clock of the server yet.
  *
  * On Redis Cluster the keys of one tenant are in one slot, and a check of them is one step. Keys in several slots are
- * asked one slot after the other, the smallest limit first, and given back if a later one says no.
+ * asked one slot after the other, the smallest limit first, and given back if a later one says no or does not answer.
  *
  * @throws ConfigurationError `INVALID_CONFIGURATION` if the namespace is none.
  * @example
