@@ -386,6 +386,9 @@ describe.each(setups)('%s', (_name, make) => {
         throw failure;
       }),
     ).rejects.toBe(failure);
+    const { loads, loadErrors, loadTimes } = cache.metrics().cache.overall;
+    expect([loads, loadErrors]).toEqual([5, 1]);
+    expect(loadTimes.reduce((sum, bucket) => sum + bucket.loads, 0)).toBe(4);
     await cache.set(stats, 'overwritten');
     expect(await cache.health()).toMatchObject({ state: 'off' });
     cache.switchOn();

@@ -1,5 +1,6 @@
 import { Cancellation } from '../async/cancellation.ts';
 import { ArgumentError, LoadTimeoutError } from '../errors.ts';
+import { countLoad } from '../metrics/metrics.ts';
 import { lifeMs } from '../policy.ts';
 import type { EngineParts, Outcome } from './parts.ts';
 import type { ReadRequest } from './read-request.ts';
@@ -31,14 +32,9 @@ export async function straight(parts: EngineParts, request: ReadRequest): Promis
     if (value !== undefined) {
       const ttlMs = lifeMs(value === null ? 'negative' : 'value', context.policy);
       const now = parts.clock.now();
-      return {
-        value,
-        state: 'miss',
-        from: 'loader',
-        clock,
-        loadMs: now - startedAt,
-        freshUntil: now + ttlMs,
-      };
+      const loadMs = now - startedAt;
+      countLoad(state.counters, loadMs);
+      return { value, state: 'miss', from: 'loader', clock, loadMs, freshUntil: now + ttlMs };
     }
     throw new ArgumentError(`The loader of "${key.wire}" gave undefined; null means "does not exist"`);
   } catch (error) {
