@@ -90,6 +90,13 @@ export function assertKnownOptions(factory: string, options: object, known: read
   }
 }
 
+/** What can be gone through, as a list; a text cannot. @throws ArgumentError `INVALID_ARGUMENT` */
+export function listed<T>(what: string, given: Iterable<T>): readonly T[] {
+  if (Array.isArray(given)) return given;
+  if (typeof given === 'object' && given !== null && Symbol.iterator in given) return [...given];
+  throw new ArgumentError(`${what}: give a list; got ${typeof given}`);
+}
+
 /** What a factory calls a wrong option is a wrong argument in a call. */
 export function asArgument<T>(check: () => T): T {
   try {

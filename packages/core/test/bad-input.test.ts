@@ -111,6 +111,32 @@ describe.each(setups)('bad input %s', (_name, make) => {
     }
   });
 
+  test('what is no list, function or signal is refused by those who take one', async () => {
+    const { cache } = make();
+    const load = async () => [1];
+    for (const none of [null, 5, 'a', 7n, {}, Symbol('x')] as never[]) {
+      for (const call of [
+        () => cache.getMany(none),
+        () => cache.getManyOrLoad(none, () => devices, load),
+        () => cache.getManyOrLoad(['a'], none, load),
+        () => cache.setMany(none),
+        () => cache.setMany([none]),
+        () => cache.warm({ ids: none, key: () => devices, load }),
+        () => cache.warm({ ids: ['a'], key: () => devices, load, signal: none }),
+        () => cache.refresh(devices, ({ set }) => set({ tags: none })),
+        () => cache.invalidatePrefix(none),
+      ]) {
+        await expect(call(), String(call)).rejects.toEqual(argument);
+      }
+    }
+    const told = cache.warm({ ids: ['a'], key: () => devices, load, onProgress: 5 as never });
+    await expect(told).rejects.toEqual(argument);
+    expect(() => keys.tag('acme', 7n as never)).toThrow(argument);
+    expect(() => defineKeys({ scope: 'tenant' } as never)).toThrow('resources');
+    expect(await cache.setMany(new Map([[devices, 1]]))).toBeGreaterThan(0);
+    expect(await cache.get(devices)).toBe(1);
+  });
+
   test('a function that wrap() made rejects and never throws, and is refused what it cannot work with', async () => {
     const { cache } = make();
     const of = cache.wrap(

@@ -1,6 +1,6 @@
 import type { ManyLoader } from '../cache/loader.ts';
 import type { ReadOptions } from '../cache/read-options.ts';
-import { ArgumentError } from '../errors.ts';
+import { ArgumentError, listed } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { answer } from './get-or-load.ts';
 import type { EngineParts } from './parts.ts';
@@ -19,8 +19,10 @@ export async function getManyOrLoad<Id>(
   options: ReadOptions | undefined,
 ): Promise<unknown[]> {
   parts.use();
-  if (typeof loader !== 'function') throw new ArgumentError('getManyOrLoad: the loader is no function');
-  const keys = ids.map((id) => keyOf(id));
+  if (typeof loader !== 'function' || typeof keyOf !== 'function') {
+    throw new ArgumentError('getManyOrLoad: give ids, a function that makes the key, and one that loads');
+  }
+  const keys = listed('getManyOrLoad', ids).map((id) => keyOf(id));
   const wanted = new Map<string, Wanted<Id>>();
   for (const [index, key] of keys.entries()) wanted.set(key?.wire, { id: ids[index] as Id, key });
   const collected = new Collected(wanted.size, loader);

@@ -1,5 +1,5 @@
 import type { GetOptions } from '../cache/read-options.ts';
-import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions, listed } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { handedOut } from '../memory/sharing.ts';
 import type { TagRecord } from '../memory/tag-records.ts';
@@ -42,7 +42,7 @@ export async function getMany(
   parts.use();
   const minClock = minClockOf(parts, 'getMany', options);
   // All of them are checked before the first is counted.
-  for (const key of keys) assertKey(parts, key);
+  for (const key of listed('getMany', keys)) assertKey(parts, key);
   const { memory, tags, sharing } = parts;
   const now = parts.clock.now();
   const values: unknown[] = new Array(keys.length);

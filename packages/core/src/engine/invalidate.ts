@@ -1,6 +1,6 @@
 import { ArgumentError } from '../errors.ts';
 import type { CacheKey, CacheTag } from '../keys/cache-key.ts';
-import { assertTag } from '../keys/wire-key.ts';
+import { assertTag, describe } from '../keys/wire-key.ts';
 import type { RemoteTier, TierClock } from '../ports/remote-tier.ts';
 import { release } from './load/lease.ts';
 import type { EngineParts, Outcome } from './parts.ts';
@@ -58,7 +58,7 @@ export async function invalidatePrefix(parts: EngineParts, prefix: string): Prom
   parts.use();
   if (typeof prefix !== 'string' || !prefix.startsWith(`${parts.namespace}:c:`)) {
     throw new ArgumentError(
-      `A prefix of the namespace begins with "${parts.namespace}:c:"; got ${JSON.stringify(prefix) ?? String(prefix)}`,
+      `A prefix of the namespace begins with "${parts.namespace}:c:"; got ${describe(prefix)}`,
     );
   }
   const clock = await around(

@@ -1,5 +1,5 @@
 import { encoded } from '../codecs/encoded.ts';
-import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions, listed } from '../errors.ts';
 import type { CacheKey } from '../keys/cache-key.ts';
 import { kept } from '../memory/sharing.ts';
 import {
@@ -45,7 +45,8 @@ export async function setMany(
 ): Promise<TierClock> {
   parts.use();
   const writes = new Map<string, Write>();
-  for (const [key, value] of entries) {
+  for (const entry of listed('setMany', entries)) {
+    const [key, value] = listed('setMany', entry) as typeof entry;
     const write = prepared(parts, key, value, policy, 'setMany');
     writes.set(key.wire, write);
   }

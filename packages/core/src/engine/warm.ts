@@ -1,5 +1,5 @@
 import type { WarmOptions, WarmProgress } from '../cache/warm-up.ts';
-import { ArgumentError, asArgument, assertKnownOptions } from '../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions, listed } from '../errors.ts';
 import { getManyOrLoad } from './get-many-or-load.ts';
 import type { EngineParts } from './parts.ts';
 
@@ -10,13 +10,14 @@ export async function warm<Id>(parts: EngineParts, options: WarmOptions<Id, unkn
   parts.use();
   asArgument(() => assertKnownOptions('warm', options, warmOptions));
   const { key, load, batch = 100, onProgress, signal } = options;
-  if (typeof key !== 'function' || typeof load !== 'function') {
-    throw new ArgumentError('warm: give { ids, key, load }');
+  for (const given of [key, load, onProgress ?? load, signal === undefined ? load : signal?.throwIfAborted]) {
+    if (typeof given !== 'function')
+      throw new ArgumentError('warm: give { ids, key, load, batch, onProgress, signal }');
   }
   if (!Number.isInteger(batch) || batch < 1) {
     throw new ArgumentError(`warm: batch is a whole number of 1 or more; got ${String(batch)}`);
   }
-  const ids = [...options.ids];
+  const ids = listed('warm: ids', options.ids);
   let progress: WarmProgress = { done: 0, total: ids.length, failed: 0 };
   for (let start = 0; start < ids.length; start += batch) {
     signal?.throwIfAborted();

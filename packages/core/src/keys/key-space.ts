@@ -92,6 +92,9 @@ export function defineKeys(
   if (options.scope !== 'tenant' && options.scope !== 'global') {
     throw new ConfigurationError(`defineKeys: scope is "tenant" or "global"; got ${String(options.scope)}`);
   }
+  if (typeof options.resources !== 'object' || options.resources === null) {
+    throw new ConfigurationError('defineKeys: resources is an object of resource({ ... })');
+  }
   const tenants = options.scope === 'tenant';
   // No prototype: a resource may be named like a member of every object.
   const space: Record<string, unknown> = Object.create(null);

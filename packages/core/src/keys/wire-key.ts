@@ -82,6 +82,7 @@ export function assertNamespace(namespace: string): void {
   }
 }
 
-function describe(value: unknown): string {
+/** A value as an error shows it. */
+export function describe(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.ts';
-import { escapePart, globalPrefix, tenantPrefix } from './wire-key.ts';
+import { describe, escapePart, globalPrefix, tenantPrefix } from './wire-key.ts';
 
 /** Longest key on the wire, in bytes. */
 export const maxKeyLength = 1_024;
@@ -27,7 +27,7 @@ export function everythingUnder(prefix: string): string {
 /** The tag `name` of those whose keys begin with `prefix`. @throws ArgumentError `INVALID_ARGUMENT` */
 export function tagUnder(prefix: string, name: string): string {
   if (typeof name !== 'string' || name === '') {
-    throw new ArgumentError(`A tag is a name that is not empty; got ${JSON.stringify(name) ?? String(name)}`);
+    throw new ArgumentError(`A tag is a name that is not empty; got ${describe(name)}`);
   }
   // "#" is escaped in names of resources, so no tag is ever the key of an entry, which assertTag() relies on.
   const wire = `${prefix}#${escapePart(name)}`;

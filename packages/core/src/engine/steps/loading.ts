@@ -1,6 +1,6 @@
 import type { Cancellation } from '../../async/cancellation.ts';
 import type { LoadContext, LoadSettings } from '../../cache/loader.ts';
-import { ArgumentError, asArgument, assertKnownOptions } from '../../errors.ts';
+import { ArgumentError, asArgument, assertKnownOptions, listed } from '../../errors.ts';
 import { maxTagsLength } from '../../keys/resource-keys.ts';
 import { assertTag } from '../../keys/wire-key.ts';
 import { type CachePolicy, type ResolvedPolicy, resolvePolicy } from '../../policy.ts';
@@ -68,7 +68,7 @@ export class Loading implements LoadContext<unknown> {
   #set(given: LoadSettings): void {
     const { tags = [], ...own } = known(given);
     this.#tags ??= new Set();
-    for (const tag of tags) {
+    for (const tag of listed('set: tags', tags)) {
       assertTag(this.#namespace, tag);
       this.#tags.add(tag.wire);
     }
