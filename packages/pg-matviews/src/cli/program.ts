@@ -25,9 +25,8 @@ const runs: Readonly<Record<Command, Run>> = {
 
 /** Does what the command line says. Never rejects: what goes wrong is told, and is the exit code. */
 export async function runProgram(host: Host, clock: Clock = systemClock): Promise<ExitCode> {
-  let line: CommandLine | 'help' | undefined;
   try {
-    line = readCommandLine(host.arguments);
+    const line = readCommandLine(host.arguments);
     if (line === 'help') {
       host.print(help);
       return 0;
@@ -35,7 +34,7 @@ export async function runProgram(host: Host, clock: Clock = systemClock): Promis
     return await connected(host, line, clock);
   } catch (error) {
     const message = messageOf(error);
-    if (typeof line === 'object' && line.json) {
+    if (host.arguments.includes('--json')) {
       const code = (error as { code?: unknown } | null)?.code ?? null;
       host.print(`${JSON.stringify({ error: { code, message } })}\n`);
     } else {

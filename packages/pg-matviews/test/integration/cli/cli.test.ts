@@ -212,6 +212,15 @@ test.each([
   expect(err).toContain(why);
 });
 
+test.each([[['refesh']], [['plan', '--fast']], [['plan', '--drift', 'maybe']]])(
+  '--json tells what is wrong with %j too',
+  async (args) => {
+    const told = await cli(...args, '--json');
+    expect([told.code, told.err]).toEqual([2, '']);
+    expect(told.json()).toEqual({ error: { code: 'INVALID_CONFIGURATION', message: expect.any(String) } });
+  },
+);
+
 test('without a database to connect to: 2 if none is named, 3 if it is not there; --json tells errors too', async () => {
   expect(await cachekitViews(['plan'], undefined)).toMatchObject({
     code: 2,
