@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { connect, createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import express from 'express';
@@ -93,6 +94,33 @@ describe.each(Object.entries(servers))('%s', (_name, start) => {
     await expect(response.text()).rejects.toThrow();
     await expect.poll(() => left(limits)).toBe(1);
   });
+});
+
+test('HTTP/2: a slot is free when the client goes while the check is under way', async () => {
+  const limits = limiter();
+  const asked = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  const passed = Promise.withResolvers<void>();
+  const slowCheck = async () => {
+    asked.resolve();
+    await gone.promise;
+    return check();
+  };
+  const limit = expressLimit(limits, { check: slowCheck });
+  const server = createHttp2Server((request, response) => {
+    response.once('close', gone.resolve);
+    limit(request, response, () => passed.resolve());
+  });
+  closers.push(async () => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  closers.unshift(async () => client.destroy());
+  const request = client.request({ ':path': '/' });
+  request.on('error', () => {});
+  await asked.promise;
+  request.close();
+  await passed.promise;
+  await expect.poll(() => left(limits)).toBe(1);
 });
 
 type Handler = (request: Request) => Response | Promise<Response>;

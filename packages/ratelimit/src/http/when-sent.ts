@@ -2,13 +2,15 @@
 export interface ClosingResponse {
   readonly closed?: boolean;
   readonly destroyed?: boolean;
+  /** One of HTTP/2 tells by its stream alone that it is over. */
+  readonly stream?: { readonly destroyed?: boolean };
   /** Calls the listener when the response has been sent, or the client has gone. */
   once?(event: 'close', listener: () => void): unknown;
 }
 
 /** Calls `done` when the response has been sent, or the client has gone. */
 export function whenClosed(response: ClosingResponse, done: () => void): void {
-  if (response.closed || response.destroyed) done();
+  if (response.closed || response.destroyed || response.stream?.destroyed) done();
   else response.once?.('close', done);
 }
 
