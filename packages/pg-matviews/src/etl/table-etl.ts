@@ -24,6 +24,9 @@ import { targetTableSql } from './target-table.ts';
 /** Pause before a turn is asked for again that another process has. */
 const busyPauseMs = 50;
 
+/** Another process has the turn. */
+class Busy extends Error {}
+
 /** {@link Etl} over two executors. */
 export class TableEtl implements Etl {
   readonly #etl: CheckedEtl;
@@ -135,6 +138,7 @@ export class TableEtl implements Etl {
         }
         failures = 0;
       } catch (error) {
+        if (this.#stopping && error instanceof Busy) break;
         failures += 1;
         sleepMs = Math.min(retryMs(failures), Math.max(this.#everyMs, retryMs(1)));
         await this.#failed(error, failures, sleepMs);
@@ -182,7 +186,7 @@ export class TableEtl implements Etl {
       const outcome = await take();
       if (outcome.state === 'done') return outcome as Extract<Outcome, { state: 'done' }>;
       if (clock.now() > until || this.#stopping) {
-        throw new Error(`Another process copies "${this.#etl.name}"`);
+        throw new Busy(`Another process copies "${this.#etl.name}"`);
       }
       await new Promise<void>((resolve) => {
         clock.setTimeout(resolve, busyPauseMs);

@@ -292,6 +292,18 @@ describe('a run', () => {
     expect(await wrong()).toEqual(nothingWrong);
   });
 
+  it('stops without a failure while another process has the turn', async () => {
+    const etl = await installed();
+    const other = await local.client();
+    await other.query(`begin; select from cachekit.etl for update`);
+    const failed = vi.fn();
+    etl.on('failed', failed);
+    etl.start();
+    await etl.stop();
+    expect(failed).not.toHaveBeenCalled();
+    await other.query('rollback');
+  });
+
   it('is done by one process of all at a time', async () => {
     const etls = [await installed(), await installed(), await installed()];
     await Promise.all(etls.map((etl) => etl.run()));
