@@ -31,6 +31,50 @@ describe.each(setups)('a loader %s', (_name, make) => {
     expect(load).toHaveBeenCalledTimes(2);
   });
 
+  test.each(['early', 'late'])(
+    'that adds a tag %s gives what is older than its invalidation to nobody who came after',
+    async (when) => {
+      const { cache } = make();
+      const { load, began } = heldLoader();
+      const before = cache.getOrLoad(kept, async (context) => {
+        if (when === 'early') context.set({ tags: [extra] });
+        return tagged(await load())(context);
+      });
+      await settled();
+      await cache.invalidateTags(extra);
+      const again = vi.fn(tagged('new'));
+      const after = [
+        cache.getOrLoad(kept, again),
+        cache.read(kept, again).then(({ value }) => value),
+        cache.getOrLoad(kept, again, { signal: new AbortController().signal }),
+        cache
+          .getManyOrLoad(
+            ['a'],
+            () => kept,
+            async () => ['new'],
+          )
+          .then(([value]) => value),
+      ];
+      await settled();
+      began[0]?.resolve('old');
+      expect(await before).toBe('old');
+      expect(await Promise.all(after)).toEqual(Array(4).fill('new'));
+    },
+  );
+
+  test('is shared by those who came after an invalidation of a tag that its value does not carry', async () => {
+    const { cache } = make();
+    const { load, began } = heldLoader();
+    const before = cache.getOrLoad(kept, load);
+    await settled();
+    await cache.invalidateTags(extra);
+    const after = cache.getOrLoad(kept, load);
+    await settled();
+    began[0]?.resolve('one');
+    expect([await before, await after]).toEqual(['one', 'one']);
+    expect(began).toHaveLength(1);
+  });
+
   test('that says the old value still holds keeps the tags of it, and adds its own', async () => {
     const { cache } = make();
     const unchanged = async ({ notModified }: LoadContext<unknown>) => notModified();

@@ -4,8 +4,8 @@ import type { CachePolicy } from '../policy.ts';
 /** What a loader may say of the value that it gives. How long it is served after its `ttl` is for those who read it to say. */
 export interface LoadSettings extends Pick<CachePolicy, 'ttl' | 'negativeTtl'> {
   /**
-   * Tags besides those of the key. A value of which one was invalidated during the load is stored nowhere; who joined the
-   * load is given it, also after the invalidation, as nobody knew then that the value would carry the tag.
+   * Tags besides those of the key. A value of which one was invalidated during the load is stored nowhere, and given to
+   * those only who had joined the load before.
    */
   readonly tags?: readonly CacheTag[];
 }

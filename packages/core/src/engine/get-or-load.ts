@@ -12,7 +12,7 @@ import type { Flight } from './steps/single-flight.ts';
 import { surely, trusted } from './steps/trust.ts';
 import { straight } from './straight.ts';
 
-/** How often a caller waits for flights of others before it starts its own, when it asks for a minimum clock. */
+/** How often a caller waits for flights of others, which may have begun too early for it, before it starts its own. */
 const mostJoins = 2;
 
 /** The value of a key. Not async: a hit in memory returns the promise that the entry keeps. */
@@ -47,8 +47,8 @@ function plainValue(parts: EngineParts, key: CacheKey, loader: Loader<unknown>):
       return Promise.resolve(held.value);
     }
     const running = joinable(parts, key.wire, false);
-    // It has answered those who waited, and goes on behind them.
-    if (running?.settled) return answer(parts, request).then(outcomeValue);
+    // It has answered those who waited, and goes on behind them; or what it gives may be old.
+    if (running?.settled || running?.doubted) return answer(parts, request).then(outcomeValue);
     return (running ?? launch(parts, request, false)).value();
   } catch (error) {
     return Promise.reject(error);
@@ -81,10 +81,12 @@ export async function answer(parts: EngineParts, request: ReadRequest): Promise<
     const running = joins < mostJoins ? joinable(parts, wire, request.renews === true) : undefined;
     if (running !== undefined) request.elsewhere?.();
     const flight = running ?? launch(parts, request, request.renews === true);
+    const doubted = running?.doubted;
     try {
       const outcome = await flight.join(request.signal, (reason) => abandon(parts, flight, reason));
       // The flight of somebody else may have begun too early for this caller; one's own never has.
-      if (running !== undefined && outcome.clock < request.minClock) continue;
+      if (running !== undefined && (outcome.clock < request.minClock || (doubted && flight.overtaken)))
+        continue;
       countOutcome(counters, outcome);
       return handed(parts, outcome);
     } catch (error) {

@@ -145,10 +145,12 @@ async function around(
 
 function distrustTag(parts: EngineParts, wire: string, carriedOut: boolean): void {
   const record = parts.remote === undefined ? parts.tags.get(wire) : parts.tags.changed(wire);
-  if (record === undefined) return;
-  parts.readings.changed(wire, 'overtaken');
+  if (record !== undefined) parts.readings.changed(wire, 'overtaken');
   for (const flight of parts.flights.live()) {
-    if (!flight.tags.includes(record)) continue;
+    if (record === undefined || !flight.tags.includes(record)) {
+      flight.doubted = true;
+      continue;
+    }
     overtake(parts, flight);
     // The load is refused whatever it gives; without its lease the next one can begin at once. Not sooner, or the next
     // one would begin before the invalidation too.

@@ -36,7 +36,7 @@ function degradedLoad(
   { minClock }: ReadRequest,
 ): Flight<Outcome> | undefined {
   for (const other of flights.liveOf(flight.wire)) {
-    const usable = other.degraded && !other.overtaken && !other.cancellation.aborted;
+    const usable = other.degraded && !other.overtaken && !other.doubted && !other.cancellation.aborted;
     if (usable && other.clock >= minClock) return other;
   }
   return undefined;

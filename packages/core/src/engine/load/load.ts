@@ -245,13 +245,14 @@ export class Load implements Expiring, Asker<CommitRequest, boolean> {
     const { key, state } = this.#request;
     const { clock, token, degraded } = this.#licence;
     const { value, kind, loadMs, now, ttlMs, tags } = this.#loaded as Loaded;
-    if (flight.overtaken || flight.touched || parts.memory.maxEntries === 0) return;
+    if (flight.overtaken) return;
     // A tag that came with the value was not watched while it was loaded.
     for (const tag of this.#loading.tags) {
       if (!parts.tags.changedSince(tag, flight.asOf)) continue;
       this.#refused();
       return;
     }
+    if (flight.touched || parts.memory.maxEntries === 0) return;
     const degradedUntil = degraded ? now + Math.min(degradedMs, ttlMs) : 0;
     const freshUntil = degraded ? degradedUntil : now + ttlMs;
     let held = value;

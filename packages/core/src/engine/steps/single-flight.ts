@@ -27,6 +27,8 @@ export class Flight<Outcome extends { readonly value: unknown }> {
   touched = false;
   /** An invalidation of this process overtook it: its value must not be stored anywhere. */
   overtaken = false;
+  /** A tag was invalidated by this process meanwhile that its loader may add: who joins now waits to hear whether it did. */
+  doubted = false;
   /** When its load began, by the tier's clock. */
   clock: TierClock = 0;
   /** What the remote tier knows its load by, while it holds the lease. */
@@ -138,6 +140,7 @@ export class Flight<Outcome extends { readonly value: unknown }> {
     this.phase = phase;
     this.touched = false;
     this.overtaken = false;
+    this.doubted = false;
     if (phase === 'reading') this.#woken = false;
     this.epoch = epoch;
     this.asOf = asOf;
