@@ -111,6 +111,31 @@ describe.each(setups)('bad input %s', (_name, make) => {
     }
   });
 
+  test('what can be gone through is a list, also a set', async () => {
+    const { cache } = make();
+    const load = vi.fn(async (ids: readonly string[]) => ids.map((id) => `of ${id}`));
+    expect(await cache.getManyOrLoad(new Set(['a']) as never, () => devices, load)).toEqual(['of a']);
+    expect(await cache.getMany(new Set([devices]) as never)).toEqual(['of a']);
+    expect(await cache.getMany(new Set([devices, devices]) as never)).toHaveLength(1);
+  });
+
+  test('warm() goes through the ids that it was given, whoever changes the list meanwhile', async () => {
+    const { cache } = make();
+    const ids = ['a', 'b', 'c'];
+    const loaded: string[] = [];
+    await cache.warm({
+      ids,
+      batch: 1,
+      key: (id) => keys.kept({ tenant: `t${id}` }),
+      load: async ([id]) => {
+        loaded.push(id as string);
+        ids.length = 0;
+        return [id];
+      },
+    });
+    expect(loaded).toEqual(['a', 'b', 'c']);
+  });
+
   test('what is no list, function or signal is refused by those who take one', async () => {
     const { cache } = make();
     const load = async () => [1];

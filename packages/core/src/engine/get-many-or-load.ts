@@ -22,9 +22,10 @@ export async function getManyOrLoad<Id>(
   if (typeof loader !== 'function' || typeof keyOf !== 'function') {
     throw new ArgumentError('getManyOrLoad: give ids, a function that makes the key, and one that loads');
   }
-  const keys = listed('getManyOrLoad', ids).map((id) => keyOf(id));
+  const list = listed('getManyOrLoad', ids);
+  const keys = list.map((id) => keyOf(id));
   const wanted = new Map<string, Wanted<Id>>();
-  for (const [index, key] of keys.entries()) wanted.set(key?.wire, { id: ids[index] as Id, key });
+  for (const [index, key] of keys.entries()) wanted.set(key?.wire, { id: list[index] as Id, key });
   const collected = new Collected(wanted.size, loader);
   // All at once: in one tick the tier puts their reads, and later their acquires, into one call each.
   const reads = [...wanted].map(async ([wire, { id, key }]) => {

@@ -36,13 +36,14 @@ export async function get(
 /** The values of many keys, in the order asked: what memory has, then one read for all that it has not. */
 export async function getMany(
   parts: EngineParts,
-  keys: readonly CacheKey[],
+  asked: readonly CacheKey[],
   options: GetOptions | undefined,
 ): Promise<unknown[]> {
   parts.use();
   const minClock = minClockOf(parts, 'getMany', options);
+  const keys = listed('getMany', asked);
   // All of them are checked before the first is counted.
-  for (const key of listed('getMany', keys)) assertKey(parts, key);
+  for (const key of keys) assertKey(parts, key);
   const { memory, tags, sharing } = parts;
   const now = parts.clock.now();
   const values: unknown[] = new Array(keys.length);

@@ -17,7 +17,7 @@ export async function warm<Id>(parts: EngineParts, options: WarmOptions<Id, unkn
   if (!Number.isInteger(batch) || batch < 1) {
     throw new ArgumentError(`warm: batch is a whole number of 1 or more; got ${String(batch)}`);
   }
-  const ids = listed('warm: ids', options.ids);
+  const ids = [...listed('warm: ids', options.ids)];
   let progress: WarmProgress = { done: 0, total: ids.length, failed: 0 };
   for (let start = 0; start < ids.length; start += batch) {
     signal?.throwIfAborted();
